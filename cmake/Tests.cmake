@@ -1,0 +1,95 @@
+# Tests, by place:
+#   tests/unit/ROOM/test_X.c       -> test_ROOM_X    label unit   (other .c files of the folder: helpers, in each)
+#   tests/integration/test_X.c     -> itest_X        label integration, one at a time
+#   tests/fuzz/fuzz_X.c            -> fuzz_X         fuzz profile only; corpus tests/fuzz/corpus/X
+# Rooms whose code runs on several threads carry the label thread: the tsan
+# build runs those.
+
+enable_testing()
+set(VX11_ROOMS base contract store net module link switch hermes engine supervisor cli)
+set(VX11_THREADED store net engine)
+
+set(VX11_TEST_ENV
+    VX11_SRC=${CMAKE_SOURCE_DIR}
+    VX11_BUILD=${CMAKE_BINARY_DIR}
+    VX11_BIN=${CMAKE_BINARY_DIR}/vx11
+    ASAN_OPTIONS=abort_on_error=0:detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
+    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+    LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0
+    TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1)
+
+add_custom_target(vx11_tests)        # every test executable
+add_custom_target(vx11_tests_thread) # those that the tsan build runs
+
+function(vx11_test NAME)
+    cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;ROOMS;LABELS" ${ARGN})
+    list(TRANSFORM T_ROOMS PREPEND vx11_)
+    add_executable(${NAME} ${T_SOURCES})
+    target_link_libraries(${NAME} PRIVATE vx11_flags ${T_ROOMS} PkgConfig::cmocka)
+    # A test may reach into its own folder for its helpers.
+    set_target_properties(${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    add_test(NAME ${NAME} COMMAND ${NAME} WORKING_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    set_tests_properties(${NAME} PROPERTIES
+        LABELS "${T_LABELS}" TIMEOUT ${T_TIMEOUT} ENVIRONMENT "${VX11_TEST_ENV}")
+    add_dependencies(vx11_tests ${NAME})
+    if("thread" IN_LIST T_LABELS)
+        add_dependencies(vx11_tests_thread ${NAME})
+    endif()
+endfunction()
+
+function(vx11_tests_unit ROOM)
+    file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${ROOM}/test_*.c)
+    file(GLOB helpers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${ROOM}/*.c)
+    list(FILTER helpers EXCLUDE REGEX "/test_[^/]*\\.c$")
+    set(labels unit)
+    if(ROOM IN_LIST VX11_THREADED)
+        list(APPEND labels thread)
+    endif()
+    foreach(test IN LISTS tests)
+        get_filename_component(name ${test} NAME_WE)
+        string(REGEX REPLACE "^test_" "test_${ROOM}_" name ${name})
+        vx11_test(${name} SOURCES ${test} ${helpers} ROOMS ${ROOM} LABELS ${labels} TIMEOUT 60)
+    endforeach()
+endfunction()
+
+function(vx11_tests_integration)
+    file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/integration/test_*.c)
+    file(GLOB helpers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/integration/*.c)
+    list(FILTER helpers EXCLUDE REGEX "/test_[^/]*\\.c$")
+    foreach(test IN LISTS tests)
+        get_filename_component(name ${test} NAME_WE)
+        string(REGEX REPLACE "^test_" "itest_" name ${name})
+        vx11_test(${name} SOURCES ${test} ${helpers} ROOMS module LABELS integration TIMEOUT 300)
+        set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
+        if(TARGET vx11)
+            add_dependencies(${name} vx11)
+        endif()
+        if(TARGET vx11-engine)
+            add_dependencies(${name} vx11-engine)
+        endif()
+    endforeach()
+endfunction()
+
+function(vx11_tests_fuzz)
+    file(GLOB targets CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_*.c)
+    set(rooms ${VX11_ROOMS})
+    list(TRANSFORM rooms PREPEND vx11_)
+    foreach(target IN LISTS targets)
+        get_filename_component(name ${target} NAME_WE)
+        add_executable(${name} ${target})
+        target_link_libraries(${name} PRIVATE vx11_flags ${rooms})
+        target_compile_options(${name} PRIVATE -Wno-missing-prototypes)
+        target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+        set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+        add_dependencies(vx11_tests ${name})
+    endforeach()
+endfunction()
+
+if(VX11_PROFILE STREQUAL "fuzz")
+    vx11_tests_fuzz()
+elseif(cmocka_FOUND)
+    foreach(room IN LISTS VX11_ROOMS)
+        vx11_tests_unit(${room})
+    endforeach()
+    vx11_tests_integration()
+endif()
