@@ -1,6 +1,5 @@
 /* Time. The calendar is computed here (days from the civil date, H. Hinnant, "chrono-Compatible Low-Level Date
  * Algorithms") and not by gmtime/timegm, because those cost a lock and a time zone lookup in every log record. */
-#define _GNU_SOURCE 1
 #include "base/clock.h"
 
 #include <stdbool.h>

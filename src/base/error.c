@@ -2,7 +2,6 @@
  *
  * Every sentence is first formatted beside the struct and then copied, so that a caller may use the old err->text as
  * an argument of the new one. */
-#define _GNU_SOURCE 1
 #include "base/error.h"
 
 #include <errno.h>

@@ -1,5 +1,4 @@
 /* Strings: comparisons, nearest names, human formats, hex. Numbers are in str_number.c, UTF-8 in str_utf8.c. */
-#define _GNU_SOURCE 1
 #include "base/str.h"
 
 #include <stdio.h>

@@ -1,6 +1,5 @@
 /* Numbers, sizes, durations and truth values from text. Strict on purpose: the whole string must match, no leading
  * white space, no '+', no locale, and what does not fit is an error and never a clamp. */
-#define _GNU_SOURCE 1
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>

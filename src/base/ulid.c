@@ -1,7 +1,6 @@
 /* ULID: 48 bits of time and 80 random bits. Inside one millisecond (and when the clock steps back) the random part is
  * incremented instead of drawn anew, so that ids of one process strictly increase and sort by the order of creation.
  * A forked child draws anew: it must not continue its parent's sequence. */
-#define _GNU_SOURCE 1
 #include "base/ulid.h"
 
 #include <errno.h>
