@@ -22,9 +22,9 @@ if(VX11_CCACHE AND NOT CMAKE_C_COMPILER_LAUNCHER)
 endif()
 
 add_library(vx11_flags INTERFACE)
-# Empty, not 1: a source that says `#define _GNU_SOURCE` itself is then no redefinition.
-target_compile_definitions(vx11_flags INTERFACE _GNU_SOURCE=)
+# _GNU_SOURCE is empty, not 1: a source that defines it itself then redefines nothing.
 target_compile_options(vx11_flags INTERFACE
+    -D_GNU_SOURCE=
     -g -fno-omit-frame-pointer
     -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=
     -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Werror
