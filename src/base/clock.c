@@ -1,5 +1,6 @@
-/* Time. The calendar is computed here (days from the civil date, H. Hinnant, "chrono-Compatible Low-Level Date
- * Algorithms") and not by gmtime/timegm, because those cost a lock and a time zone lookup in every log record. */
+/* Time. The calendar is computed here (days from the civil date, H. Hinnant, "chrono-Compatible Low-Level
+ * Date Algorithms") and not by gmtime/timegm, because those cost a lock and a time zone lookup in every log
+ * record. */
 #include "base/clock.h"
 
 #include <stdbool.h>
@@ -12,30 +13,36 @@
 
 enum { MS_PER_DAY = 86400000 };
 
-int64_t clock_wall_ms(void) {
+int64_t clock_wall_ms(void)
+{
     struct timespec ts;
     clock_gettime(CLOCK_REALTIME, &ts);
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-uint64_t clock_mono_ns(void) {
+uint64_t clock_mono_ns(void)
+{
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-int64_t clock_mono_ms(void) {
+int64_t clock_mono_ms(void)
+{
     return (int64_t)(clock_mono_ns() / 1000000u);
 }
 
-static int64_t floor_div(int64_t a, int64_t b) {
+static int64_t floor_div(int64_t a, int64_t b)
+{
     int64_t q = a / b;
     return a % b < 0 ? q - 1 : q;
 }
 
 /* Days since 1970-01-01 of a proleptic Gregorian date. */
-static int64_t days_from_civil(int64_t y, unsigned m, unsigned d) {
-    if (m <= 2) y--;
+static int64_t days_from_civil(int64_t y, unsigned m, unsigned d)
+{
+    if (m <= 2)
+        y--;
     int64_t era = floor_div(y, 400);
     int64_t year_of_era = y - era * 400;
     int64_t day_of_year = (153 * ((int64_t)m + (m > 2 ? -3 : 9)) + 2) / 5 + (int64_t)d - 1;
@@ -43,7 +50,8 @@ static int64_t days_from_civil(int64_t y, unsigned m, unsigned d) {
     return era * 146097 + day_of_era - 719468;
 }
 
-static void civil_from_days(int64_t days, int64_t *y, unsigned *m, unsigned *d) {
+static void civil_from_days(int64_t days, int64_t *y, unsigned *m, unsigned *d)
+{
     days += 719468;
     int64_t era = floor_div(days, 146097);
     int64_t day_of_era = days - era * 146097;
@@ -55,46 +63,56 @@ static void civil_from_days(int64_t days, int64_t *y, unsigned *m, unsigned *d) 
     *y = year_of_era + era * 400 + (*m <= 2);
 }
 
-char *clock_format(int64_t epoch_ms, char out[32]) {
+char *clock_format(int64_t epoch_ms, char out[32])
+{
     int64_t days = floor_div(epoch_ms, MS_PER_DAY);
     int64_t y;
     unsigned m, d;
     civil_from_days(days, &y, &m, &d);
-    /* The first day that int64 milliseconds reach begins before INT64_MIN: take the remainder, never days * MS_PER_DAY. */
+    /* The first day that int64 milliseconds reach begins before INT64_MIN: take the remainder, never days *
+     * MS_PER_DAY. */
     int64_t ms = epoch_ms % MS_PER_DAY;
-    if (ms < 0) ms += MS_PER_DAY;
+    if (ms < 0)
+        ms += MS_PER_DAY;
     snprintf(out, 32, "%04lld-%02u-%02uT%02u:%02u:%02u.%03uZ", (long long)y, m, d, (unsigned)(ms / 3600000),
              (unsigned)(ms / 60000 % 60), (unsigned)(ms / 1000 % 60), (unsigned)(ms % 1000));
     return out;
 }
 
 /* Reads exactly n digits; -1 when there are not as many. */
-static int digits(const char **s, int n) {
+static int digits(const char **s, int n)
+{
     int value = 0;
     for (int i = 0; i < n; i++) {
         char c = (*s)[i];
-        if (c < '0' || c > '9') return -1;
+        if (c < '0' || c > '9')
+            return -1;
         value = value * 10 + (c - '0');
     }
     *s += n;
     return value;
 }
 
-static bool literal(const char **s, char c) {
-    if (**s != c) return false;
+static bool literal(const char **s, char c)
+{
+    if (**s != c)
+        return false;
     (*s)++;
     return true;
 }
 
-static int month_days(int y, int m) {
+static int month_days(int y, int m)
+{
     static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
     return m == 2 && leap ? 29 : days[m - 1];
 }
 
 /* ".123456" -> 123; any number of digits, cut and not rounded. -1 when malformed, 0 when absent. */
-static int fraction_ms(const char **s) {
-    if (**s != '.') return 0;
+static int fraction_ms(const char **s)
+{
+    if (**s != '.')
+        return 0;
     const char *p = *s + 1;
     int ms = 0, scale = 100, n = 0;
     for (; *p >= '0' && *p <= '9'; p++, n++) {
@@ -106,51 +124,68 @@ static int fraction_ms(const char **s) {
 }
 
 /* "Z", "+02:00": minutes east of UTC. */
-static bool offset_minutes(const char **s, int *out) {
+static bool offset_minutes(const char **s, int *out)
+{
     *out = 0;
     if (**s == 'Z' || **s == 'z') {
         (*s)++;
         return true;
     }
-    if (**s != '+' && **s != '-') return false;
+    if (**s != '+' && **s != '-')
+        return false;
     int sign = **s == '-' ? -1 : 1;
     (*s)++;
     int h = digits(s, 2);
-    if (h < 0 || h > 23 || !literal(s, ':')) return false;
+    if (h < 0 || h > 23 || !literal(s, ':'))
+        return false;
     int m = digits(s, 2);
-    if (m < 0 || m > 59) return false;
+    if (m < 0 || m > 59)
+        return false;
     *out = sign * (h * 60 + m);
     return true;
 }
 
-static bool parse_rfc3339(const char *s, int64_t *out) {
+static bool parse_rfc3339(const char *s, int64_t *out)
+{
     int y = digits(&s, 4);
-    if (y < 0 || !literal(&s, '-')) return false;
+    if (y < 0 || !literal(&s, '-'))
+        return false;
     int mo = digits(&s, 2);
-    if (mo < 1 || mo > 12 || !literal(&s, '-')) return false;
+    if (mo < 1 || mo > 12 || !literal(&s, '-'))
+        return false;
     int d = digits(&s, 2);
-    if (d < 1 || d > month_days(y, mo)) return false;
-    if (*s != 'T' && *s != 't' && *s != ' ') return false;
+    if (d < 1 || d > month_days(y, mo))
+        return false;
+    if (*s != 'T' && *s != 't' && *s != ' ')
+        return false;
     s++;
     int h = digits(&s, 2);
-    if (h < 0 || h > 23 || !literal(&s, ':')) return false;
+    if (h < 0 || h > 23 || !literal(&s, ':'))
+        return false;
     int mi = digits(&s, 2);
-    if (mi < 0 || mi > 59 || !literal(&s, ':')) return false;
+    if (mi < 0 || mi > 59 || !literal(&s, ':'))
+        return false;
     int sec = digits(&s, 2); /* 60 is a leap second: it reads as the first of the next minute */
-    if (sec < 0 || sec > 60) return false;
+    if (sec < 0 || sec > 60)
+        return false;
     int ms = fraction_ms(&s);
     int east;
-    if (ms < 0 || !offset_minutes(&s, &east) || *s) return false;
+    if (ms < 0 || !offset_minutes(&s, &east) || *s)
+        return false;
     int64_t minutes = days_from_civil(y, (unsigned)mo, (unsigned)d) * 1440 + h * 60 + mi - east;
     *out = (minutes * 60 + sec) * 1000 + ms;
     return true;
 }
 
-int clock_parse(const char *s, int64_t relative_to, int64_t *out) {
-    if (!s) return VX11_ESYNTAX;
-    if (parse_rfc3339(s, out)) return 0;
+int clock_parse(const char *s, int64_t relative_to, int64_t *out)
+{
+    if (!s)
+        return VX11_ESYNTAX;
+    if (parse_rfc3339(s, out))
+        return 0;
     int64_t ago;
-    if (relative_to < 0 || str_to_duration_ms(s, &ago) != 0) return VX11_ESYNTAX;
+    if (relative_to < 0 || str_to_duration_ms(s, &ago) != 0)
+        return VX11_ESYNTAX;
     *out = relative_to - ago;
     return 0;
 }

@@ -1,4 +1,5 @@
-/* Strings: comparisons, nearest names, human formats, hex. Numbers are in str_number.c, UTF-8 in str_utf8.c. */
+/* Strings: comparisons, nearest names, human formats, hex. Numbers are in str_number.c, UTF-8 in str_utf8.c.
+ */
 #include "base/str.h"
 
 #include <stdio.h>
@@ -7,36 +8,46 @@
 
 #include "base/error.h"
 
-bool str_eq(const char *a, const char *b) {
-    if (!a || !b) return a == b;
+bool str_eq(const char *a, const char *b)
+{
+    if (!a || !b)
+        return a == b;
     return strcmp(a, b) == 0;
 }
 
-bool str_starts(const char *s, const char *prefix) {
+bool str_starts(const char *s, const char *prefix)
+{
     return s && prefix && strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
-bool str_ends(const char *s, const char *suffix) {
-    if (!s || !suffix) return false;
+bool str_ends(const char *s, const char *suffix)
+{
+    if (!s || !suffix)
+        return false;
     size_t n = strlen(s), m = strlen(suffix);
     return n >= m && memcmp(s + n - m, suffix, m) == 0;
 }
 
-static char lower(char c) {
+static char lower(char c)
+{
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
 /* Names longer than this are compared for equality only; nothing a person mistypes is as long. */
 enum { DISTANCE_MAX = 255 };
 
-unsigned str_distance(const char *a, const char *b, unsigned limit) {
+unsigned str_distance(const char *a, const char *b, unsigned limit)
+{
     size_t n = strlen(a), m = strlen(b);
     size_t apart = n > m ? n - m : m - n;
-    if (apart > limit) return limit + 1;
-    if (n > DISTANCE_MAX || m > DISTANCE_MAX) return strcasecmp(a, b) == 0 ? 0 : limit + 1;
+    if (apart > limit)
+        return limit + 1;
+    if (n > DISTANCE_MAX || m > DISTANCE_MAX)
+        return strcasecmp(a, b) == 0 ? 0 : limit + 1;
 
     unsigned row[DISTANCE_MAX + 1]; /* of the matrix, for the characters of a seen so far */
-    for (size_t j = 0; j <= m; j++) row[j] = (unsigned)j;
+    for (size_t j = 0; j <= m; j++)
+        row[j] = (unsigned)j;
     for (size_t i = 1; i <= n; i++) {
         unsigned diagonal = row[0], best = (unsigned)i;
         row[0] = (unsigned)i;
@@ -45,32 +56,43 @@ unsigned str_distance(const char *a, const char *b, unsigned limit) {
             unsigned insert = (row[j - 1] < row[j] ? row[j - 1] : row[j]) + 1;
             diagonal = row[j];
             row[j] = replace < insert ? replace : insert;
-            if (row[j] < best) best = row[j];
+            if (row[j] < best)
+                best = row[j];
         }
-        if (best > limit) return limit + 1; /* rows never get smaller than their predecessor's minimum */
+        if (best > limit)
+            return limit + 1; /* rows never get smaller than their predecessor's minimum */
     }
     return row[m] > limit ? limit + 1 : row[m];
 }
 
-size_t str_nearest(const char *want, const char *const *names, size_t n, size_t *out, size_t max) {
+size_t str_nearest(const char *want, const char *const *names, size_t n, size_t *out, size_t max)
+{
     enum { NEAREST_MAX = 16 };
     unsigned scores[NEAREST_MAX];
     size_t found = 0, length = want ? strlen(want) : 0;
-    if (length == 0) return 0;
-    if (max > NEAREST_MAX) max = NEAREST_MAX;
+    if (length == 0)
+        return 0;
+    if (max > NEAREST_MAX)
+        max = NEAREST_MAX;
 
     unsigned limit = length < 4 ? 1 : length < 7 ? 2 : (unsigned)(length > 60 ? 20 : length / 3);
     for (size_t i = 0; i < n; i++) {
-        if (!names[i]) continue;
+        if (!names[i])
+            continue;
         unsigned score = str_distance(want, names[i], limit);
         /* A part of the name is near too, but an equally near misspelling goes first. */
-        if (score > limit && length >= 2 && (strcasestr(names[i], want) || (strlen(names[i]) >= 3 && strcasestr(want, names[i]))))
+        if (score > limit && length >= 2 &&
+            (strcasestr(names[i], want) || (strlen(names[i]) >= 3 && strcasestr(want, names[i]))))
             score = limit;
-        if (score > limit) continue;
+        if (score > limit)
+            continue;
         size_t at = found < max ? found : max;
-        while (at > 0 && scores[at - 1] > score) at--;
-        if (at >= max) continue;
-        if (found < max) found++;
+        while (at > 0 && scores[at - 1] > score)
+            at--;
+        if (at >= max)
+            continue;
+        if (found < max)
+            found++;
         for (size_t k = found - 1; k > at; k--) {
             scores[k] = scores[k - 1];
             out[k] = out[k - 1];
@@ -81,7 +103,8 @@ size_t str_nearest(const char *want, const char *const *names, size_t n, size_t 
     return found;
 }
 
-char *str_format_bytes(uint64_t bytes, char out[24]) {
+char *str_format_bytes(uint64_t bytes, char out[24])
+{
     static const char *const units[] = {"B", "KB", "MB", "GB", "TB", "PB", "EB"};
     if (bytes < 1024) {
         snprintf(out, 24, "%u B", (unsigned)bytes);
@@ -99,7 +122,8 @@ char *str_format_bytes(uint64_t bytes, char out[24]) {
     return out;
 }
 
-char *str_format_duration(int64_t ms, char out[24]) {
+char *str_format_duration(int64_t ms, char out[24])
+{
     const char *sign = ms < 0 ? "-" : "";
     uint64_t t = ms < 0 ? 0 - (uint64_t)ms : (uint64_t)ms;
     uint64_t s = t / 1000;
@@ -120,7 +144,8 @@ char *str_format_duration(int64_t ms, char out[24]) {
     return out;
 }
 
-void hex_encode(const void *data, size_t len, char *out) {
+void hex_encode(const void *data, size_t len, char *out)
+{
     static const char hex[] = "0123456789abcdef";
     const unsigned char *p = data;
     for (size_t i = 0; i < len; i++) {
@@ -130,18 +155,22 @@ void hex_encode(const void *data, size_t len, char *out) {
     out[2 * len] = '\0';
 }
 
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
     c = lower(c);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-int hex_decode(const char *hex, void *out, size_t out_len) {
+int hex_decode(const char *hex, void *out, size_t out_len)
+{
     unsigned char *p = out;
     for (size_t i = 0; i < out_len; i++) {
         int high = hex_value(hex[2 * i]);
         int low = high < 0 ? -1 : hex_value(hex[2 * i + 1]);
-        if (low < 0) return VX11_ESYNTAX;
+        if (low < 0)
+            return VX11_ESYNTAX;
         p[i] = (unsigned char)(high << 4 | low);
     }
     return hex[2 * out_len] == '\0' ? 0 : VX11_ESYNTAX;
