@@ -70,7 +70,9 @@ for lib in llama ggml; do
         ln -sf "$(basename "$1")" "$new/lib/lib$lib.so"
     fi
 done
-[ -e "$new/lib/libllama.so" ] && [ -f "$new/include/llama.h" ] || die "llama: the packages held no libllama"
+if ! [ -e "$new/lib/libllama.so" ] || ! [ -f "$new/include/llama.h" ]; then
+    die "llama: the packages held no libllama"
+fi
 rm -rf "$PREFIX"
 mv "$new" "$PREFIX"
 stamp_set llama "$STAMP"
