@@ -1,0 +1,67 @@
+/* Module: what every module process shares, so that a module's own code is its routes and its work.
+ *
+ *   main ─> module_run(&spec) ─> config, log, crash capture, store (migrated by the supervisor beforehand), writer, metrics,
+ *           auth from the store (reloaded when it changes), state (active/standby), HTTP client, server on TCP and
+ *           run/NAME.sock, signals (TERM drains, HUP reloads), events to Link ─> loop until stopped
+ */
+#ifndef VX11_MODULE_MODULE_H
+#define VX11_MODULE_MODULE_H
+
+#include <uv.h>
+
+#include "base/error.h"
+#include "contract/config.h"
+#include "contract/contract.h"
+#include "net/client.h"
+#include "net/metrics.h"
+#include "net/server.h"
+#include "store/store.h"
+
+struct module;
+
+struct module_spec {
+    const struct contract_module *contract;
+    const request_handler *handlers; /* each gets the module's own context (module_context) */
+    /* Where to listen besides run/NAME.sock: fill up to `max` listeners from the configuration, return how many. NULL: none. */
+    size_t (*listen)(const struct config *config, struct server_listener *out, size_t max);
+    /* Extra server options (limits, allowed hosts); may be NULL. */
+    void (*server_options)(const struct config *config, struct server_options *out);
+    /* Makes the module's context after everything below is ready, before the server listens. */
+    int (*start)(struct module *m, void **context, struct error *err);
+    /* Before the loop ends, after the server has drained. Calls done (exactly once, now or later). */
+    void (*stop)(struct module *m, void *context, void (*done)(struct module *m));
+    void (*health)(void *context, struct health *h);
+    /* The configuration has changed; both are valid during the call, `now` stays valid. May be NULL. */
+    void (*reload)(struct module *m, void *context, const struct config *before, const struct config *now);
+    /* Standby or active. May be NULL. */
+    void (*state)(struct module *m, void *context, enum server_state state);
+};
+
+/* Runs the module until SIGTERM/SIGINT; returns the process's exit code (0 clean, 1 error, 78 configuration error). The reason of a failed
+ * start is the last log record and is written to fd 3 when open (the supervisor reads it there) as one line of text; "ready\n" is written there
+ * once the server listens. */
+int module_run(const struct module_spec *spec);
+
+/* ---- for the module's code ---- */
+void *module_context(struct module *m);
+const char *module_name(const struct module *m);
+uv_loop_t *module_loop(struct module *m);
+const struct config *module_config(struct module *m);
+struct store *module_store(struct module *m);
+struct writer *module_writer(struct module *m);
+struct client *module_client(struct module *m);
+struct metrics *module_metrics(struct module *m);
+struct server *module_server(struct module *m);
+const char *module_home(struct module *m);           /* $VX11_HOME, absolute */
+/* Target of another module's Unix socket: run/NAME.sock. Cached; valid as long as the module. */
+const struct client_target *module_peer(struct module *m, const char *name);
+/* Publishes an event (type and payload as in Link's event schemas): handed to Link over its socket, in order, from a bounded queue that
+ * survives Link being away for a while; lost ones are counted in vx11_events_lost_total. payload_json is an object, copied. In Link itself the
+ * function given to module_on_event is called instead. */
+void module_event(struct module *m, const char *type, const char *payload_json);
+void module_on_event(struct module *m, void (*fn)(void *context, const char *type, const char *source, const char *payload_json));
+
+/* Passes a request's identity along: fills id, trace, deadline (with a margin taken off) and the X-VX11-Principal header. The strings belong to the request. */
+void module_call_options(struct request *r, struct client_call_options *out);
+
+#endif
