@@ -43,13 +43,14 @@ trap 'rm -rf "$TMP"' EXIT INT TERM
 # package_get SPEC SHA512 DIR: fetch, check, unpack.
 package_get() {
     mkdir -p "$3"
-    file=$(cd "$3" && npm pack --silent --ignore-scripts --no-audit --no-fund "$1" 2>"$TMP/npm.log" | tail -n 1) ||
+    (cd "$3" && npm pack --ignore-scripts --no-audit --no-fund --loglevel=error "$1" >"$TMP/npm.log" 2>&1) ||
         { cat "$TMP/npm.log" >&2; die "llama: npm could not fetch $1"; }
-    [ -f "$3/$file" ] || { cat "$TMP/npm.log" >&2; die "llama: npm fetched no file for $1"; }
-    printf '%s  %s\n' "$2" "$3/$file" | sha512sum --check --status ||
+    file=$(find "$3" -maxdepth 1 -name '*.tgz')
+    [ -f "$file" ] || { cat "$TMP/npm.log" >&2; die "llama: npm fetched no file for $1"; }
+    printf '%s  %s\n' "$2" "$file" | sha512sum --check --status ||
         die "llama: $1 is not the file whose hash is pinned in tools/deps/llama.sh"
-    tar -xzf "$3/$file" -C "$3"
-    rm -f "$3/$file"
+    tar -xzf "$file" -C "$3"
+    rm -f "$file"
 }
 package_get "node-llama-cpp@$VERSION" "$SOURCE_SHA512" "$TMP/source"
 package_get "@node-llama-cpp/$PLATFORM@$VERSION" "$PLATFORM_SHA512" "$TMP/platform"
