@@ -9,7 +9,7 @@ function(vx11_contract_generate)
         return()
     endif()
     add_executable(contractgen ${tool})
-    target_link_libraries(contractgen PRIVATE vx11_flags vx11_base yyjson::yyjson)
+    target_link_libraries(contractgen PRIVATE vx11_flags yyjson::yyjson)
     get_target_property(type vx11_contract TYPE)
     if(NOT tables OR type STREQUAL "INTERFACE_LIBRARY")
         return()
@@ -23,11 +23,15 @@ function(vx11_contract_generate)
         list(APPEND headers ${VX11_GEN}/api/${name}.h ${VX11_GEN}/api/${name}_client.h)
     endforeach()
     file(MAKE_DIRECTORY ${VX11_GEN}/api)
-    add_custom_command(OUTPUT ${code} ${headers}
+    # contractgen leaves a file alone that would not change, so that nothing is
+    # compiled again: hence by-products of a stamp, which ninja looks at anew.
+    set(stamp ${VX11_GEN}/api/stamp)
+    add_custom_command(OUTPUT ${stamp} BYPRODUCTS ${code} ${headers}
         COMMAND contractgen --out ${VX11_GEN} ${tables}
+        COMMAND ${CMAKE_COMMAND} -E touch ${stamp}
         DEPENDS contractgen ${tables}
         COMMENT "Generating code from the contract" VERBATIM)
-    add_custom_target(vx11_api DEPENDS ${code} ${headers})
+    add_custom_target(vx11_api DEPENDS ${stamp})
     target_sources(vx11_contract PRIVATE ${code} ${headers})
     add_dependencies(vx11_contract vx11_api)
 endfunction()
