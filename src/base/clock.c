@@ -4,7 +4,6 @@
 #include "base/clock.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -63,19 +62,48 @@ static void civil_from_days(int64_t days, int64_t *y, unsigned *m, unsigned *d)
     *y = year_of_era + era * 400 + (*m <= 2);
 }
 
+/* value in decimal, with zeros in front up to `width` digits. */
+static char *put_digits(char *p, uint64_t value, int width)
+{
+    char text[20];
+    int n = 0;
+    do {
+        text[n++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    while (width-- > n)
+        *p++ = '0';
+    while (n > 0)
+        *p++ = text[--n];
+    return p;
+}
+
+/* By hand and not by snprintf: the crash handler needs it to be async-signal-safe, the log to be fast. */
 char *clock_format(int64_t epoch_ms, char out[32])
 {
-    int64_t days = floor_div(epoch_ms, MS_PER_DAY);
     int64_t y;
     unsigned m, d;
-    civil_from_days(days, &y, &m, &d);
-    /* The first day that int64 milliseconds reach begins before INT64_MIN: take the remainder, never days *
-     * MS_PER_DAY. */
-    int64_t ms = epoch_ms % MS_PER_DAY;
-    if (ms < 0)
-        ms += MS_PER_DAY;
-    snprintf(out, 32, "%04lld-%02u-%02uT%02u:%02u:%02u.%03uZ", (long long)y, m, d, (unsigned)(ms / 3600000),
-             (unsigned)(ms / 60000 % 60), (unsigned)(ms / 1000 % 60), (unsigned)(ms % 1000));
+    civil_from_days(floor_div(epoch_ms, MS_PER_DAY), &y, &m, &d);
+    int64_t rest = epoch_ms % MS_PER_DAY;
+    uint64_t ms = (uint64_t)(rest < 0 ? rest + MS_PER_DAY : rest);
+    char *p = out;
+    if (y < 0)
+        *p++ = '-';
+    p = put_digits(p, (uint64_t)(y < 0 ? -y : y), 4);
+    *p++ = '-';
+    p = put_digits(p, m, 2);
+    *p++ = '-';
+    p = put_digits(p, d, 2);
+    *p++ = 'T';
+    p = put_digits(p, ms / 3600000, 2);
+    *p++ = ':';
+    p = put_digits(p, ms / 60000 % 60, 2);
+    *p++ = ':';
+    p = put_digits(p, ms / 1000 % 60, 2);
+    *p++ = '.';
+    p = put_digits(p, ms % 1000, 3);
+    *p++ = 'Z';
+    *p = '\0';
     return out;
 }
 

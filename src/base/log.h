@@ -5,7 +5,8 @@
  *
  * Values are escaped (no record can forge another); values whose key names a secret (token, key, secret, password,
  * authorization, cookie) and values that look like one (Bearer …, sk-…, vx11_…) are written as "[redacted]".
- * The last records are also kept in a ring in memory for crash reports. Thread-safe. */
+ * A secret inside a longer text loses only its own piece. The last records are also kept in a ring in memory for crash
+ * reports. Thread-safe. Before log_open, warnings and errors go to stderr. */
 #ifndef VX11_BASE_LOG_H
 #define VX11_BASE_LOG_H
 
@@ -24,7 +25,8 @@ struct log_options {
     enum log_format format;
     enum log_level level;
     bool also_stderr;
-    uint64_t rotate_bytes;   /* a file past this is renamed to PATH.1, compressed to PATH.N.zst in the background; 0: never */
+    uint64_t rotate_bytes;   /* a file that would pass this is renamed to PATH.N (N counts up from 1: the highest is the
+                                newest) and compressed to PATH.N.zst in the background; 0: never */
     uint64_t total_bytes;    /* bound on the file and its rotated copies together; the oldest go first */
 };
 
@@ -48,24 +50,32 @@ void log_close(void);
 int log_level_parse(const char *s, enum log_level *out);
 const char *log_level_name(enum log_level level);
 
+/* Records lost since log_open because they could not be written (a full disk); also told in the log once it works again. */
+uint64_t log_lost(void);
+
 /* Request id put into every record of this thread until cleared with NULL; also shown in crash reports. Copied. */
 void log_set_request(const char *request_id);
 
 void log_write(enum log_level level, const char *part, const char *msg, const struct log_field *fields, size_t n);
 bool log_enabled(enum log_level level);
 
-#define LOG_AT(level, part, msg, ...)                                                                        \
+/* Fields are evaluated only when the level is on. The first variable argument is the message. */
+#define LOG_FIRST_(first, ...) (first)
+#define LOG_REST_(first, ...)  __VA_ARGS__
+#define LOG_END_               ((struct log_field){.key = NULL})
+#define LOG_AT(level, part, ...)                                                                             \
     do {                                                                                                     \
         if (log_enabled(level)) {                                                                            \
-            const struct log_field log_fields_[] = {{0}, ##__VA_ARGS__};                                     \
-            log_write(level, part, msg, log_fields_ + 1, sizeof log_fields_ / sizeof log_fields_[0] - 1);    \
+            const struct log_field log_fields_[] = {LOG_REST_(__VA_ARGS__, LOG_END_)};                       \
+            log_write(level, part, LOG_FIRST_(__VA_ARGS__, 0), log_fields_,                                  \
+                      sizeof log_fields_ / sizeof log_fields_[0] - 1);                                       \
         }                                                                                                    \
     } while (0)
-#define log_trace(part, msg, ...) LOG_AT(LOG_TRACE, part, msg, ##__VA_ARGS__)
-#define log_debug(part, msg, ...) LOG_AT(LOG_DEBUG, part, msg, ##__VA_ARGS__)
-#define log_info(part, msg, ...) LOG_AT(LOG_INFO, part, msg, ##__VA_ARGS__)
-#define log_warn(part, msg, ...) LOG_AT(LOG_WARN, part, msg, ##__VA_ARGS__)
-#define log_error(part, msg, ...) LOG_AT(LOG_ERROR, part, msg, ##__VA_ARGS__)
+#define log_trace(part, ...) LOG_AT(LOG_TRACE, part, __VA_ARGS__)
+#define log_debug(part, ...) LOG_AT(LOG_DEBUG, part, __VA_ARGS__)
+#define log_info(part, ...)  LOG_AT(LOG_INFO, part, __VA_ARGS__)
+#define log_warn(part, ...)  LOG_AT(LOG_WARN, part, __VA_ARGS__)
+#define log_error(part, ...) LOG_AT(LOG_ERROR, part, __VA_ARGS__)
 
 /* For the crash handler: copies the last records (newest last) into out without locking or allocating. Returns bytes. Async-signal-safe. */
 size_t log_tail(char *out, size_t size);
