@@ -11,6 +11,17 @@ set(VX11_LIBEXEC lib/vx11)
 if(TARGET vx11)
     set_target_properties(vx11 PROPERTIES INSTALL_RPATH "$ORIGIN/../${VX11_LIBEXEC}")
     install(TARGETS vx11 RUNTIME DESTINATION bin)
+    # The command writes its own completions.
+    foreach(pair bash-completion/completions/vx11|bash zsh/vendor-completions/_vx11|zsh
+                 fish/vendor_completions.d/vx11.fish|fish)
+        string(REGEX MATCH "^(.*)/([^/]*)\\|(.*)$" _ ${pair})
+        install(CODE "
+            file(MAKE_DIRECTORY \"${CMAKE_BINARY_DIR}/completion\")
+            execute_process(COMMAND \"${CMAKE_BINARY_DIR}/vx11\" completion ${CMAKE_MATCH_3}
+                OUTPUT_FILE \"${CMAKE_BINARY_DIR}/completion/${CMAKE_MATCH_2}\" COMMAND_ERROR_IS_FATAL ANY)
+            file(INSTALL \"${CMAKE_BINARY_DIR}/completion/${CMAKE_MATCH_2}\"
+                DESTINATION \"\${CMAKE_INSTALL_PREFIX}/share/${CMAKE_MATCH_1}\")")
+    endforeach()
 endif()
 if(TARGET vx11-engine)
     set_target_properties(vx11-engine PROPERTIES INSTALL_RPATH "$ORIGIN")
