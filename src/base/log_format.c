@@ -104,17 +104,15 @@ static bool is_plain(const char *s, size_t len)
 }
 
 /* s with its secrets masked, quoted as the format wants it. */
-static void put_string(struct writer *w, const char *s, bool secret)
+static void put_string(struct writer *w, const char *s)
 {
     static const char mask[] = "[redacted]";
-    if (secret)
-        s = mask;
     /* Secrets are looked for a good way past the cut, so that half of one is not taken for harmless. */
     size_t seen = strnlen(s, VALUE_MAX + 1024), len = seen, from = 0, start = 0, end = 0;
     if (len > VALUE_MAX)
         len = VALUE_MAX - utf8_incomplete_tail(s, VALUE_MAX);
     bool longer = len < seen;
-    bool found = !secret && log_find_secret(s, seen, 0, &start, &end);
+    bool found = log_find_secret(s, seen, 0, &start, &end);
     bool quoted = w->format == LOG_JSON || found || longer || !is_plain(s, len);
     if (quoted)
         put(w, "\"", 1);
@@ -159,8 +157,10 @@ static void put_string_field(struct writer *w, const char *key, const char *valu
         return;
     }
     put_key(w, key);
-    if (value)
-        put_string(w, value, secret);
+    if (secret)
+        put_text(w, w->format == LOG_JSON ? "\"[redacted]\"" : "[redacted]");
+    else if (value)
+        put_string(w, value);
     else
         put_text(w, "null");
 }
