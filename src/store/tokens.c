@@ -1,0 +1,365 @@
+/* Tokens: the tables behind authentication. What must hold together happens in one transaction or one
+ * statement: a login code is used by the UPDATE that finds it unused, so that of two who try at once one gets
+ * in. */
+#include "store/tokens.h"
+
+#include <string.h>
+
+#include "base/str.h"
+
+#define TOUCH_MS      "60000"
+#define TOKEN_KEPT_MS (30 * (int64_t)86400000) /* dead tokens stay listed for a month */
+
+static void copy_hash(const struct store_row *row, int column, unsigned char out[TOKEN_HASH_LEN])
+{
+    size_t len;
+    const void *data = row_blob(row, column, &len);
+    memset(out, 0, TOKEN_HASH_LEN);
+    if (data && len == TOKEN_HASH_LEN) /* the table's CHECK holds it to that */
+        memcpy(out, data, len);
+}
+
+/* ---- tokens ---- */
+
+#define TOKEN_COLUMNS                                                                                        \
+    "id, name, scopes, hash, slot = 'next', created_at, expires_at, revoked_at, last_used_at"
+
+static void token_take(const struct store_row *row, struct token_row *t)
+{
+    row_copy(row, 0, t->id, sizeof t->id);
+    row_copy(row, 1, t->name, sizeof t->name);
+    row_copy(row, 2, t->scopes, sizeof t->scopes);
+    copy_hash(row, 3, t->hash);
+    t->next = row_int(row, 4) != 0;
+    t->created_at = row_int(row, 5);
+    t->expires_at = row_int(row, 6); /* NULL reads as 0 */
+    t->revoked_at = row_int(row, 7);
+    t->last_used_at = row_int(row, 8);
+}
+
+struct token_walk {
+    token_row_fn fn;
+    void *ctx;
+};
+
+static int token_pass(void *ctx, const struct store_row *row)
+{
+    struct token_walk *walk = ctx;
+    struct token_row t;
+    token_take(row, &t);
+    return walk->fn(walk->ctx, &t);
+}
+
+int token_list(struct store *s, bool all, int64_t now, token_row_fn fn, void *ctx, struct error *err)
+{
+    struct token_walk walk = {fn, ctx};
+    return store_query(s,
+                       "SELECT " TOKEN_COLUMNS " FROM auth_token WHERE ?1 OR (revoked_at IS NULL AND"
+                       " (expires_at IS NULL OR expires_at > ?2)) ORDER BY id",
+                       (struct store_value[]){STORE_I(all), STORE_I(now)}, 2, token_pass, &walk, err);
+}
+
+struct token_found {
+    struct token_row *out;
+    int count;
+};
+
+static int token_keep(void *ctx, const struct store_row *row)
+{
+    struct token_found *found = ctx;
+    token_take(row, found->out);
+    found->count++;
+    return 0;
+}
+
+int token_find(struct store *s, const char *id_or_name, bool next, struct token_row *out, struct error *err)
+{
+    struct token_found found = {out, 0};
+    int rc;
+    if (ulid_valid(id_or_name))
+        rc = store_query(s, "SELECT " TOKEN_COLUMNS " FROM auth_token WHERE id = ?1",
+                         (struct store_value[]){STORE_T(id_or_name)}, 1, token_keep, &found, err);
+    else
+        rc = store_query(s,
+                         "SELECT " TOKEN_COLUMNS
+                         " FROM auth_token WHERE name = ?1 AND revoked_at IS NULL AND slot = ?2",
+                         (struct store_value[]){STORE_T(id_or_name), STORE_T(next ? "next" : "current")}, 2,
+                         token_keep, &found, err);
+    if (rc == 0 && found.count == 0)
+        rc = error_set(err, VX11_ENOT_FOUND, "there is no %stoken %s", next ? "next " : "", id_or_name);
+    return rc;
+}
+
+struct token_change {
+    const char *name, *scopes;
+    const unsigned char *hash;
+    int64_t expires_at, now;
+    char *id;
+};
+
+static int take_count(void *ctx, const struct store_row *row)
+{
+    *(int64_t *)ctx = row_int(row, 0);
+    return 0;
+}
+
+static int token_insert(struct store *s, const struct token_change *c, const char *slot, struct error *err)
+{
+    ulid_make(c->id);
+    return store_exec(s,
+                      "INSERT INTO auth_token (id, name, scopes, hash, slot, created_at, expires_at)"
+                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                      (struct store_value[]){STORE_T(c->id), STORE_T(c->name), STORE_T(c->scopes),
+                                             store_blob(c->hash, TOKEN_HASH_LEN), STORE_T(slot),
+                                             STORE_I(c->now),
+                                             c->expires_at > 0 ? STORE_I(c->expires_at) : STORE_N},
+                      7, NULL, err);
+}
+
+static int create_inside(void *ctx, struct store *s, struct error *err)
+{
+    struct token_change *c = ctx;
+    int64_t valid = 0;
+    int rc = store_exec(
+        s,
+        "UPDATE auth_token SET revoked_at = ?2 WHERE name = ?1 AND revoked_at IS NULL AND expires_at <= ?2",
+        (struct store_value[]){STORE_T(c->name), STORE_I(c->now)}, 2, NULL, err);
+    if (rc == 0)
+        rc = store_query(s, "SELECT count(*) FROM auth_token WHERE name = ?1 AND revoked_at IS NULL",
+                         (struct store_value[]){STORE_T(c->name)}, 1, take_count, &valid, err);
+    if (rc == 0 && valid > 0)
+        rc = error_set(err, VX11_EEXISTS,
+                       "there is a valid token named %s already: rotate it, or revoke it first", c->name);
+    return rc != 0 ? rc : token_insert(s, c, "current", err);
+}
+
+int token_create(struct store *s, const char *name, const char *scopes,
+                 const unsigned char hash[TOKEN_HASH_LEN], int64_t expires_at, int64_t now,
+                 char id[ULID_LEN + 1], struct error *err)
+{
+    struct token_change c = {name, scopes, hash, expires_at, now, id};
+    size_t len = strlen(name);
+    if (len == 0 || len > 63 || !utf8_valid(name, len) || ulid_valid(name))
+        return error_set(err, VX11_EINVALID,
+                         "a token's name has 1 to 63 bytes of UTF-8 and does not look like an id");
+    return store_transaction(s, create_inside, &c, err);
+}
+
+static int rotate_inside(void *ctx, struct store *s, struct error *err)
+{
+    struct token_change *c = ctx;
+    struct token_row current;
+    int rc = token_find(s, c->name, false, &current, err);
+    if (rc == 0 && current.expires_at > 0 && current.expires_at <= c->now)
+        rc = error_set(err, VX11_ENOT_FOUND, "the token %s has expired: create it anew", c->name);
+    if (rc == 0)
+        rc = store_exec(
+            s,
+            "UPDATE auth_token SET revoked_at = ?2 WHERE name = ?1 AND slot = 'next' AND revoked_at IS NULL",
+            (struct store_value[]){STORE_T(c->name), STORE_I(c->now)}, 2, NULL, err);
+    if (rc != 0)
+        return rc;
+    c->scopes = current.scopes;
+    c->expires_at = current.expires_at;
+    return token_insert(s, c, "next", err);
+}
+
+int token_rotate(struct store *s, const char *name, const unsigned char hash[TOKEN_HASH_LEN], int64_t now,
+                 char id[ULID_LEN + 1], struct error *err)
+{
+    struct token_change c = {.name = name, .hash = hash, .now = now, .id = id};
+    return store_transaction(s, rotate_inside, &c, err);
+}
+
+static int promote_inside(void *ctx, struct store *s, struct error *err)
+{
+    struct token_change *c = ctx;
+    int64_t changes = 0;
+    int rc = store_exec(
+        s,
+        "UPDATE auth_token SET revoked_at = ?2 WHERE name = ?1 AND slot = 'current' AND revoked_at IS NULL",
+        (struct store_value[]){STORE_T(c->name), STORE_I(c->now)}, 2, NULL, err);
+    if (rc == 0)
+        rc = store_exec(
+            s,
+            "UPDATE auth_token SET slot = 'current' WHERE name = ?1 AND slot = 'next' AND revoked_at IS NULL",
+            (struct store_value[]){STORE_T(c->name)}, 1, &changes, err);
+    if (rc == 0 && changes == 0)
+        rc = error_set(err, VX11_ENOT_FOUND, "the token %s has no next one: rotate it first", c->name);
+    return rc;
+}
+
+int token_promote(struct store *s, const char *name, int64_t now, struct error *err)
+{
+    struct token_change c = {.name = name, .now = now};
+    return store_transaction(s, promote_inside, &c, err);
+}
+
+int token_revoke(struct store *s, const char *id_or_name, int64_t now, struct error *err)
+{
+    int64_t changes = 0;
+    struct store_value values[] = {STORE_T(id_or_name), STORE_I(now)};
+    int rc =
+        ulid_valid(id_or_name)
+            ? store_exec(s, "UPDATE auth_token SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL",
+                         values, 2, &changes, err)
+            : store_exec(s, "UPDATE auth_token SET revoked_at = ?2 WHERE name = ?1 AND revoked_at IS NULL",
+                         values, 2, &changes, err);
+    if (rc == 0 && changes == 0)
+        rc = error_set(err, VX11_ENOT_FOUND, "there is no valid token %s", id_or_name);
+    return rc;
+}
+
+int token_touch(struct writer *w, const char *id, int64_t now)
+{
+    return writer_push(w,
+                       "UPDATE auth_token SET last_used_at = ?2"
+                       " WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?2 - " TOUCH_MS ")",
+                       (struct store_value[]){STORE_T(id), STORE_I(now)}, 2);
+}
+
+/* ---- sessions ---- */
+
+#define SESSION_COLUMNS "id, scopes, hash, user_agent, created_at, last_seen_at, expires_at"
+
+static void session_take(const struct store_row *row, struct session_row *out)
+{
+    row_copy(row, 0, out->id, sizeof out->id);
+    row_copy(row, 1, out->scopes, sizeof out->scopes);
+    copy_hash(row, 2, out->hash);
+    row_copy(row, 3, out->user_agent, sizeof out->user_agent);
+    out->created_at = row_int(row, 4);
+    out->last_seen_at = row_int(row, 5);
+    out->expires_at = row_int(row, 6);
+}
+
+struct session_walk {
+    session_row_fn fn;
+    void *ctx;
+};
+
+static int session_pass(void *ctx, const struct store_row *row)
+{
+    struct session_walk *walk = ctx;
+    struct session_row t;
+    session_take(row, &t);
+    return walk->fn(walk->ctx, &t);
+}
+
+static int session_keep(void *ctx, const struct session_row *t)
+{
+    *(struct session_row *)ctx = *t;
+    return 0;
+}
+
+int session_create(struct store *s, const unsigned char hash[TOKEN_HASH_LEN], const char *scopes,
+                   const char *user_agent, int64_t expires_at, int64_t now, char id[ULID_LEN + 1],
+                   struct error *err)
+{
+    size_t len = user_agent ? strlen(user_agent) : 0;
+    len = utf8_valid_prefix(user_agent ? user_agent : "", len < 255 ? len : 255);
+    ulid_make(id);
+    return store_exec(
+        s,
+        "INSERT INTO auth_session (id, hash, scopes, created_at, last_seen_at, expires_at, user_agent)"
+        " VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6)",
+        (struct store_value[]){STORE_T(id), store_blob(hash, TOKEN_HASH_LEN), STORE_T(scopes), STORE_I(now),
+                               STORE_I(expires_at), len > 0 ? store_text_len(user_agent, len) : STORE_N},
+        6, NULL, err);
+}
+
+int session_find(struct store *s, const unsigned char hash[TOKEN_HASH_LEN], int64_t now,
+                 struct session_row *out, struct error *err)
+{
+    struct session_walk walk = {session_keep, out};
+    memset(out, 0, sizeof *out);
+    int rc = store_query(
+        s, "SELECT " SESSION_COLUMNS " FROM auth_session WHERE hash = ?1 AND expires_at > ?2",
+        (struct store_value[]){store_blob(hash, TOKEN_HASH_LEN), STORE_I(now)}, 2, session_pass, &walk, err);
+    if (rc == 0 && !out->id[0])
+        rc = error_set(err, VX11_ENOT_FOUND, "there is no such session, or it has expired");
+    return rc;
+}
+
+int session_list(struct store *s, int64_t now, session_row_fn fn, void *ctx, struct error *err)
+{
+    struct session_walk walk = {fn, ctx};
+    return store_query(s, "SELECT " SESSION_COLUMNS " FROM auth_session WHERE expires_at > ?1 ORDER BY id",
+                       (struct store_value[]){STORE_I(now)}, 1, session_pass, &walk, err);
+}
+
+int session_delete(struct store *s, const char *id, struct error *err)
+{
+    int64_t changes = 0;
+    int rc = store_exec(s, "DELETE FROM auth_session WHERE id = ?1", (struct store_value[]){STORE_T(id)}, 1,
+                        &changes, err);
+    if (rc == 0 && changes == 0)
+        rc = error_set(err, VX11_ENOT_FOUND, "there is no session %s", id);
+    return rc;
+}
+
+int session_touch(struct writer *w, const char *id, int64_t now)
+{
+    return writer_push(
+        w, "UPDATE auth_session SET last_seen_at = ?2 WHERE id = ?1 AND last_seen_at <= ?2 - " TOUCH_MS,
+        (struct store_value[]){STORE_T(id), STORE_I(now)}, 2);
+}
+
+/* ---- login codes ---- */
+
+int login_code_create(struct store *s, const unsigned char hash[TOKEN_HASH_LEN], int64_t expires_at,
+                      int64_t now, struct error *err)
+{
+    return store_exec(
+        s, "INSERT INTO auth_login_code (hash, created_at, expires_at) VALUES (?1, ?2, ?3)",
+        (struct store_value[]){store_blob(hash, TOKEN_HASH_LEN), STORE_I(now), STORE_I(expires_at)}, 3, NULL,
+        err);
+}
+
+static int take_used(void *ctx, const struct store_row *row)
+{
+    *(int *)ctx = row_is_null(row, 0) ? 1 : 2;
+    return 0;
+}
+
+int login_code_consume(struct store *s, const unsigned char hash[TOKEN_HASH_LEN], int64_t now,
+                       struct error *err)
+{
+    int64_t changes = 0;
+    int rc = store_exec(
+        s, "UPDATE auth_login_code SET used_at = ?2 WHERE hash = ?1 AND used_at IS NULL AND expires_at > ?2",
+        (struct store_value[]){store_blob(hash, TOKEN_HASH_LEN), STORE_I(now)}, 2, &changes, err);
+    if (rc != 0 || changes > 0)
+        return rc;
+    int known = 0; /* 1: unused, 2: used */
+    rc = store_query(s, "SELECT used_at FROM auth_login_code WHERE hash = ?1",
+                     (struct store_value[]){store_blob(hash, TOKEN_HASH_LEN)}, 1, take_used, &known, err);
+    if (rc != 0)
+        return rc;
+    return error_set(err, VX11_ENOT_FOUND, "%s",
+                     known == 2   ? "this login link was used already: each works once"
+                     : known == 1 ? "this login link has expired"
+                                  : "there is no such login link");
+}
+
+/* ---- purge ---- */
+
+int token_purge(struct store *s, int64_t now, uint64_t *deleted, struct error *err)
+{
+    static const char *const statements[] = {
+        "DELETE FROM auth_session WHERE expires_at <= ?1 AND ?2",
+        "DELETE FROM auth_login_code WHERE expires_at <= ?1 AND ?2",
+        "DELETE FROM auth_token WHERE ?1 AND (revoked_at <= ?2 OR expires_at <= ?2)",
+    };
+    int rc = 0;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < COUNT_OF(statements) && rc == 0; i++) {
+        int64_t changes = 0;
+        rc = store_exec(s, statements[i], (struct store_value[]){STORE_I(now), STORE_I(now - TOKEN_KEPT_MS)},
+                        2, &changes, err);
+        sum += (uint64_t)changes;
+    }
+    if (deleted)
+        *deleted = sum;
+    return rc;
+}
