@@ -35,7 +35,7 @@ static int open_kernel(int root_fd, const char *relative, int flags, mode_t mode
 {
     struct open_how how = {
         .flags = (uint64_t)(unsigned)flags,
-        .mode = flags & (O_CREAT | __O_TMPFILE) ? mode & 07777 : 0,
+        .mode = flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE ? mode & 07777 : 0,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
     long fd;
