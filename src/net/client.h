@@ -56,11 +56,15 @@ struct client_events {
 int client_start(struct client *c, const struct client_target *target, const char *method, const char *path,
                  const char *content_type, const void *body, size_t body_len, const struct client_call_options *options,
                  const struct client_events *events, void *ctx, struct client_call **out, struct error *err);
-void client_cancel(struct client_call *call); /* on_done runs (later or now) with VX11_ECANCELLED */
-void client_pause(struct client_call *call);  /* back-pressure: stops reading from the socket */
+/* on_done runs later with VX11_ECANCELLED, and nothing else runs before it. */
+void client_cancel(struct client_call *call);
+/* Back-pressure: stops reading from the socket. No on_data comes while paused (nor on_done with success), at most one buffer is held;
+ * first byte and idle timeouts stand still, the deadline does not. client_resume never calls on_data itself: that comes later. */
+void client_pause(struct client_call *call);
 void client_resume(struct client_call *call);
 int client_call_status(const struct client_call *call);              /* 0 before the headers */
 const char *client_call_header(const struct client_call *call, const char *name); /* reply header, NULL: absent; valid until on_done returned */
+/* Seconds from the start; -1: that point was not reached. connect_s is near 0 on a kept connection; total_s is until now, or the end. */
 void client_call_times(const struct client_call *call, double *connect_s, double *first_byte_s, double *total_s);
 
 /* ---- typed: what api/NAME_client.h calls ---- */
