@@ -1,0 +1,348 @@
+/* Loading of a model.
+ *
+ * ggml finds its processor backends (one shared library for each generation of instruction sets) by a search
+ * path that knows nothing of where we are installed; so we name the folder that libllama itself was loaded
+ * from, which is right in the build tree and in the package alike.
+ *
+ * libllama reports the reason of a failed load in its log alone. The sink below therefore remembers the last
+ * error line of the process; it is process-wide since libllama's log is. */
+#include "engine/model.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "engine/template.h"
+
+struct llama_sink {
+    pthread_mutex_t lock;
+    char line[1024]; /* pieces of a line that came without their newline */
+    size_t len;
+    enum log_level level;
+    char last_error[400];
+    bool quiet;
+};
+
+static struct llama_sink sink = {.lock = PTHREAD_MUTEX_INITIALIZER, .level = LOG_DEBUG};
+
+static enum log_level sink_level(enum ggml_log_level level)
+{
+    switch (level) {
+    case GGML_LOG_LEVEL_ERROR:
+        return LOG_ERROR;
+    case GGML_LOG_LEVEL_WARN:
+        return LOG_WARN;
+    default:
+        return LOG_DEBUG; /* its "info" is dozens of lines per load */
+    }
+}
+
+static void sink_write(enum ggml_log_level level, const char *text, void *user)
+{
+    struct llama_sink *s = user;
+    pthread_mutex_lock(&s->lock);
+    if (level != GGML_LOG_LEVEL_CONT)
+        s->level = sink_level(level);
+    for (const char *p = text; *p; p++) {
+        if (*p != '\n') {
+            if (s->len < sizeof s->line - 1)
+                s->line[s->len++] = *p;
+            continue;
+        }
+        s->line[s->len] = '\0';
+        if (s->len > 0)
+            log_write(s->quiet ? LOG_DEBUG : s->level, "llama", s->line, NULL, 0);
+        if (s->level == LOG_ERROR && s->len > 0)
+            (void)snprintf(s->last_error, sizeof s->last_error, "%.*s",
+                           (int)utf8_valid_prefix(s->line, s->len), s->line);
+        s->len = 0;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void model_log_quiet(bool quiet)
+{
+    pthread_mutex_lock(&sink.lock);
+    sink.quiet = quiet;
+    pthread_mutex_unlock(&sink.lock);
+}
+
+static void sink_forget_error(void)
+{
+    pthread_mutex_lock(&sink.lock);
+    sink.last_error[0] = '\0';
+    pthread_mutex_unlock(&sink.lock);
+}
+
+/* Sets err from what libllama said last, or from `otherwise` when it said nothing. */
+static int sink_fail(struct error *err, int code, const char *otherwise)
+{
+    char text[sizeof sink.last_error];
+    pthread_mutex_lock(&sink.lock);
+    memcpy(text, sink.last_error, sizeof text);
+    pthread_mutex_unlock(&sink.lock);
+    return error_set(err, code, "%s", text[0] ? text : otherwise);
+}
+
+/* ---- backends ---- */
+
+int model_backends_load(struct error *err)
+{
+    llama_log_set(sink_write, &sink);
+    if (!ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)) {
+        Dl_info where;
+        char folder[PATH_MAX];
+        void *symbol = NULL;
+        void (*function)(void) = llama_backend_init;
+        memcpy(&symbol, &function, sizeof symbol); /* ISO C has no cast from function to object pointer */
+        if (dladdr(symbol, &where) != 0 && where.dli_fname && realpath(where.dli_fname, folder)) {
+            *strrchr(folder, '/') = '\0';
+            ggml_backend_load_all_from_path(folder);
+        }
+    }
+    if (!ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU))
+        ggml_backend_load_all();
+    if (!ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU))
+        return error_set(err, VX11_EUNAVAILABLE, "no ggml backend for this processor beside libllama");
+    llama_backend_init();
+    return 0;
+}
+
+/* ---- the file ---- */
+
+static int file_check(const char *path, int64_t *modified_s, struct error *err)
+{
+    struct stat st;
+    char magic[4];
+    int rc = 0;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return error_set_errno(err, errno, "cannot open %s", path);
+    if (fstat(fd, &st) != 0)
+        rc = error_set_errno(err, errno, "cannot look at %s", path);
+    else if (!S_ISREG(st.st_mode))
+        rc = error_set(err, VX11_EINVALID, "%s is not a regular file", path);
+    else if (read(fd, magic, sizeof magic) != (ssize_t)sizeof magic ||
+             memcmp(magic, "GGUF", sizeof magic) != 0)
+        rc = error_set(err, VX11_ECORRUPT, "%s is not a GGUF file", path);
+    else
+        *modified_s = (int64_t)st.st_mtim.tv_sec;
+    (void)close(fd);
+    return rc;
+}
+
+static char *name_from_path(const char *path)
+{
+    const char *base = strrchr(path, '/');
+    base = base ? base + 1 : path;
+    const size_t len = strlen(base) - (str_ends(base, ".gguf") ? strlen(".gguf") : 0);
+    return strndup(base, len);
+}
+
+/* ---- the context ---- */
+
+struct progress {
+    model_progress_fn fn;
+    void *ctx;
+    bool stopped;
+};
+
+static bool progress_forward(float share, void *user)
+{
+    struct progress *p = user;
+    if (p->fn && !p->fn(share, p->ctx))
+        p->stopped = true;
+    return !p->stopped;
+}
+
+/* A pool that stays: without one ggml starts and joins its threads for every step, which costs more than a
+ * small model's step. */
+static void threads_attach(struct model *m)
+{
+    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(cpu);
+    void *create = ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_new");
+    void *release = ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_free");
+    struct ggml_threadpool *(*threads_new)(struct ggml_threadpool_params * params) = NULL;
+    if (!create || !release)
+        return;
+    memcpy(&threads_new, &create, sizeof create);
+    memcpy(&m->threads_free, &release, sizeof release);
+    struct ggml_threadpool_params params = ggml_threadpool_params_default(m->thread_count);
+    m->threads = threads_new(&params);
+    if (m->threads)
+        llama_attach_threadpool(m->context, m->threads, NULL);
+}
+
+static int context_check(struct model *m, const struct model_options *o, struct error *err)
+{
+    m->context_trained = llama_model_n_ctx_train(m->llama);
+    const int64_t most = o->context_most > 0 ? o->context_most : MODEL_CONTEXT_DEFAULT;
+    const int64_t wanted = o->context > 0 ? o->context : most;
+    if (o->context > m->context_trained)
+        log_warn("model", "the context asked for is larger than the model was trained for",
+                 LOG_I("asked", o->context), LOG_I("trained", m->context_trained));
+    m->context_length = wanted < m->context_trained ? (int32_t)wanted : m->context_trained;
+    if ((int64_t)m->context_length * o->parallel > INT32_MAX)
+        return error_set(err, VX11_EINVALID, "%d sequences of %d tokens are too many", o->parallel,
+                         (int)m->context_length);
+    m->cells = m->context_length * o->parallel;
+    m->batch = o->batch < m->cells ? o->batch : m->cells;
+    m->parallel = o->parallel;
+    m->thread_count = o->threads > 0 ? o->threads : (int32_t)proc_physical_cores();
+    return 0;
+}
+
+static int context_create(struct model *m, const struct model_options *o, struct error *err)
+{
+    struct llama_context_params p = llama_context_default_params();
+    p.n_ctx = (uint32_t)m->cells;
+    p.n_batch = (uint32_t)m->batch;
+    p.n_ubatch = (uint32_t)m->batch;
+    p.n_seq_max = (uint32_t)m->parallel;
+    p.n_outputs_max = (uint32_t)m->parallel; /* one row of logits per sequence and step, not one per token */
+    p.n_threads = p.n_threads_batch = m->thread_count;
+    p.type_k = p.type_v = o->kv_type == MODEL_KV_Q8_0 ? GGML_TYPE_Q8_0 : GGML_TYPE_F16;
+    p.kv_unified = true; /* one pool of cells: sequences share the cells of a common prefix */
+    p.no_perf = true;
+    model_log_quiet(
+        true); /* it warns that the pool of cells is larger than the trained context: no sequence is */
+    m->context = llama_init_from_model(m->llama, p);
+    model_log_quiet(false);
+    if (!m->context)
+        return sink_fail(err, VX11_ENOMEM, "the context could not be made");
+    m->cells = (int32_t)llama_n_ctx(m->context);
+    threads_attach(m);
+    return 0;
+}
+
+/* Runs one token through everything, so that the first request finds pages and buffers in place. */
+static int context_warm(struct model *m, struct error *err)
+{
+    llama_token token = llama_vocab_bos(m->vocab);
+    if (token == LLAMA_TOKEN_NULL)
+        token = 0;
+    const int32_t rc = llama_decode(m->context, llama_batch_get_one(&token, 1));
+    if (rc != 0)
+        return sink_fail(err, VX11_ECORRUPT, "the model could not decode a first token");
+    llama_synchronize(m->context);
+    llama_memory_clear(llama_get_memory(m->context), false);
+    return 0;
+}
+
+/* ---- the vocabulary ---- */
+
+static int vocabulary_read(struct model *m, struct error *err)
+{
+    m->vocab = llama_model_get_vocab(m->llama);
+    m->vocabulary = llama_vocab_n_tokens(m->vocab);
+    if (llama_vocab_type(m->vocab) == LLAMA_VOCAB_TYPE_NONE || m->vocabulary <= 0)
+        return error_set(err, VX11_EUNSUPPORTED, "the model has no tokenizer");
+    m->specials = calloc((size_t)m->vocabulary, sizeof *m->specials);
+    if (!m->specials)
+        return error_set(err, VX11_ENOMEM, "out of memory");
+    for (llama_token t = 0; t < m->vocabulary; t++) {
+        const char *text = llama_vocab_get_text(m->vocab, t);
+        const size_t len = text ? strlen(text) : 0;
+        if (len > m->longest_piece)
+            m->longest_piece = len;
+        if (len > 1 && llama_vocab_is_control(m->vocab, t))
+            m->specials[m->special_count++] = text;
+    }
+    return 0;
+}
+
+static int model_read(struct model *m, const struct model_options *o, struct progress *progress,
+                      struct error *err)
+{
+    struct llama_model_params p = llama_model_default_params();
+    p.n_gpu_layers = o->gpu_layers;
+    p.progress_callback = progress_forward;
+    p.progress_callback_user_data = progress;
+    sink_forget_error();
+    m->llama = llama_model_load_from_file(o->path, p);
+    if (progress->stopped)
+        return error_set(err, VX11_ECANCELLED, "the load was stopped");
+    if (!m->llama)
+        return sink_fail(err, VX11_ECORRUPT, "the model could not be loaded");
+    if (!llama_model_has_decoder(m->llama) || llama_model_has_encoder(m->llama))
+        return error_set(err, VX11_EUNSUPPORTED, "only decoder models can be served");
+    (void)llama_model_desc(m->llama, m->description, sizeof m->description);
+    m->size_bytes = llama_model_size(m->llama);
+    m->parameters = llama_model_n_params(m->llama);
+    m->can_trim = !llama_model_is_recurrent(m->llama) && !llama_model_is_hybrid(m->llama);
+    return 0;
+}
+
+static int options_check(const struct model_options *o, struct error *err)
+{
+    if (o->parallel < 1 || o->parallel > MODEL_PARALLEL_MAX ||
+        (size_t)o->parallel > llama_max_parallel_sequences())
+        return error_set(err, VX11_EINVALID, "parallel must be 1 to %d", MODEL_PARALLEL_MAX);
+    if (o->batch < o->parallel || o->batch > MODEL_BATCH_MAX)
+        return error_set(err, VX11_EINVALID, "batch must be %d (parallel) to %d", o->parallel,
+                         MODEL_BATCH_MAX);
+    if (o->context < 0 || o->threads < 0 || o->gpu_layers < -1)
+        return error_set(err, VX11_EINVALID, "context, threads and GPU layers must not be negative");
+    return 0;
+}
+
+int model_load(const struct model_options *options, model_progress_fn fn, void *ctx, struct model **out,
+               struct error *err)
+{
+    const uint64_t started = clock_mono_ns();
+    struct progress progress = {.fn = fn, .ctx = ctx};
+    struct model *m = NULL;
+    int64_t modified_s = 0;
+    int rc = options_check(options, err);
+    if (rc == 0)
+        rc = file_check(options->path, &modified_s, err);
+    if (rc != 0)
+        goto out;
+    m = calloc(1, sizeof *m);
+    if (!m || !(m->path = strdup(options->path)) ||
+        !(m->name = options->name ? strdup(options->name) : name_from_path(options->path))) {
+        rc = error_set(err, VX11_ENOMEM, "out of memory");
+        goto out;
+    }
+    m->created_s = modified_s;
+    if ((rc = model_read(m, options, &progress, err)) != 0 || (rc = vocabulary_read(m, err)) != 0 ||
+        (rc = context_check(m, options, err)) != 0 || (rc = context_create(m, options, err)) != 0 ||
+        (rc = context_warm(m, err)) != 0 || (rc = template_detect(m, err)) != 0)
+        goto out;
+    m->load_ms = (int64_t)((clock_mono_ns() - started) / 1000000);
+    *out = m;
+    m = NULL;
+out:
+    model_free(m);
+    return rc;
+}
+
+void model_free(struct model *m)
+{
+    if (!m)
+        return;
+    if (m->context) {
+        if (m->threads)
+            llama_detach_threadpool(m->context);
+        llama_free(m->context);
+    }
+    if (m->threads)
+        m->threads_free(m->threads);
+    llama_model_free(m->llama);
+    free(m->specials);
+    free(m->chat_template);
+    free(m->name);
+    free(m->path);
+    free(m);
+}

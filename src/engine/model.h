@@ -1,0 +1,87 @@
+/* Model: one GGUF file in memory with the context that decodes it, through libllama.
+ *
+ * Loading takes seconds to minutes and is done on the decode thread; the loop thread only reads `struct
+ * model` after the load has ended, and of it only what is set once (the names, sizes, the vocabulary:
+ * libllama's tokenizer is thread-safe). The context is the decode thread's alone. */
+#ifndef VX11_ENGINE_MODEL_H
+#define VX11_ENGINE_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <llama.h>
+
+#include "base/error.h"
+
+enum model_kv_type { MODEL_KV_F16, MODEL_KV_Q8_0 };
+
+enum {
+    MODEL_CONTEXT_DEFAULT = 8192, /* tokens: most that a request may use when nothing was asked for */
+    MODEL_PARALLEL_MAX = 256,
+    MODEL_BATCH_MAX = 65536,
+};
+
+struct model_options {
+    const char *path;
+    const char *name; /* as requests call it; NULL: the file's name without ".gguf" */
+    int64_t context;  /* tokens of the longest request with its answer; 0: what the model was trained for, up
+                         to context_most */
+    int64_t context_most; /* 0: MODEL_CONTEXT_DEFAULT */
+    int parallel;         /* sequences at a time, 1 … MODEL_PARALLEL_MAX */
+    int threads;          /* 0: one for each physical core that we may use */
+    int batch;            /* tokens of one step, 1 … MODEL_BATCH_MAX */
+    int gpu_layers;       /* layers on a GPU where a backend for one is there; -1: all */
+    enum model_kv_type kv_type;
+};
+
+enum model_template_state {
+    MODEL_TEMPLATE_ABSENT,      /* the file has none */
+    MODEL_TEMPLATE_UNSUPPORTED, /* it has one that cannot be applied */
+    MODEL_TEMPLATE_READY,
+};
+
+struct model {
+    struct llama_model *llama;
+    struct llama_context *context;
+    const struct llama_vocab *vocab;
+    struct ggml_threadpool *threads;
+    void (*threads_free)(struct ggml_threadpool *threads);
+
+    char *name, *path;
+    char description[128]; /* e.g. "llama 1B Q4_K - Medium" */
+    char *chat_template;   /* NULL when absent */
+    enum model_template_state template_state;
+    uint64_t size_bytes; /* of the weights */
+    uint64_t parameters;
+    int64_t created_s; /* the file's modification time, epoch seconds */
+    int64_t load_ms;
+    int32_t context_trained, context_length; /* tokens */
+    int32_t cells;                           /* KV cells: context_length for each of `parallel` sequences */
+    int32_t vocabulary, batch, parallel, thread_count;
+    size_t longest_piece; /* bytes of the longest token's text */
+    bool can_trim; /* the tail of a sequence can be dropped and a prefix shared (not so for recurrent models)
+                    */
+    const char *
+        *specials; /* texts of the tokens that users must not be able to write: owned by the vocabulary */
+    size_t special_count;
+};
+
+/* share: 0 … 1. false stops the load, which then fails with VX11_ECANCELLED. Called on the loading thread. */
+typedef bool (*model_progress_fn)(float share, void *ctx);
+
+/* Once per process, before the first model: loads ggml's backends (beside libllama, else where ggml looks
+ * itself) and sends libllama's log to ours. VX11_EUNAVAILABLE when there is no backend for this machine's
+ * processor. */
+int model_backends_load(struct error *err);
+/* While quiet, libllama's log goes to debug level: it calls an abort that we asked for an error. Any thread.
+ */
+void model_log_quiet(bool quiet);
+
+/* Loads, makes the context and warms it up with one token. The caller owns *out: model_free. VX11_ENOT_FOUND,
+ * VX11_ECORRUPT (not a sound GGUF file, with libllama's reason), VX11_EINVALID (options that do not fit the
+ * model), VX11_ENOMEM, VX11_ECANCELLED. */
+int model_load(const struct model_options *options, model_progress_fn progress, void *ctx, struct model **out,
+               struct error *err);
+void model_free(struct model *m); /* NULL is fine */
+
+#endif

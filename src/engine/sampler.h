@@ -1,0 +1,59 @@
+/* Sampler: from a row of logits to one token, as a request wants it, and the log-probabilities of a row.
+ *
+ *   logits -> bias -> penalties -> top_k -> top_p -> min_p -> temperature -> draw (seed)
+ *
+ * The order, and what each step computes, is libllama's; temperature 0 takes the most likely token after bias
+ * and penalties. */
+#ifndef VX11_ENGINE_SAMPLER_H
+#define VX11_ENGINE_SAMPLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "engine/model.h"
+
+/* The defaults are those of llama.cpp's server, so that a model behaves here as its users know it. */
+#define SAMPLING_DEFAULT                                                                                     \
+    {                                                                                                        \
+        .temperature = 0.8f, .top_p = 0.95f, .min_p = 0.05f, .top_k = 40, .repeat_penalty = 1.0f,            \
+        .repeat_last_n = 64                                                                                  \
+    }
+
+struct sampling {
+    float temperature;                         /* 0: always the most likely token */
+    float top_p, min_p;                        /* 1 and 0: off */
+    int32_t top_k;                             /* 0: off */
+    float repeat_penalty;                      /* > 0; 1: off */
+    float presence_penalty, frequency_penalty; /* 0: off */
+    int32_t repeat_last_n; /* tokens, of prompt and answer, that the three penalties look back on; 0: off */
+    bool has_seed;
+    uint32_t seed;
+    bool ignore_end;              /* never ends by itself (for measuring) */
+    const llama_logit_bias *bias; /* bias_count of them, borrowed during sampler_create */
+    size_t bias_count;
+};
+
+struct sampler;
+
+/* choice: which of several answers to one request; each draws with a seed of its own. NULL without memory.
+ * The caller owns it. */
+struct sampler *sampler_create(const struct model *m, const struct sampling *s, unsigned choice);
+void sampler_destroy(struct sampler *s); /* NULL is fine */
+/* Tells it of a token of the prompt, oldest first; only as many as sampler_history wants need be told. */
+void sampler_accept(struct sampler *s, llama_token token);
+size_t sampler_history(const struct sampler *s); /* tokens of the prompt that penalties look back on */
+/* Draws from the row of the last llama_decode with index `row`, and accepts it. */
+llama_token sampler_sample(struct sampler *s, struct llama_context *context, int32_t row);
+
+struct token_probability {
+    llama_token token;
+    float logprob; /* natural logarithm */
+};
+/* Of the softmax of the row as the model gave it, without bias, penalties or temperature: *chosen's, and the
+ * top n (n <= 32) into top, best first. Returns how many. */
+size_t logits_probabilities(const float *logits, int32_t vocabulary, llama_token chosen,
+                            float *chosen_logprob, struct token_probability *top, size_t n);
+
+#endif

@@ -1,0 +1,285 @@
+/* The scheduler's queue, its thread's loop, and the way of events back to the loop thread. What a step does
+ * is in step.c, what a slot is in slot.c. */
+#include "engine/scheduler_internal.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+struct scheduler *scheduler_create(const struct scheduler_options *o)
+{
+    struct scheduler *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->options = *o;
+    s->inbox_end = &s->inbox;
+    s->outbox_end = &s->outbox;
+    s->fresh_end = &s->fresh;
+    s->stats.generation_seconds = s->stats.prompt_rate = s->stats.decode_rate = s->stats.last_step_tokens =
+        -1;
+    s->stats.queue_limit = o->queue_limit;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->work, NULL);
+    return s;
+}
+
+void scheduler_destroy(struct scheduler *s)
+{
+    if (!s)
+        return;
+    pthread_cond_destroy(&s->work);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* ---- the loop thread's side ---- */
+
+int scheduler_submit(struct scheduler *s, struct generation *g)
+{
+    int rc = 0;
+    g->submitted_ns = clock_mono_ns();
+    pthread_mutex_lock(&s->lock);
+    if (s->stop) {
+        rc = VX11_ECLOSED;
+    } else if (s->queued >= s->options.queue_limit) {
+        rc = VX11_EFULL;
+    } else {
+        g->next = NULL;
+        *s->inbox_end = g;
+        s->inbox_end = &g->next;
+        s->queued++;
+        pthread_cond_signal(&s->work);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+void scheduler_dispatch(struct scheduler *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct event_node *node = s->outbox;
+    s->outbox = NULL;
+    s->outbox_end = &s->outbox;
+    pthread_mutex_unlock(&s->lock);
+    while (node) {
+        struct event_node *next = node->next;
+        struct generation *g = node->generation;
+        struct generation_event event = node->event;
+        char *text = node->text;
+        struct token_logprobs *logprobs = node->logprobs;
+        event.text = text ? text : "";
+        event.logprobs = logprobs;
+        event.usage = event.last ? &g->usage : NULL;
+        event.error = event.finish == FINISH_FAILED ? &g->error : NULL;
+        const bool embedded = node->embedded;
+        g->fn(g, g->ctx, &event); /* may destroy g, and with it an embedded node */
+        free(text);
+        free(logprobs);
+        if (!embedded)
+            free(node);
+        node = next;
+    }
+}
+
+void scheduler_stop(struct scheduler *s)
+{
+    atomic_store(&s->stopping, true);
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_signal(&s->work);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- measurements ---- */
+
+static double rate(uint64_t tokens, double seconds)
+{
+    return tokens > 0 && seconds > 0 ? (double)tokens / seconds : -1;
+}
+
+void scheduler_stats(struct scheduler *s, struct scheduler_stats *out)
+{
+    const int64_t now = clock_mono_ms() / 1000;
+    struct rate_bucket sum = {0};
+    pthread_mutex_lock(&s->lock);
+    *out = s->stats;
+    out->queued = s->queued;
+    for (size_t i = 0; i < RATE_SECONDS; i++) {
+        const struct rate_bucket *b = &s->rates[i];
+        if (now - b->second >= RATE_SECONDS)
+            continue;
+        sum.prompt_tokens += b->prompt_tokens;
+        sum.prompt_seconds += b->prompt_seconds;
+        sum.decode_tokens += b->decode_tokens;
+        sum.decode_seconds += b->decode_seconds;
+    }
+    pthread_mutex_unlock(&s->lock);
+    out->prompt_rate = rate(sum.prompt_tokens, sum.prompt_seconds);
+    out->decode_rate = rate(sum.decode_tokens, sum.decode_seconds);
+}
+
+int64_t scheduler_retry_ms(struct scheduler *s)
+{
+    struct scheduler_stats stats;
+    scheduler_stats(s, &stats);
+    if (stats.generation_seconds < 0 || stats.slots_total == 0)
+        return 1000;
+    const double seconds = stats.generation_seconds * (double)(stats.queued + 1) / stats.slots_total;
+    return seconds < 1 ? 1000 : (int64_t)(seconds * 1000);
+}
+
+/* ---- the decode thread's side ---- */
+
+/* Hands the step's events over and refreshes what status shows. */
+static void publish(struct scheduler *s)
+{
+    unsigned busy = 0;
+    for (int32_t i = 0; i < s->model->parallel; i++)
+        busy += s->slots[i].state != SLOT_IDLE;
+    pthread_mutex_lock(&s->lock);
+    s->stats.slots_busy = busy;
+    s->stats.slots_total = (unsigned)s->model->parallel;
+    s->stats.cells_used = (int32_t)(s->ledger.total - s->ledger.free_count);
+    s->stats.cells_total = (int32_t)s->ledger.total;
+    const bool any = s->fresh != NULL;
+    if (any) {
+        *s->outbox_end = s->fresh;
+        s->outbox_end = s->fresh_end;
+        s->fresh = NULL;
+        s->fresh_end = &s->fresh;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (any && s->options.wake)
+        s->options.wake(s->options.ctx);
+}
+
+static bool slots_active(const struct scheduler *s)
+{
+    for (int32_t i = 0; i < s->model->parallel; i++) {
+        if (s->slots[i].state != SLOT_IDLE)
+            return true;
+    }
+    return false;
+}
+
+/* Waits until there is something to do, then takes what came. False: stop. */
+static bool take(struct scheduler *s)
+{
+    struct generation **end = &s->waiting;
+    while (*end)
+        end = &(*end)->next;
+    const bool idle = !s->waiting && !slots_active(s);
+    pthread_mutex_lock(&s->lock);
+    while (idle && !s->stop && !s->inbox)
+        pthread_cond_wait(&s->work, &s->lock);
+    *end = s->inbox;
+    s->inbox = NULL;
+    s->inbox_end = &s->inbox;
+    const bool go_on = !s->stop;
+    pthread_mutex_unlock(&s->lock);
+    return go_on;
+}
+
+static void queue_shrink(struct scheduler *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->queued--;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void queue_remove(struct scheduler *s, struct generation *g)
+{
+    for (struct generation **at = &s->waiting; *at; at = &(*at)->next) {
+        if (*at == g) {
+            *at = g->next;
+            queue_shrink(s);
+            return;
+        }
+    }
+}
+
+/* Ends a generation wherever it is. */
+static void generation_drop(struct scheduler *s, struct generation *g, enum finish finish)
+{
+    for (int32_t i = 0; i < s->model->parallel; i++) {
+        if (s->slots[i].generation == g)
+            slot_release(s, &s->slots[i]);
+    }
+    queue_remove(s, g);
+    generation_end(s, g, finish);
+}
+
+/* Ends what was cancelled or has failed; with `all`, everything. */
+static void reap(struct scheduler *s, bool all)
+{
+    for (int32_t i = 0; i < s->model->parallel; i++) {
+        struct generation *g = s->slots[i].generation;
+        if (g && (all || g->error.code != 0 || atomic_load(&g->cancelled)))
+            generation_drop(s, g, FINISH_CANCELLED);
+    }
+    struct generation *next;
+    for (struct generation *g = s->waiting; g; g = next) {
+        next = g->next;
+        if (all || g->error.code != 0 || atomic_load(&g->cancelled))
+            generation_drop(s, g, FINISH_CANCELLED);
+    }
+}
+
+static bool prompt_fits(struct scheduler *s, struct generation *g)
+{
+    if (g->prompt_count > 0 && g->prompt_count < (size_t)s->model->context_length)
+        return true;
+    error_set(&g->error, VX11_ETOO_LARGE, "a prompt of %zu tokens does not fit a context of %d",
+              g->prompt_count, (int)s->model->context_length);
+    return false;
+}
+
+/* Gives idle slots to the queue, first come first served. A further choice waits until the first has read the
+ * prompt, and lets others pass meanwhile. */
+static void admit(struct scheduler *s)
+{
+    struct generation *next;
+    for (struct generation *g = s->waiting; g; g = next) {
+        next = g->next;
+        int rc = prompt_fits(s, g) ? 0 : g->error.code;
+        while (rc == 0 && g->started < g->choices && (g->started == 0 || g->prompt_ready)) {
+            rc = slot_begin(s, g);
+            if (rc == 0 && g->started == 1) {
+                pthread_mutex_lock(&s->lock);
+                s->stats.cached_tokens += (uint64_t)g->usage.cached_tokens;
+                pthread_mutex_unlock(&s->lock);
+            }
+        }
+        if (rc == VX11_EAGAIN)
+            return;
+        if (rc != 0)
+            generation_drop(s, g, FINISH_FAILED);
+        else if (g->started == g->choices)
+            queue_remove(s, g);
+    }
+}
+
+int scheduler_run(struct scheduler *s, struct model *m)
+{
+    s->model = m;
+    s->batch = llama_batch_init(m->batch, 0, 1);
+    int rc = s->batch.token ? slots_create(s) : VX11_ENOMEM;
+    if (rc == 0) {
+        llama_set_abort_callback(m->context, step_abort, s);
+        publish(s);
+        while (take(s)) {
+            reap(s, false);
+            admit(s);
+            step_run(s);
+            publish(s);
+        }
+        reap(s, true);
+        slots_drop_idle(s);
+        publish(s);
+        llama_set_abort_callback(m->context, NULL, NULL);
+    }
+    slots_destroy(s);
+    llama_batch_free(s->batch);
+    return rc;
+}

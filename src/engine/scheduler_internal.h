@@ -1,0 +1,139 @@
+/* Inside of the scheduler, shared by generation.c, scheduler.c, slot.c and step.c. What is not marked "lock"
+ * or atomic belongs to the decode thread, once scheduler_submit has handed a generation over. */
+#ifndef VX11_ENGINE_SCHEDULER_INTERNAL_H
+#define VX11_ENGINE_SCHEDULER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "engine/scheduler.h"
+#include "engine/text.h"
+#include "engine/tokenize.h"
+
+struct event_node {
+    struct event_node *next;
+    struct generation *generation;
+    struct generation_event event; /* its pointers are set when it is dispatched */
+    char *text;
+    struct token_logprobs *logprobs;
+    bool embedded; /* a generation's last event, which must never lack memory */
+};
+
+struct generation {
+    struct generation *next; /* in the queue */
+    struct arena *arena;     /* holds it and all below */
+    generation_fn fn;
+    void *ctx;
+    llama_token *prompt;
+    size_t prompt_count;
+    unsigned choices;
+    int64_t max_tokens;
+    struct sampling sampling;
+    const char **stops;
+    size_t stop_count;
+    bool logprobs;
+    size_t top_logprobs;
+    const char *request_id;
+    atomic_bool cancelled;
+
+    unsigned started, ended; /* choices */
+    bool prompt_ready;       /* the first choice has read the prompt: the others can share its cells */
+    uint64_t submitted_ns, admitted_ns, first_token_ns;
+    struct usage usage;
+    struct event_node last;
+    struct error error; /* why it failed */
+};
+
+enum slot_state { SLOT_IDLE, SLOT_PROMPT, SLOT_RUNNING };
+
+struct pending_logprob { /* waits until its token's text is let out */
+    struct token_logprobs value;
+    size_t start; /* where the token's text begins, in bytes of the sequence's text */
+};
+
+struct slot {
+    llama_seq_id id;
+    enum slot_state state;
+    llama_token *tokens; /* context_length of them: what the sequence's KV cells hold */
+    uint32_t *cells;     /* which cell of the ledger each is */
+    int32_t past;        /* how many */
+    uint64_t used_at;    /* step of its last use: the least recently used is taken first */
+    uint64_t order;      /* of admission: prompts are read first come, first served */
+
+    struct generation *generation; /* NULL while idle */
+    unsigned choice;
+    struct sampler *sampler;
+    struct text text;
+    struct pending_logprob *pending;
+    size_t pending_count, pending_cap;
+    llama_token next; /* sampled, not decoded yet */
+    int64_t generated, limit;
+
+    int32_t batch_count; /* of its tokens in the current batch */
+    int32_t row;         /* index in the batch whose logits are its own, -1: none */
+};
+
+/* Which KV cells are in use: an index for each, with how many sequences share it. libllama does not tell. */
+struct ledger {
+    uint16_t *shares;
+    uint32_t *free;
+    uint32_t free_count, total;
+};
+
+enum { RATE_SECONDS = 8 };
+
+struct rate_bucket {
+    int64_t second;
+    uint64_t prompt_tokens, decode_tokens;
+    double prompt_seconds, decode_seconds;
+};
+
+struct scheduler {
+    struct scheduler_options options;
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    struct generation *inbox, **inbox_end;   /* lock */
+    size_t queued;                           /* lock: in inbox and waiting */
+    bool stop;                               /* lock */
+    atomic_bool stopping;                    /* the same, for the abort callback */
+    struct event_node *outbox, **outbox_end; /* lock */
+    struct scheduler_stats stats;            /* lock */
+    struct rate_bucket rates[RATE_SECONDS];  /* lock */
+
+    struct model *model;
+    struct slot *slots;
+    struct ledger ledger;
+    struct generation *waiting;            /* queue of the decode thread: first come, first served */
+    struct event_node *fresh, **fresh_end; /* events of this step, not yet in the outbox */
+    struct llama_batch batch;
+    uint64_t step, admissions;
+    bool aborting; /* the running decode was told to stop */
+};
+
+/* generation.c */
+/* Queues text (n bytes, copied) with logprobs (copied) of a choice; when memory is lacking the generation's
+ * error is set. */
+void generation_emit(struct scheduler *s, struct generation *g, unsigned choice, const char *text, size_t len,
+                     const struct token_logprobs *logprobs, size_t logprob_count, enum finish finish);
+/* Queues the last event; g must not be touched afterwards. */
+void generation_end(struct scheduler *s, struct generation *g, enum finish finish);
+
+/* slot.c */
+int slots_create(struct scheduler *s); /* 0 or VX11_ENOMEM */
+void slots_destroy(struct scheduler *s);
+/* Puts the next choice of g into an idle slot, reusing what is known of its prompt. VX11_EAGAIN: no slot is
+ * idle. */
+int slot_begin(struct scheduler *s, struct generation *g);
+void slot_release(struct scheduler *s,
+                  struct slot *slot); /* back to idle; keeps its tokens for the next turn */
+void slot_forget(struct scheduler *s, struct slot *slot);   /* its tokens too */
+void slot_rollback(struct scheduler *s, struct slot *slot); /* drops what a failed step left beyond `past` */
+void slot_push(struct scheduler *s, struct slot *slot, llama_token token); /* a token was decoded */
+void slots_drop_idle(struct scheduler *s);
+
+/* step.c */
+void step_run(struct scheduler *s);
+bool step_abort(void *scheduler); /* ggml's abort callback: nobody waits for this batch any more */
+
+#endif

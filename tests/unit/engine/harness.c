@@ -1,0 +1,154 @@
+#include "harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/template.h"
+
+const char *harness_guide(void)
+{
+    static char path[4096];
+    const char *given = getenv("VX11_GUIDE");
+    const char *source = getenv("VX11_SRC");
+    if (given)
+        return given;
+    (void)snprintf(path, sizeof path, "%s/models/guide/guide.gguf", source ? source : ".");
+    return path;
+}
+
+struct model *harness_model(int parallel, int64_t context, int batch)
+{
+    struct error err = {0};
+    struct model *m = NULL;
+    const struct model_options o = {.path = harness_guide(),
+                                    .name = "guide",
+                                    .context = context,
+                                    .parallel = parallel,
+                                    .threads = 2,
+                                    .batch = batch,
+                                    .gpu_layers = 0};
+    if (model_backends_load(&err) != 0 || model_load(&o, NULL, NULL, &m, &err) != 0)
+        fail_msg("%s", err.text);
+    return m;
+}
+
+static void *decode_thread(void *arg)
+{
+    struct harness *h = arg;
+    return (void *)(intptr_t)scheduler_run(h->scheduler, h->model);
+}
+
+static void wake(void *ctx)
+{
+    struct harness *h = ctx;
+    sem_post(&h->woken);
+}
+
+struct harness *harness_start(int parallel, size_t queue)
+{
+    struct harness *h = calloc(1, sizeof *h);
+    assert_non_null(h);
+    sem_init(&h->woken, 0, 0);
+    h->model = harness_model(parallel, 0, 512);
+    h->scheduler =
+        scheduler_create(&(struct scheduler_options){.queue_limit = queue, .wake = wake, .ctx = h});
+    assert_non_null(h->scheduler);
+    assert_int_equal(pthread_create(&h->thread, NULL, decode_thread, h), 0);
+    return h;
+}
+
+void harness_stop(struct harness *h)
+{
+    void *result = NULL;
+    scheduler_stop(h->scheduler);
+    pthread_join(h->thread, &result);
+    scheduler_dispatch(h->scheduler);
+    scheduler_destroy(h->scheduler);
+    model_free(h->model);
+    sem_destroy(&h->woken);
+    free(h);
+    assert_null(result);
+}
+
+void harness_chat(const struct model *m, const char *question, struct tokens *out)
+{
+    struct buf prompt = BUF_INIT;
+    struct error err = {0};
+    const struct template_message message = {"user", question};
+    if (template_apply(m, &message, 1, &prompt, &err) != 0 ||
+        tokenize(m, prompt.data, prompt.len, true, true, out, &err) != 0)
+        fail_msg("%s", err.text);
+    buf_free(&prompt);
+}
+
+struct generation_options harness_greedy(const struct tokens *prompt)
+{
+    struct generation_options o = {
+        .prompt = prompt->data, .prompt_count = prompt->len, .choices = 1, .sampling = SAMPLING_DEFAULT};
+    o.sampling.temperature = 0;
+    return o;
+}
+
+static void on_event(struct generation *g, void *ctx, const struct generation_event *e)
+{
+    struct answer *a = ctx;
+    a->events++;
+    (void)buf_append(&a->text[e->choice], e->text, e->len);
+    if (e->finish != FINISH_NONE && !e->last)
+        a->finish[e->choice] = e->finish;
+    for (size_t i = 0; i < e->logprob_count && a->logprobs == 0 && i == 0; i++) {
+        a->chosen_logprob = (double)e->logprobs[0].chosen.logprob;
+        a->top = e->logprobs[0].top_count;
+    }
+    a->logprobs += e->logprob_count;
+    if (a->cancel_after && a->events == a->cancel_after)
+        generation_cancel(g);
+    if (!e->last)
+        return;
+    a->end = e->finish;
+    a->usage = *e->usage;
+    if (e->error)
+        a->error = *e->error;
+    a->last = true;
+    generation_destroy(g);
+}
+
+int harness_submit(struct harness *h, const struct generation_options *o, struct answer *answer,
+                   struct generation **out)
+{
+    struct generation *g = generation_create(o, on_event, answer);
+    assert_non_null(g);
+    const int rc = scheduler_submit(h->scheduler, g);
+    if (rc != 0) {
+        generation_destroy(g);
+        g = NULL;
+    }
+    if (out)
+        *out = g;
+    return rc;
+}
+
+void harness_wait(struct harness *h, struct answer *answers, size_t n)
+{
+    for (;;) {
+        size_t done = 0;
+        for (size_t i = 0; i < n; i++)
+            done += answers[i].last;
+        if (done == n)
+            return;
+        struct timespec deadline;
+        clock_gettime(CLOCK_REALTIME, &deadline);
+        deadline.tv_sec += 30;
+        if (sem_timedwait(&h->woken, &deadline) != 0)
+            fail_msg("the scheduler was silent for 30 s");
+        scheduler_dispatch(h->scheduler);
+    }
+}
+
+void answer_free(struct answer *a)
+{
+    for (size_t i = 0; i < GENERATION_CHOICES_MAX; i++)
+        buf_free(&a->text[i]);
+    *a = (struct answer){0};
+}

@@ -1,0 +1,55 @@
+/* Harness: the guide model behind a real scheduler, with the test as the loop thread. */
+#ifndef VX11_TEST_ENGINE_HARNESS_H
+#define VX11_TEST_ENGINE_HARNESS_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "engine/model.h"
+#include "engine/scheduler.h"
+#include "engine/tokenize.h"
+
+struct harness {
+    struct model *model;
+    struct scheduler *scheduler;
+    pthread_t thread;
+    sem_t woken;
+};
+
+struct answer { /* what came of one generation */
+    struct buf text[GENERATION_CHOICES_MAX];
+    enum finish finish[GENERATION_CHOICES_MAX];
+    enum finish end; /* of the last event */
+    struct usage usage;
+    struct error error;
+    unsigned events;
+    bool last;
+    double probability;    /* sum over the top list of the first token */
+    size_t logprobs, top;  /* tokens with log-probabilities; entries of the first one's top list */
+    double chosen_logprob; /* of the first token */
+    unsigned cancel_after; /* events: then the test's callback cancels; 0: never */
+};
+
+/* $VX11_GUIDE, else $VX11_SRC/models/guide/guide.gguf. */
+const char *harness_guide(void);
+struct model *harness_model(int parallel, int64_t context, int batch);
+struct harness *harness_start(int parallel, size_t queue);
+void harness_stop(struct harness *h);
+
+/* Tokens of a one-question chat, through the model's template. */
+void harness_chat(const struct model *m, const char *question, struct tokens *out);
+struct generation_options harness_greedy(const struct tokens *prompt);
+/* Submits; the answer is filled by harness_wait. Returns scheduler_submit's result; *out may be NULL. */
+int harness_submit(struct harness *h, const struct generation_options *o, struct answer *answer,
+                   struct generation **out);
+void harness_wait(struct harness *h, struct answer *answers, size_t n);
+void answer_free(struct answer *a);
+
+#endif
