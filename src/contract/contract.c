@@ -268,10 +268,13 @@ static int array_read(const struct contract_parser *p, const struct contract_fie
                              plural(most));
     }
     size_t size = contract_element_size(f->element);
-    char *items = n == 0 ? contract_empty_array() : arena_array(p->arena, n, size);
+    /* One zeroed element more: arrays of strings are NULL-terminated as well as counted. */
+    char *items = n == 0 ? contract_empty_array() : arena_array(p->arena, n + 1, size);
     if (items == NULL) {
         return contract_fail(p->err, at, VX11_ENOMEM, "out of memory");
     }
+    if (n > 0)
+        memset(items + n * size, 0, size);
     struct contract_path here = {.up = at};
     yyjson_val *e = unsafe_yyjson_get_first(v);
     for (size_t i = 0; i < n; i++, e = unsafe_yyjson_get_next(e)) {

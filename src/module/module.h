@@ -9,6 +9,7 @@
 
 #include <uv.h>
 
+#include "api/common.h"
 #include "base/error.h"
 #include "contract/config.h"
 #include "contract/contract.h"
@@ -28,7 +29,9 @@ struct module_spec {
     void (*server_options)(const struct config *config, struct server_options *out);
     /* Makes the module's context after everything below is ready, before the server listens. */
     int (*start)(struct module *m, void **context, struct error *err);
-    /* Before the loop ends, after the server has drained. Calls done (exactly once, now or later). */
+    /* The stop has begun, requests still run: end streams that have no end of their own. May be NULL. */
+    void (*stopping)(struct module *m, void *context);
+    /* Before the loop ends, after the server has drained. Frees the context, then calls done (exactly once, now or later). */
     void (*stop)(struct module *m, void *context, void (*done)(struct module *m));
     void (*health)(void *context, struct health *h);
     /* The configuration has changed; both are valid during the call, `now` stays valid. May be NULL. */
@@ -42,7 +45,19 @@ struct module_spec {
  * once the server listens. */
 int module_run(const struct module_spec *spec);
 
+/* Writes one line to fd 3, where the parent listens while a process starts; nothing when it is not open. */
+void module_tell_parent(const char *line);
+
 /* ---- for the module's code ---- */
+void module_stop(struct module *m);                                /* as SIGTERM */
+void module_set_drain_limit(struct module *m, int64_t limit_ms);   /* instead of the configured one */
+/* As SIGHUP: reads the configuration again and applies what can be applied. 0 and what changed (in the arena), or an error that names the
+ * line; then nothing has changed. */
+int module_reload(struct module *m, struct arena *a, struct config_change **changes, size_t *n, struct error *err);
+const char *module_version(void);
+double module_uptime_s(const struct module *m);
+/* Reads tokens and sessions again now, not at the next look: after this process changed them. */
+int module_auth_refresh(struct module *m, struct error *err);
 void *module_context(struct module *m);
 const char *module_name(const struct module *m);
 uv_loop_t *module_loop(struct module *m);
@@ -60,6 +75,10 @@ const struct client_target *module_peer(struct module *m, const char *name);
  * function given to module_on_event is called instead. */
 void module_event(struct module *m, const char *type, const char *payload_json);
 void module_on_event(struct module *m, void (*fn)(void *context, const char *type, const char *source, const char *payload_json));
+
+/* Asks a process's GET /health. fn runs once, later: reply is NULL when it did not answer in time, err says why. Any status counts as an answer. */
+typedef void (*module_probe_fn)(void *ctx, const struct common_health_reply *reply, double latency_ms, const struct error *err);
+int module_probe(struct client *c, const struct client_target *target, int64_t timeout_ms, module_probe_fn fn, void *ctx);
 
 /* Passes a request's identity along: fills id, trace, deadline (with a margin taken off) and the X-VX11-Principal header. The strings belong to the request. */
 void module_call_options(struct request *r, struct client_call_options *out);

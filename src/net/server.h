@@ -23,6 +23,7 @@
 
 struct server;
 struct request;
+struct health;
 
 typedef void (*request_handler)(struct request *r, void *module);
 
@@ -69,7 +70,6 @@ unsigned server_connections(const struct server *s);
 unsigned server_requests_in_flight(const struct server *s);
 
 /* GET /health, /metrics and /openapi.json are answered by the kit itself, on every server; they are not in the contract files. */
-struct health;
 /* status: 0 ok, 1 degraded, 2 down. name and detail are copied; detail may be NULL. */
 void health_add(struct health *h, const char *name, int status, const char *detail);
 

@@ -1,0 +1,125 @@
+/* Link: start, routes, stop. The work is in the files that link_internal.h draws. */
+#include "link/link_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+
+struct link_peer *link_peer_find(struct link *l, const char *name)
+{
+    for (size_t i = 0; i < LINK_PEERS; i++)
+        if (strcmp(l->peers[i].name, name) == 0)
+            return &l->peers[i];
+    return NULL;
+}
+
+int64_t link_peer_port(const struct link *l, const char *name)
+{
+    const struct config_config *c = module_config(l->m)->values;
+    if (strcmp(name, "switch") == 0)
+        return c->switch_->port;
+    if (strcmp(name, "hermes") == 0)
+        return c->hermes->port;
+    return c->link->port;
+}
+
+const char *link_page_address(const struct link *l, char *out, size_t size)
+{
+    const struct config_link *c = module_config(l->m)->values->link;
+    snprintf(out, size, "http://%s:%d/", c->host, (int)c->page_port);
+    return out;
+}
+
+static size_t link_listen(const struct config *config, struct server_listener *out, size_t max)
+{
+    const struct config_link *c = config->values->link;
+    if (max < 2)
+        return 0;
+    out[0] = (struct server_listener){.host = c->host, .port = (int)c->port};
+    out[1] = (struct server_listener){.host = c->host, .port = (int)c->page_port};
+    return 2;
+}
+
+static void link_server_options(const struct config *config, struct server_options *out)
+{
+    const struct config_link *c = config->values->link;
+    out->allowed_hosts = c->allowed_hosts; /* the contract ends arrays of strings with a NULL */
+    out->allowed_origins = c->allowed_origins;
+}
+
+static void link_breakers(struct link *l)
+{
+    const struct config_link *c = module_config(l->m)->values->link;
+    for (size_t i = 0; i < LINK_PEERS; i++)
+        breaker_init(&l->peers[i].breaker, (unsigned)c->breaker_threshold, c->breaker_open_ms);
+}
+
+static int link_start(struct module *m, void **context, struct error *err)
+{
+    struct link *l = calloc(1, sizeof *l);
+    if (!l)
+        return error_set(err, VX11_ENOMEM, "out of memory");
+    *context = l;
+    l->m = m;
+    l->peers[0].name = "switch";
+    l->peers[1].name = "hermes";
+    link_breakers(l);
+    int rc = events_create(l, &l->events, err);
+    if (rc == 0)
+        module_on_event(m, events_publish);
+    return rc;
+}
+
+static void link_stopping(struct module *m, void *context)
+{
+    struct link *l = context;
+    (void)m;
+    events_close(l->events);
+}
+
+static void link_stop(struct module *m, void *context, void (*done)(struct module *m))
+{
+    struct link *l = context;
+    events_destroy(l->events);
+    free(l);
+    done(m);
+}
+
+static void link_reload(struct module *m, void *context, const struct config *before, const struct config *now)
+{
+    const struct config_link *b = before->values->link, *n = now->values->link;
+    (void)m;
+    if (b->breaker_threshold != n->breaker_threshold || b->breaker_open_ms != n->breaker_open_ms)
+        link_breakers(context);
+}
+
+static const request_handler handlers[LINK_ROUTE_COUNT] = {
+    [LINK_ROUTE_STATUS] = status_get,
+    [LINK_ROUTE_OVERVIEW] = status_overview,
+    [LINK_ROUTE_BREAKERS] = status_breakers,
+    [LINK_ROUTE_MODELS] = relay_to_switch,
+    [LINK_ROUTE_MODEL] = relay_to_switch,
+    [LINK_ROUTE_CHAT_COMPLETIONS] = relay_to_switch,
+    [LINK_ROUTE_COMPLETIONS] = relay_to_switch,
+    [LINK_ROUTE_EVENTS] = streams_sse,
+    [LINK_ROUTE_EVENTS_INGEST] = events_ingest,
+    [LINK_ROUTE_WS] = streams_ws,
+    [LINK_ROUTE_SESSION] = page_session,
+    [LINK_ROUTE_PAGE] = page_index,
+    [LINK_ROUTE_ASSET] = page_asset,
+    [LINK_ROUTE_LOGIN] = page_login,
+    [LINK_ROUTE_LOGOUT] = page_logout,
+};
+
+const struct module_spec link_spec = {
+    .contract = &link_module,
+    .handlers = handlers,
+    .listen = link_listen,
+    .server_options = link_server_options,
+    .start = link_start,
+    .stopping = link_stopping,
+    .stop = link_stop,
+    .reload = link_reload,
+};

@@ -1,0 +1,185 @@
+/* Relay: hands a request to Switch and its answer back, piece by piece as it comes.
+ *
+ *   client ──body──> [Link] ──run/switch.sock──> Switch
+ *          <─pieces─        <──────pieces───────         a slow client pauses the reading from Switch; one that leaves cancels it
+ *
+ * The body is not parsed here: Switch holds the contract of these routes and answers what is wrong with it. Only failures of Switch itself
+ * (no connection, cut short, too slow, 500) count against its breaker: a provider's 502 is Switch at work. */
+#include "link/link_internal.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+
+/* Above this much waiting for the client, Switch is not read any further; the server tells when it has drained. */
+#define RELAY_HIGH_WATER (256u * 1024u)
+
+struct relay {
+    struct link *l;
+    struct link_peer *peer;
+    struct request *r;
+    struct client_call *call;
+    struct buf body; /* of an answer that is not streamed */
+    int status;
+    bool streaming, sse, paused, cancelled;
+};
+
+static const char *const passed_headers[] = {"X-VX11-Provider", "X-VX11-Model", "Retry-After"};
+
+static void on_headers(struct client_call *call, void *ctx, int status)
+{
+    struct relay *relay = ctx;
+    const char *type = client_call_header(call, "Content-Type");
+    relay->status = status;
+    if (relay->cancelled)
+        return;
+    for (size_t i = 0; i < COUNT_OF(passed_headers); i++) {
+        const char *value = client_call_header(call, passed_headers[i]);
+        if (value)
+            request_reply_header(relay->r, passed_headers[i], value);
+    }
+    relay->sse = type && str_starts(type, "text/event-stream");
+    if (!relay->sse)
+        return;
+    request_stream_backpressure(relay->r);
+    relay->streaming = request_stream_begin(relay->r, status, NULL) == 0;
+}
+
+static void on_data(struct client_call *call, void *ctx, const char *data, size_t len)
+{
+    struct relay *relay = ctx;
+    if (relay->cancelled)
+        return;
+    if (!relay->streaming) {
+        if (buf_append(&relay->body, data, len) != 0)
+            client_cancel(call);
+        return;
+    }
+    if (request_stream_write(relay->r, data, len) == 0 && request_stream_queued(relay->r) > RELAY_HIGH_WATER && !relay->paused) {
+        relay->paused = true;
+        client_pause(call);
+    }
+}
+
+static void on_drain(struct request *r, void *ctx)
+{
+    struct relay *relay = ctx;
+    (void)r;
+    if (relay->paused && relay->call) {
+        relay->paused = false;
+        client_resume(relay->call);
+    }
+}
+
+static void relay_breaker(struct relay *relay, int result)
+{
+    struct breaker *b = &relay->peer->breaker;
+    bool failed = (result != 0 && result != VX11_ECANCELLED) || relay->status == 500;
+    bool changed = false;
+    if (result == VX11_ECANCELLED)
+        breaker_abandon(b);
+    else if (failed)
+        changed = breaker_failure(b, clock_mono_ms());
+    else
+        changed = breaker_success(b);
+    if (!changed)
+        return;
+    const char *state = breaker_state_name(breaker_peek(b, clock_mono_ms()));
+    log_warn("relay", "breaker changed", LOG_S("peer", relay->peer->name), LOG_S("state", state));
+    events_alert(relay->l, "L3", "the breaker in front of %s is %s", relay->peer->name, state);
+}
+
+/* A stream that broke ends with an error event and without [DONE], so that no client takes the part for the whole. */
+static void relay_break_stream(struct relay *relay, int result, const struct error *err)
+{
+    struct common_error_body body = {
+        .message = err->text[0] ? err->text : error_describe(result),
+        .type = "upstream_error",
+        .code = result == VX11_ETIMEOUT ? "upstream_timeout" : "upstream_broken",
+        .request_id = request_id(relay->r),
+    };
+    struct common_error message = {.error = &body};
+    struct buf text = BUF_INIT;
+    if (common_error_serialize(&message, &text) == 0)
+        request_stream_event(relay->r, NULL, NULL, text.data, text.len);
+    buf_free(&text);
+    request_stream_end(relay->r);
+}
+
+static void on_done(struct client_call *call, void *ctx, int result, const struct error *err)
+{
+    struct relay *relay = ctx;
+    struct request *r = relay->r;
+    (void)call;
+    relay->call = NULL;
+    relay_breaker(relay, result);
+    if (relay->streaming) {
+        buf_free(&relay->body);
+        if (relay->cancelled)
+            request_stream_abort(r);
+        else if (result != 0)
+            relay_break_stream(relay, result, err);
+        else
+            request_stream_end(r);
+        return;
+    }
+    if (result == 0 && !relay->cancelled) {
+        size_t len;
+        char *data = buf_detach(&relay->body, &len);
+        request_reply_bytes(r, relay->status, "application/json", data ? data : "", len, data != NULL);
+        return;
+    }
+    buf_free(&relay->body);
+    if (result == VX11_ETIMEOUT)
+        request_fail(r, 504, "upstream_timeout", NULL, "switch did not answer in time: %s", err->text);
+    else if (result == VX11_EUNAVAILABLE)
+        request_fail(r, 503, "switch_unavailable", NULL, "switch cannot be reached: %s", err->text);
+    else
+        request_fail(r, 502, "upstream_broken", NULL, "switch broke off: %s", err->text);
+}
+
+static void on_cancel(struct request *r, void *ctx, int reason)
+{
+    struct relay *relay = ctx;
+    (void)r;
+    (void)reason;
+    relay->cancelled = true;
+    if (relay->call)
+        client_cancel(relay->call);
+}
+
+void relay_to_switch(struct request *r, void *module)
+{
+    static const struct client_events events = {.on_headers = on_headers, .on_data = on_data, .on_done = on_done};
+    struct link *l = module;
+    struct relay *relay = arena_zalloc(request_arena(r), sizeof *relay);
+    struct link_peer *peer = link_peer_find(l, "switch");
+    struct error err = {0};
+    size_t len = 0;
+    if (!relay) {
+        request_fail(r, 500, "out_of_memory", NULL, "out of memory");
+        return;
+    }
+    if (!breaker_allow(&peer->breaker, clock_mono_ms())) {
+        int64_t wait = breaker_retry_after_ms(&peer->breaker, clock_mono_ms());
+        request_retry_after(r, wait);
+        request_fail(r, 503, "circuit_open", NULL, "switch has failed repeatedly and is asked again in %lld ms", (long long)wait);
+        return;
+    }
+    *relay = (struct relay){.l = l, .peer = peer, .r = r, .body = BUF_INIT};
+    const char *body = request_raw_body(r, &len);
+    struct client_call_options options;
+    module_call_options(r, &options);
+    const char *path = request_path(r);
+    int rc = client_start(module_client(l->m), module_peer(l->m, "switch"), request_method(r), path, len ? "application/json" : NULL, body, len,
+                          &options, &events, relay, &relay->call, &err);
+    if (rc != 0) {
+        breaker_abandon(&peer->breaker);
+        request_fail(r, 500, "internal", NULL, "%s", err.text);
+        return;
+    }
+    request_on_cancel(r, on_cancel, relay);
+    request_on_drain(r, on_drain, relay);
+}

@@ -1,0 +1,55 @@
+/* What the files of this room share. */
+#ifndef VX11_MODULE_INTERNAL_H
+#define VX11_MODULE_INTERNAL_H
+
+#include "module/module.h"
+
+struct module_events;
+
+struct module_peer {
+    char name[32];
+    char socket[108]; /* the size of sun_path: a longer home is refused at start */
+    struct client_target target;
+};
+
+#define MODULE_PEERS 16
+
+struct module {
+    const struct module_spec *spec;
+    void *context;
+    char home[4096];
+    char config_path[4096];
+    struct config *config;
+    uv_loop_t loop;
+    uv_signal_t on_term, on_int, on_hup;
+    uv_timer_t watch;     /* asks the store once a second whether another process wrote */
+    int64_t drain_ms;     /* -1: the configured limit */
+    struct store *store;
+    struct writer *writer;
+    struct metrics *metrics;
+    struct metric *writer_queued, *writer_lost;
+    struct client *client;
+    struct auth *auth;
+    struct server *server;
+    struct module_events *events;
+    struct module_peer peers[MODULE_PEERS];
+    size_t peer_count;
+    int64_t begun_ms;
+    int64_t data_version;
+    enum server_state state;
+    bool loop_ready, handles_ready, context_ready, stopping;
+};
+
+/* call.c: path of a module's Unix socket. 0 or VX11_ETOO_LARGE. */
+int module_socket(const struct module *m, const char *name, char *out, size_t size);
+
+/* auth.c: reads the store's tokens, sessions and the state into memory. */
+int module_auth_load(struct module *m, struct error *err);
+int module_state_load(struct module *m, struct error *err);
+
+/* events.c */
+int module_events_create(struct module *m, struct module_events **out);
+void module_events_close(struct module_events *e); /* before the loop closes its handles */
+void module_events_destroy(struct module_events *e);
+
+#endif

@@ -1,0 +1,176 @@
+/* Supervisor: a module like the others (configuration, log, store, server on its Unix socket), whose work is the other modules' processes. */
+#include "supervisor/supervisor_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "store/states.h"
+
+static int port_link(const struct config *c)
+{
+    return (int)c->values->link->port;
+}
+static int port_switch(const struct config *c)
+{
+    return (int)c->values->switch_->port;
+}
+static int port_hermes(const struct config *c)
+{
+    return (int)c->values->hermes->port;
+}
+
+const struct supervised supervisor_modules[] = {
+    {"link", port_link},
+    {"switch", port_switch},
+    {"hermes", port_hermes},
+};
+const size_t supervisor_module_count = COUNT_OF(supervisor_modules);
+
+const struct config_supervisor *supervisor_config(struct supervisor *s)
+{
+    return module_config(s->m)->values->supervisor;
+}
+
+/* ---- stop ---- */
+
+static void on_health_closed(uv_handle_t *h)
+{
+    struct supervisor *s = h->data;
+    s->open_handles--;
+    supervisor_child_gone(s);
+}
+
+/* Processes first, then the handles, then the module: each step asks here whether it was the last. */
+void supervisor_child_gone(struct supervisor *s)
+{
+    if (!s->stopping)
+        return;
+    for (size_t i = 0; i < s->child_count; i++)
+        if (child_is_alive(&s->children[i]))
+            return;
+    for (size_t i = 0; i < s->child_count; i++)
+        child_close(&s->children[i]);
+    if (s->health_open)
+        uv_close((uv_handle_t *)&s->health, on_health_closed);
+    s->health_open = false;
+    if (s->open_handles > 0)
+        return;
+    void (*stopped)(struct module *m) = s->stopped;
+    struct module *m = s->m;
+    free(s);
+    stopped(m);
+}
+
+/* Front door first, so that nothing new comes in; the others drain behind it. */
+static void supervisor_stop(struct module *m, void *context, void (*done)(struct module *m))
+{
+    struct supervisor *s = context;
+    (void)m;
+    s->stopping = true;
+    s->stopped = done;
+    for (size_t i = 0; i < s->child_count; i++)
+        if (child_is_alive(&s->children[i]))
+            child_stop(&s->children[i], false);
+    supervisor_child_gone(s);
+}
+
+/* ---- start ---- */
+
+static int supervisor_start(struct module *m, void **context, struct error *err)
+{
+    struct supervisor *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_set(err, VX11_ENOMEM, "out of memory");
+    *context = s;
+    s->m = m;
+    s->begun_ms = clock_mono_ms();
+    int rc = first_token(m, err);
+    for (size_t i = 0; rc == 0 && i < supervisor_module_count; i++) {
+        struct module_state_row row;
+        rc = module_state_get(module_store(m), supervisor_modules[i].name, &row, err);
+        if (rc != 0)
+            break;
+        child_init(s, &s->children[s->child_count], &supervisor_modules[i], (enum common_state)row.state);
+        s->child_count++;
+    }
+    if (rc != 0)
+        return rc;
+    watch_start(s);
+    for (size_t i = 0; i < s->child_count; i++)
+        if (s->children[i].wanted != COMMON_STATE_OFF)
+            child_start(&s->children[i]);
+    return 0;
+}
+
+static void supervisor_health(void *context, struct health *h)
+{
+    const struct supervisor *s = context;
+    for (size_t i = 0; i < s->child_count; i++) {
+        const struct child *c = &s->children[i];
+        if (c->wanted != COMMON_STATE_OFF && c->state != SUPERVISOR_PROCESS_RUNNING)
+            health_add(h, c->what->name, 1, c->reason[0] ? c->reason : "not running");
+    }
+}
+
+/* One supervisor for each home: the lock is held as long as the process lives. */
+static int supervisor_lock(int *lock_fd, struct error *err)
+{
+    char home[3072], run[4096], path[4096], pid[32];
+    int rc = fs_home(home, sizeof home, err);
+    if (rc == 0)
+        rc = fs_path(run, sizeof run, home, "run");
+    if (rc == 0)
+        rc = fs_mkdirs(run, 0700, err);
+    if (rc == 0)
+        rc = fs_path(path, sizeof path, run, "supervisor.lock");
+    if (rc != 0)
+        return rc;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_set_errno(err, errno, "%s cannot be opened", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        ssize_t n = read(fd, pid, sizeof pid - 1);
+        pid[n > 0 ? n : 0] = '\0';
+        close(fd);
+        return error_set(err, VX11_EBUSY, "VX11 runs already in %s (process %.*s)", home, (int)strcspn(pid, "\n"), pid);
+    }
+    int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)len, 0) != len) {
+        rc = error_set_errno(err, errno, "%s cannot be written", path);
+        close(fd);
+        return rc;
+    }
+    *lock_fd = fd;
+    return 0;
+}
+
+int supervisor_run(void)
+{
+    static const struct module_spec spec = {
+        .contract = &supervisor_module,
+        .handlers = supervisor_handlers,
+        .start = supervisor_start,
+        .stop = supervisor_stop,
+        .health = supervisor_health,
+    };
+    struct error err = {0};
+    int lock_fd = -1;
+    int rc = supervisor_lock(&lock_fd, &err);
+    if (rc != 0) {
+        module_tell_parent(err.text);
+        fprintf(stderr, "vx11: %s\n", err.text);
+        return rc == VX11_EBUSY ? 2 : 1;
+    }
+    int code = module_run(&spec);
+    close(lock_fd);
+    return code;
+}
