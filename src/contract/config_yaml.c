@@ -308,6 +308,33 @@ static int root_read(struct reader *r, struct fy_document *fyd, const struct con
     return 0;
 }
 
+/* One document; a second one would be silently without effect, so it is an error. */
+static int stream_read(struct reader *r, const struct fy_parse_cfg *parse_cfg,
+                       const struct contract_message *m, const char *text, size_t len)
+{
+    struct fy_parser *fyp = fy_parser_create(parse_cfg);
+    struct fy_document *fyd = NULL, *second = NULL;
+    int rc = VX11_ENOMEM;
+    if (fyp == NULL || fy_parser_set_string(fyp, text, len) != 0) {
+        error_set(r->err, rc, "out of memory");
+        goto out;
+    }
+    fyd = fy_parse_load_document(fyp);
+    second = fyd != NULL ? fy_parse_load_document(fyp) : NULL;
+    if (second != NULL) {
+        rc = error_set(r->err, VX11_EINVALID, "%s: holds more than one YAML document", r->name);
+    } else if (fyd == NULL || fy_parser_get_stream_error(fyp)) {
+        rc = syntax_fail(r, parse_cfg->diag);
+    } else {
+        rc = root_read(r, fyd, m);
+    }
+out:
+    fy_parse_document_destroy(fyp, second);
+    fy_parse_document_destroy(fyp, fyd);
+    fy_parser_destroy(fyp);
+    return rc;
+}
+
 /* True when nothing but comments and blank lines is there: libfyaml makes no document of that. */
 static bool is_blank(const char *text, size_t len)
 {
@@ -348,9 +375,7 @@ int config_yaml_read(struct config *cfg, const struct contract_message *m, const
     }
     fy_diag_set_collect_errors(diag, true);
     const struct fy_parse_cfg parse_cfg = {.flags = FYPCF_DEFAULT_PARSE | FYPCF_JSON_NONE, .diag = diag};
-    struct fy_document *fyd = fy_document_build_from_string(&parse_cfg, text, len);
-    int rc = fyd != NULL ? root_read(&r, fyd, m) : syntax_fail(&r, diag);
-    fy_document_destroy(fyd);
+    int rc = stream_read(&r, &parse_cfg, m, text, len);
     fy_diag_destroy(diag);
     return rc;
 }
