@@ -16,9 +16,24 @@
 #define HEADER_MAGIC "SQLite format 3" /* 16 bytes with its NUL */
 #define HEADER_LEN   100
 
+/* The errno behind an I/O error. SQLite's own note of it may be of a later call, so the files are asked too.
+ */
+static int system_errno(sqlite3 *db)
+{
+    int sys = sqlite3_system_errno(db), last = 0;
+    sqlite3_file *log = NULL;
+    if (sys == 0)
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &sys);
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK && log &&
+        log->pMethods)
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &last);
+    return last ? last : sys;
+}
+
 int sql_code(sqlite3 *db, int rc)
 {
-    int sys = db ? sqlite3_system_errno(db) : 0;
+    bool asks = db && ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN);
+    int sys = asks ? system_errno(db) : 0;
     bool full = sys == ENOSPC || sys == EDQUOT || sys == EFBIG;
     bool refused = sys == EACCES || sys == EPERM || sys == EROFS;
     switch (rc & 0xff) {
@@ -77,10 +92,9 @@ int sql_error(struct error *err, sqlite3 *db, int rc, const char *fmt, ...)
     /* The connection's message belongs to its last error, which need not be rc. */
     bool own = db && (sqlite3_errcode(db) & 0xff) == (rc & 0xff);
     const char *text = own ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
-    const char *sys = "";
-    if ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN)
-        sys = db && sqlite3_system_errno(db) ? strerror(sqlite3_system_errno(db)) : "";
-    return error_set(err, code, "%s: %s%s%s", what, text, *sys ? ": " : "", sys);
+    bool asks = db && ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN);
+    int sys = asks ? system_errno(db) : 0;
+    return error_set(err, code, "%s: %s%s%s", what, text, sys ? ": " : "", sys ? strerrordesc_np(sys) : "");
 }
 
 int sql_run(sqlite3 *db, const char *sql, struct error *err)
@@ -181,9 +195,15 @@ static int configure(sqlite3 *db, struct error *err)
 
 /* ---- header ---- */
 
+#define ADVICE "it was left as it is: move it away, or put a backup in its place"
+
+int error_damaged(struct error *err, const char *path, const char *why)
+{
+    return error_set(err, VX11_ECORRUPT, "%s is damaged (%.200s); " ADVICE, path, why);
+}
+
 static int check_header(sqlite3 *db, const char *path, struct error *err)
 {
-    static const char advice[] = "it was left as it is; move it away, or put a backup in its place";
     sqlite3_file *file = NULL;
     unsigned char h[HEADER_LEN];
     sqlite3_int64 size = 0;
@@ -193,18 +213,18 @@ static int check_header(sqlite3 *db, const char *path, struct error *err)
     if (rc != SQLITE_OK || !file || !file->pMethods)
         return error_set(err, VX11_EIO, "the size of %s cannot be read", path);
     if (size == 0)
-        return error_set(err, VX11_ECORRUPT, "%s is empty, so not a SQLite database; %s", path, advice);
+        return error_set(err, VX11_ECORRUPT, "%s is empty, so not a SQLite database; " ADVICE, path);
     if (size < HEADER_LEN)
-        return error_set(err, VX11_ECORRUPT, "%s is not a SQLite database (%lld bytes); %s", path,
-                         (long long)size, advice);
+        return error_set(err, VX11_ECORRUPT, "%s is not a SQLite database (%lld bytes); " ADVICE, path,
+                         (long long)size);
     rc = file->pMethods->xRead(file, h, HEADER_LEN, 0);
     if (rc != SQLITE_OK)
         return error_set(err, VX11_EIO, "%s cannot be read: %s", path, sqlite3_errstr(rc));
     if (memcmp(h, HEADER_MAGIC, sizeof HEADER_MAGIC) != 0)
-        return error_set(err, VX11_ECORRUPT, "%s is not a SQLite database; %s", path, advice);
+        return error_set(err, VX11_ECORRUPT, "%s is not a SQLite database; " ADVICE, path);
     unsigned page = (unsigned)h[16] << 8 | h[17];
     if (page != 1 && (page < 512 || (page & (page - 1)) != 0))
-        return error_set(err, VX11_ECORRUPT, "%s is damaged (page size %u); %s", path, page, advice);
+        return error_set(err, VX11_ECORRUPT, "%s is damaged (page size %u); " ADVICE, path, page);
     return 0;
 }
 
@@ -236,7 +256,8 @@ int connection_open(const char *path, enum connection_role role, int64_t busy_ti
         sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     for (size_t i = 0; i < COUNT_OF(pragmas) && result == 0; i++)
         if (pragmas[i].roles & 1u << role && (result = pragma_apply(db, &pragmas[i], err)) != 0)
-            result = error_prefix(err, result, "%s", path);
+            result = result == VX11_ECORRUPT ? error_damaged(err, path, "SQLite cannot read it")
+                                             : error_prefix(err, result, "%s", path);
     int64_t got = 0;
     if (result == 0 && (result = sql_int(db, "PRAGMA busy_timeout", &got, err)) == 0 && got != timeout)
         result = error_set(err, VX11_EUNSUPPORTED, "%s: the busy timeout reads back as %lld", path,

@@ -36,6 +36,8 @@ int sql_code(sqlite3 *db, int rc);
 /* Fills err from rc and db's message: "doing: message". Returns the code. */
 int sql_error(struct error *err, sqlite3 *db, int rc, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* VX11_ECORRUPT, with what to do about it. */
+int error_damaged(struct error *err, const char *path, const char *why);
 /* Runs text that has no parameters, all its statements; rows are ignored. */
 int sql_run(sqlite3 *db, const char *sql, struct error *err);
 /* First column of the first row; VX11_ENOT_FOUND without a row. */

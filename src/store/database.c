@@ -162,11 +162,11 @@ static int check_pages(sqlite3 *db, const char *path, struct error *err)
     if (rc == SQLITE_ROW) {
         const char *text = (const char *)sqlite3_column_text(stmt, 0);
         if (!str_eq(text, "ok"))
-            result = error_set(err, VX11_ECORRUPT,
-                               "%s is damaged (%.200s); it was left as it is: put a backup in its place",
-                               path, text ? text : "no memory for the reason");
+            result = error_damaged(err, path, text ? text : "no memory for the reason");
     } else {
         result = sql_error(err, db, rc, "%s cannot be checked", path);
+        if (result == VX11_ECORRUPT)
+            result = error_damaged(err, path, "its pages cannot be read");
     }
     sqlite3_finalize(stmt);
     return result;
@@ -180,10 +180,7 @@ int database_inspect(sqlite3 *db, const char *path, bool thorough, struct error 
     if (rc == 0)
         rc = sql_int(db, "SELECT count(*) FROM sqlite_schema", &tables, err);
     if (rc == VX11_ECORRUPT)
-        return error_set(
-            err, rc,
-            "%s is damaged (its schema cannot be read); it was left as it is: put a backup in its place",
-            path);
+        return error_damaged(err, path, "its schema cannot be read");
     if (rc != 0)
         return error_prefix(err, rc, "%s", path);
     if (id != STORE_APPLICATION_ID)

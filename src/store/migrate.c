@@ -1,7 +1,6 @@
 /* Migrate: brings the schema to what this program knows.
  *
- *   each missing file:  BEGIN IMMEDIATE ─> still missing? ─> its SQL ─> references whole? ─> note it ─>
- * COMMIT
+ *   each missing file: BEGIN IMMEDIATE > still missing? > its SQL > references whole? > note it > COMMIT
  *
  * The second look inside the transaction is what makes two processes that start at once apply each file once.
  * A file's SHA-256 is kept with it: an applied migration that was edited afterwards is a mistake, and is
