@@ -45,8 +45,9 @@ struct copies {
     size_t n, cap;
 };
 
-/* "NAME.12" or "NAME.12.zst"; false for anything else. */
-static bool copy_name_parse(const struct log_rotator *r, const char *entry, struct copy *out)
+/* "NAME.12" followed by one of the suffixes "", ".zst" and ".zst.tmp"; false for anything else. */
+static bool copy_name_parse(const struct log_rotator *r, const char *entry, uint64_t *number,
+                            const char **suffix)
 {
     size_t n = strlen(r->name);
     char digits[24];
@@ -58,12 +59,12 @@ static bool copy_name_parse(const struct log_rotator *r, const char *entry, stru
         return false;
     memcpy(digits, rest, len);
     digits[len] = '\0';
-    int64_t number;
-    if (str_to_i64(digits, 1, INT64_MAX - 1, &number) != 0)
+    int64_t value;
+    if (str_to_i64(digits, 1, INT64_MAX - 1, &value) != 0)
         return false;
-    out->packed = str_eq(rest + len, ".zst");
-    out->number = (uint64_t)number;
-    return out->packed || rest[len] == '\0';
+    *number = (uint64_t)value;
+    *suffix = rest + len;
+    return str_eq(*suffix, "") || str_eq(*suffix, ".zst") || str_eq(*suffix, ".zst.tmp");
 }
 
 static int compare_number(const void *a, const void *b)
@@ -86,7 +87,8 @@ static int copies_add(struct copies *c, const struct copy *copy)
     return 0;
 }
 
-/* All copies, oldest first. The caller frees list. */
+/* All copies, oldest first; half-made ones of an earlier process are removed. The caller frees list. Only one
+ * thread makes copies, and it is this one or not started yet. */
 static int copies_list(const struct log_rotator *r, struct copies *out)
 {
     *out = (struct copies){0};
@@ -96,11 +98,17 @@ static int copies_list(const struct log_rotator *r, struct copies *out)
     int rc = 0;
     for (const struct dirent *e; rc == 0 && (e = readdir(dir));) {
         struct copy copy;
+        const char *suffix;
         struct stat st;
-        if (!copy_name_parse(r, e->d_name, &copy) ||
+        if (!copy_name_parse(r, e->d_name, &copy.number, &suffix) ||
             fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
             continue;
+        if (str_ends(suffix, ".tmp")) {
+            unlinkat(dirfd(dir), e->d_name, 0);
+            continue;
+        }
         copy.bytes = (uint64_t)st.st_size;
+        copy.packed = suffix[0] != '\0';
         rc = copies_add(out, &copy);
     }
     closedir(dir);
