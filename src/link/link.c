@@ -79,12 +79,11 @@ static void link_stopping(struct module *m, void *context)
     events_close(l->events);
 }
 
-static void link_stop(struct module *m, void *context, void (*done)(struct module *m))
+static void link_free(void *context)
 {
     struct link *l = context;
     events_destroy(l->events);
     free(l);
-    done(m);
 }
 
 static void link_reload(struct module *m, void *context, const struct config *before, const struct config *now)
@@ -120,6 +119,6 @@ const struct module_spec link_spec = {
     .server_options = link_server_options,
     .start = link_start,
     .stopping = link_stopping,
-    .stop = link_stop,
+    .free = link_free,
     .reload = link_reload,
 };

@@ -447,6 +447,8 @@ int module_run(const struct module_spec *spec)
     log_info("module", "ready", LOG_S("version", VX11_VERSION), LOG_I("pid", getpid()));
     module_tell_parent("ready");
     uv_run(&m->loop, UV_RUN_DEFAULT);
+    if (spec->free)
+        spec->free(m->context);
     module_close(m);
     free(m);
     return 0;

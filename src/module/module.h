@@ -31,8 +31,10 @@ struct module_spec {
     int (*start)(struct module *m, void **context, struct error *err);
     /* The stop has begun, requests still run: end streams that have no end of their own. May be NULL. */
     void (*stopping)(struct module *m, void *context);
-    /* Before the loop ends, after the server has drained. Frees the context, then calls done (exactly once, now or later). */
+    /* Before the loop ends, after the server has drained: closes handles, ends processes, then calls done (exactly once, now or later). May be NULL. */
     void (*stop)(struct module *m, void *context, void (*done)(struct module *m));
+    /* Last: nothing calls back any more (the client has ended its calls). Frees the context. May be NULL. */
+    void (*free)(void *context);
     void (*health)(void *context, struct health *h);
     /* The configuration has changed; both are valid during the call, `now` stays valid. May be NULL. */
     void (*reload)(struct module *m, void *context, const struct config *before, const struct config *now);

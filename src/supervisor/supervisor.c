@@ -65,9 +65,15 @@ void supervisor_child_gone(struct supervisor *s)
     if (s->open_handles > 0)
         return;
     void (*stopped)(struct module *m) = s->stopped;
-    struct module *m = s->m;
-    free(s);
-    stopped(m);
+    if (!stopped)
+        return;
+    s->stopped = NULL;
+    stopped(s->m);
+}
+
+static void supervisor_free(void *context)
+{
+    free(context);
 }
 
 /* Front door first, so that nothing new comes in; the others drain behind it. */
@@ -160,6 +166,7 @@ int supervisor_run(void)
         .handlers = supervisor_handlers,
         .start = supervisor_start,
         .stop = supervisor_stop,
+        .free = supervisor_free,
         .health = supervisor_health,
     };
     struct error err = {0};

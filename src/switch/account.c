@@ -1,0 +1,108 @@
+/* Account: what a request did, as one decision row and one usage row. Tokens are the provider's own numbers or null. */
+#include "switch/switch_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+static const char sql_decision[] =
+    "INSERT INTO decision (id, request_id, at, route, principal_id, principal_name, requested_model, provider, model, reason, alternatives, "
+    "attempts, stream, outcome, status, error, prompt_tokens, completion_tokens, first_token_ms, total_ms) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+static const char sql_usage[] =
+    "INSERT INTO usage (id, decision_id, at, principal_id, provider, model, outcome, prompt_tokens, completion_tokens, cached_tokens, total_ms) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+
+void account_begin(struct account *a, struct request *r, const char *requested_model, bool stream)
+{
+    *a = (struct account){
+        .at = clock_wall_ms(),
+        .began_ns = clock_mono_ns(),
+        .route = request_route(r)->id,
+        .requested_model = requested_model,
+        .alternatives = BUF_INIT,
+        .stream = stream,
+        .outcome = SWITCH_OUTCOME_REFUSED,
+        .prompt_tokens = -1,
+        .completion_tokens = -1,
+        .cached_tokens = -1,
+        .first_token_ms = -1,
+    };
+}
+
+void account_alternative(struct account *a, const char *provider, const char *model, const char *result)
+{
+    buf_puts(&a->alternatives, a->alternatives.len ? ",{\"provider\":" : "[{\"provider\":");
+    buf_put_json_string(&a->alternatives, provider, strlen(provider));
+    buf_puts(&a->alternatives, ",\"model\":");
+    buf_put_json_string(&a->alternatives, model, strlen(model));
+    buf_puts(&a->alternatives, ",\"result\":");
+    buf_put_json_string(&a->alternatives, result, strlen(result));
+    buf_putc(&a->alternatives, '}');
+}
+
+double account_elapsed_ms(const struct account *a)
+{
+    return (double)(clock_mono_ns() - a->began_ns) / 1e6;
+}
+
+static struct store_value tokens_or_null(int64_t n)
+{
+    return n < 0 ? STORE_N : STORE_I(n);
+}
+
+void account_write(struct switch_ *sw, struct account *a, struct request *r)
+{
+    char decision[ULID_LEN + 1], usage[ULID_LEN + 1];
+    const struct principal *p = request_principal(r);
+    const char *outcome = switch_outcome_names[a->outcome];
+    double total = account_elapsed_ms(a);
+    ulid_make(decision);
+    ulid_make(usage);
+    if (a->alternatives.len)
+        buf_putc(&a->alternatives, ']');
+    bool listed = a->alternatives.len && !a->alternatives.failed;
+    struct store_value d[] = {
+        store_text(decision),
+        store_text(request_id(r)),
+        STORE_I(a->at),
+        store_text(a->route),
+        store_text(p ? p->id : NULL),
+        store_text(p ? p->name : NULL),
+        store_text(a->requested_model),
+        store_text(a->provider),
+        store_text(a->model),
+        store_text(a->reason ? a->reason : "nobody was asked"),
+        store_text(listed ? a->alternatives.data : "[]"),
+        STORE_I(a->attempts),
+        STORE_I(a->stream),
+        store_text(outcome),
+        STORE_I(a->status),
+        store_text(a->error[0] ? a->error : NULL),
+        tokens_or_null(a->prompt_tokens),
+        tokens_or_null(a->completion_tokens),
+        a->first_token_ms < 0 ? STORE_N : STORE_D(a->first_token_ms),
+        STORE_D(total),
+    };
+    struct store_value u[] = {
+        store_text(usage),
+        store_text(decision),
+        STORE_I(a->at),
+        store_text(p ? p->id : NULL),
+        store_text(a->provider),
+        store_text(a->model),
+        store_text(outcome),
+        tokens_or_null(a->prompt_tokens),
+        tokens_or_null(a->completion_tokens),
+        tokens_or_null(a->cached_tokens),
+        STORE_D(total),
+    };
+    int rc = writer_push(module_writer(sw->m), sql_decision, d, sizeof d / sizeof d[0]);
+    if (rc == 0)
+        rc = writer_push(module_writer(sw->m), sql_usage, u, sizeof u / sizeof u[0]);
+    if (rc != 0)
+        log_error("account", "a request could not be accounted for", LOG_S("request", request_id(r)), LOG_S("reason", error_describe(rc)));
+    buf_free(&a->alternatives);
+}

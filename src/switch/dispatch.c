@@ -1,0 +1,406 @@
+/* Dispatch: one request, from its candidates to its account.
+ *
+ *   run ── select ──not found──> list models anew, once ──> select ──> 404
+ *             └─> attempt: breaker ─> engine (Hermes) or URL ─> call ─> answer.c
+ *                    ^  failed before the first token, another candidate is left
+ *                    └───────────────────────────────────────────────┘
+ */
+#include "switch/switch_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "api/hermes_client.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+/* A list of models older than this is read anew before a model is said not to exist. */
+#define RELIST_AGE_MS 1000
+
+static void dispatch_try(struct dispatch *d);
+static void dispatch_select(struct dispatch *d);
+
+/* ---- end ---- */
+
+static void breaker_tell(struct provider *p, bool changed)
+{
+    char text[400], id[ULID_LEN + 1];
+    if (!changed)
+        return;
+    const char *state = breaker_state_name(breaker_peek(&p->breaker, clock_mono_ms()));
+    log_warn("dispatch", "breaker changed", LOG_S("provider", p->name), LOG_S("state", state));
+    snprintf(text, sizeof text,
+             "{\"timestamp\":%lld,\"alert_id\":\"%s\",\"severity\":\"L3\",\"message\":\"the breaker of provider %s is %s\",\"provider\":\"%s\"}",
+             (long long)clock_wall_ms(), ulid_make(id), p->name, state, p->name);
+    module_event(p->sw->m, "system.alert", text);
+}
+
+static void attempt_end(struct dispatch *d, enum dispatch_verdict verdict)
+{
+    if (!d->attempt_open)
+        return;
+    struct provider *p = d->selection.list[d->at].provider;
+    d->attempt_open = false;
+    d->first_token_until = 0;
+    p->in_flight--;
+    if (verdict == DISPATCH_SILENT) {
+        breaker_abandon(&p->breaker);
+    } else if (verdict == DISPATCH_GOOD) {
+        breaker_tell(p, breaker_success(&p->breaker));
+    } else {
+        p->failures++;
+        metric_add(p->failures_metric, 1);
+        breaker_tell(p, breaker_failure(&p->breaker, clock_mono_ms()));
+    }
+}
+
+void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch_outcome outcome, int status, const char *error)
+{
+    struct switch_ *sw = d->sw;
+    attempt_end(d, verdict);
+    if (d->account.first_token_ms >= 0)
+        metric_observe(d->selection.list[d->at].provider->first_token, d->account.first_token_ms / 1000.0);
+    d->account.outcome = outcome;
+    d->account.status = status;
+    if (error)
+        snprintf(d->account.error, sizeof d->account.error, "%s", error);
+    account_write(sw, &d->account, d->r);
+    if (d->prev)
+        d->prev->next = d->next;
+    else
+        sw->dispatches = d->next;
+    if (d->next)
+        d->next->prev = d->prev;
+    sw->in_flight--;
+    sse_free(&d->sse);
+    buf_free(&d->reply);
+    buf_free(&d->held);
+    arena_destroy(d->scratch);
+    d->scratch = NULL;
+}
+
+void dispatch_cancelled(struct dispatch *d)
+{
+    struct request *r = d->r;
+    bool late = d->cancel_reason == VX11_ETIMEOUT, begun = d->begun;
+    dispatch_end(d, DISPATCH_SILENT, late ? SWITCH_OUTCOME_FAILED : SWITCH_OUTCOME_CANCELLED, late ? 504 : 499,
+                 late ? "the request's time was up" : "the caller left");
+    if (begun)
+        request_stream_abort(r);
+    else
+        request_fail(r, 504, "deadline_exceeded", NULL, "the request's time was up");
+}
+
+static void dispatch_refuse(struct dispatch *d, int status, const char *code, const char *param, const char *text)
+{
+    struct request *r = d->r;
+    int64_t retry = d->retry_after_ms;
+    bool asked = d->account.attempts > 0;
+    char copy[300];
+    snprintf(copy, sizeof copy, "%s", text);
+    dispatch_end(d, DISPATCH_SILENT, asked ? SWITCH_OUTCOME_FAILED : SWITCH_OUTCOME_REFUSED, status, copy);
+    if (retry >= 0 && (status == 429 || status == 503))
+        request_retry_after(r, retry);
+    request_fail(r, status, code, param, "%s", copy);
+}
+
+void dispatch_failed(struct dispatch *d, enum dispatch_verdict verdict, int status, const char *code, const char *text)
+{
+    const struct candidate *c = &d->selection.list[d->at];
+    log_warn("dispatch", "a provider failed", LOG_S("provider", c->provider->name), LOG_S("model", c->model), LOG_I("status", status),
+             LOG_S("reason", text));
+    d->failed_status = status;
+    snprintf(d->failed_code, sizeof d->failed_code, "%s", code);
+    snprintf(d->failed_text, sizeof d->failed_text, "%s", text);
+    attempt_end(d, verdict);
+    account_alternative(&d->account, c->provider->name, c->model, d->failed_text);
+    sse_free(&d->sse);
+    buf_clear(&d->reply);
+    buf_clear(&d->held);
+    d->sse_open = d->complete = false;
+    d->own_end = d->upstream_status = 0;
+    d->at++;
+    dispatch_try(d);
+}
+
+/* ---- attempt ---- */
+
+void dispatch_headers(struct dispatch *d)
+{
+    const struct candidate *c = &d->selection.list[d->at];
+    /* A model's name may hold what no header may; then it goes without. */
+    request_reply_header(d->r, "X-VX11-Provider", c->provider->name);
+    request_reply_header(d->r, "X-VX11-Model", c->model);
+}
+
+/* The caller's body with the provider's name of the model, and with usage asked for in streams (the chunk is dropped again when the caller did not
+ * ask for it). The body as it came when nothing changes. */
+static int dispatch_body(struct dispatch *d, const char *model, const char **out, size_t *len)
+{
+    struct arena *a = request_arena(d->r);
+    bool want_usage = d->stream && !d->include_usage;
+    *out = d->body;
+    *len = d->body_len;
+    if (!want_usage && d->wanted && strcmp(d->wanted, model) == 0)
+        return 0;
+    yyjson_alc alc;
+    contract_json_allocator(a, &alc);
+    yyjson_val *root = NULL;
+    if (contract_json_parse(a, d->body, d->body_len, NULL, &root, NULL) != 0)
+        return VX11_ESYNTAX;
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(&alc);
+    yyjson_mut_val *copy = doc ? yyjson_val_mut_copy(doc, root) : NULL;
+    if (!copy)
+        return VX11_ENOMEM;
+    yyjson_mut_doc_set_root(doc, copy);
+    yyjson_mut_obj_put(copy, yyjson_mut_str(doc, "model"), yyjson_mut_str(doc, model));
+    if (want_usage) {
+        yyjson_mut_val *options = yyjson_mut_obj_get(copy, "stream_options");
+        if (!yyjson_mut_is_obj(options)) {
+            options = yyjson_mut_obj(doc);
+            yyjson_mut_obj_put(copy, yyjson_mut_str(doc, "stream_options"), options);
+        }
+        yyjson_mut_obj_put(options, yyjson_mut_str(doc, "include_usage"), yyjson_mut_bool(doc, true));
+    }
+    *out = yyjson_mut_write_opts(doc, 0, &alc, len, NULL);
+    return *out ? 0 : VX11_ENOMEM;
+}
+
+static void dispatch_call(struct dispatch *d)
+{
+    const struct candidate *c = &d->selection.list[d->at];
+    struct client_call_options options;
+    const char *body;
+    size_t len;
+    struct error err = {0};
+    int rc = dispatch_body(d, c->model, &body, &len);
+    if (rc != 0) {
+        dispatch_failed(d, DISPATCH_SILENT, 500, "internal", error_describe(rc));
+        return;
+    }
+    module_call_options(d->r, &options);
+    if (c->provider->kind != SWITCH_PROVIDER_KIND_LOCAL)
+        options.header_count = 0; /* who asks is nobody's business outside */
+    options.connect_timeout_ms = c->provider->connect_timeout_ms;
+    options.idle_timeout_ms = c->provider->idle_timeout_ms;
+    d->first_token_until = clock_mono_ms() + c->provider->first_token_timeout_ms;
+    sse_init(&d->sse, 0);
+    rc = client_start(module_client(d->sw->m), &d->target, "POST", d->path, "application/json", body, len, &options, &answer_events, d, &d->call,
+                      &err);
+    if (rc != 0)
+        dispatch_failed(d, DISPATCH_SILENT, 500, "internal", err.text);
+}
+
+static void on_acquired(struct client_call *call, void *ctx, const struct client_reply *reply)
+{
+    struct dispatch *d = ctx;
+    const struct hermes_engine *engine = reply->message;
+    (void)call;
+    d->acquiring = NULL;
+    if (d->cancel_reason) {
+        dispatch_cancelled(d);
+        return;
+    }
+    if (engine && engine->socket) {
+        char *socket = arena_strdup(request_arena(d->r), engine->socket);
+        d->target = (struct client_target){.base_url = "http://localhost/v1", .socket = socket};
+        dispatch_call(d);
+        return;
+    }
+    char text[300];
+    int status = reply->result != 0 ? (reply->result == VX11_ETIMEOUT ? 504 : 503) : reply->status >= 400 ? reply->status : 502;
+    snprintf(text, sizeof text, "%.280s", reply->error.text[0] ? reply->error.text : "hermes gave no engine");
+    if (reply->retry_after_ms >= 0)
+        d->retry_after_ms = reply->retry_after_ms;
+    /* A model that cannot be loaded says nothing about the other models: only Hermes' silence counts against the provider. */
+    dispatch_failed(d, reply->result != 0 ? DISPATCH_BAD : DISPATCH_SILENT, status,
+                    reply->error_code[0] ? reply->error_code : "engine_unavailable", text);
+}
+
+static void attempt_local(struct dispatch *d)
+{
+    const struct candidate *c = &d->selection.list[d->at];
+    struct hermes_acquire_request ask;
+    struct client_call_options options;
+    module_call_options(d->r, &options);
+    hermes_acquire_request_init(request_arena(d->r), &ask);
+    ask.model = c->model;
+    int64_t left = options.deadline_ms ? options.deadline_ms - clock_mono_ms() : ask.wait_ms;
+    ask.wait_ms = left < 0 ? 0 : left < c->provider->first_token_timeout_ms ? left : c->provider->first_token_timeout_ms;
+    int rc = hermes_engines_acquire_call(module_client(d->sw->m), module_peer(d->sw->m, "hermes"), &ask, &options, on_acquired, d, &d->acquiring);
+    if (rc != 0)
+        dispatch_failed(d, DISPATCH_SILENT, 500, "internal", error_describe(rc));
+}
+
+static void attempt_openai(struct dispatch *d)
+{
+    const struct candidate *c = &d->selection.list[d->at];
+    struct error err = {0};
+    d->target = (struct client_target){.base_url = arena_strdup(request_arena(d->r), c->provider->base_url)};
+    if (provider_key(c->provider, request_arena(d->r), &d->target.token, &err) != 0) {
+        dispatch_failed(d, DISPATCH_SILENT, 503, "provider_key_missing", err.text);
+        return;
+    }
+    dispatch_call(d);
+}
+
+/* May this candidate be asked now? Else why not, noted. */
+static bool candidate_free(struct dispatch *d, const struct candidate *c)
+{
+    struct provider *p = c->provider;
+    int64_t now = clock_mono_ms();
+    if (p->max_concurrency > 0 && p->in_flight >= p->max_concurrency) {
+        d->failed_status = 429;
+        snprintf(d->failed_code, sizeof d->failed_code, "provider_busy");
+        snprintf(d->failed_text, sizeof d->failed_text, "provider %s already answers %lld requests, its most", p->name, (long long)p->in_flight);
+        d->retry_after_ms = 1000;
+    } else if (!breaker_allow(&p->breaker, now)) {
+        d->failed_status = 503;
+        snprintf(d->failed_code, sizeof d->failed_code, "circuit_open");
+        snprintf(d->failed_text, sizeof d->failed_text, "provider %s has failed repeatedly and rests", p->name);
+        d->retry_after_ms = breaker_retry_after_ms(&p->breaker, now);
+    } else {
+        return true;
+    }
+    account_alternative(&d->account, p->name, c->model, d->failed_text);
+    return false;
+}
+
+static void dispatch_try(struct dispatch *d)
+{
+    if (d->cancel_reason) {
+        d->at = d->at < d->selection.count ? d->at : d->selection.count - 1;
+        dispatch_cancelled(d);
+        return;
+    }
+    while (d->at < d->selection.count && !candidate_free(d, &d->selection.list[d->at]))
+        d->at++;
+    if (d->at == d->selection.count) {
+        d->at--;
+        dispatch_refuse(d, d->failed_status, d->failed_code, NULL, d->failed_text);
+        return;
+    }
+    const struct candidate *c = &d->selection.list[d->at];
+    d->attempt_open = true;
+    d->account.attempts++;
+    d->account.provider = c->provider->name;
+    d->account.model = c->model;
+    d->account.reason = c->reason;
+    c->provider->in_flight++;
+    c->provider->requests++;
+    metric_add(c->provider->requests_metric, 1);
+    if (c->provider->kind == SWITCH_PROVIDER_KIND_LOCAL)
+        attempt_local(d);
+    else
+        attempt_openai(d);
+}
+
+/* ---- selection ---- */
+
+static void on_listed(void *ctx)
+{
+    struct dispatch *d = ctx;
+    if (--d->listings > 0)
+        return;
+    if (d->cancel_reason)
+        dispatch_cancelled(d);
+    else
+        dispatch_select(d);
+}
+
+/* Reads the lists that are not fresh, once for each request. False: all were. */
+static bool dispatch_relist(struct dispatch *d)
+{
+    if (d->relisted)
+        return false;
+    d->relisted = true;
+    d->listings = 1;
+    for (size_t i = 0; i < d->sw->provider_count; i++) {
+        struct provider *p = d->sw->providers[i];
+        if (!p->enabled || provider_models_fresh(p, RELIST_AGE_MS))
+            continue;
+        d->listings++;
+        provider_list(p, on_listed, d);
+    }
+    if (d->listings == 1) {
+        d->listings = 0;
+        return false;
+    }
+    d->listings--;
+    return true;
+}
+
+static void dispatch_select(struct dispatch *d)
+{
+    struct error err = {0};
+    int rc = selection_make(d->sw, request_arena(d->r), d->wanted, d->only, d->first, &d->selection, &err);
+    if (rc != 0 && dispatch_relist(d))
+        return;
+    if (rc == 0) {
+        dispatch_try(d);
+    } else {
+        bool unknown = rc == VX11_ENOT_FOUND;
+        dispatch_refuse(d, unknown ? 404 : 503, unknown ? "model_not_found" : "no_model", unknown ? "model" : NULL, err.text);
+    }
+}
+
+/* ---- run ---- */
+
+static void on_cancel(struct request *r, void *ctx, int reason)
+{
+    struct dispatch *d = ctx;
+    (void)r;
+    d->cancel_reason = reason;
+    /* Each of these ends in a callback that sees cancel_reason; a listing ends by itself within seconds. */
+    if (d->call)
+        client_cancel(d->call);
+    else if (d->acquiring)
+        client_cancel(d->acquiring);
+}
+
+static void on_drain(struct request *r, void *ctx)
+{
+    struct dispatch *d = ctx;
+    (void)r;
+    if (d->paused && d->call) {
+        d->paused = false;
+        client_resume(d->call);
+    }
+}
+
+void dispatch_run(struct switch_ *sw, struct request *r, const struct dispatch *wish)
+{
+    struct dispatch *d = arena_alloc(request_arena(r), sizeof *d);
+    if (!d) {
+        request_fail(r, 500, "out_of_memory", NULL, "out of memory");
+        return;
+    }
+    *d = *wish;
+    d->sw = sw;
+    d->r = r;
+    d->retry_after_ms = -1;
+    d->failed_status = 503;
+    snprintf(d->failed_code, sizeof d->failed_code, "no_provider");
+    account_begin(&d->account, r, d->wanted, d->stream);
+    d->next = sw->dispatches;
+    if (d->next)
+        d->next->prev = d;
+    sw->dispatches = d;
+    sw->in_flight++;
+    request_on_cancel(r, on_cancel, d);
+    request_on_drain(r, on_drain, d);
+    dispatch_select(d);
+}
+
+void dispatch_limits(struct switch_ *sw)
+{
+    int64_t now = clock_mono_ms();
+    for (struct dispatch *d = sw->dispatches, *next; d; d = next) {
+        next = d->next;
+        if (d->call && d->first_token_until && now >= d->first_token_until) {
+            d->first_token_until = 0;
+            d->own_end = VX11_ETIMEOUT;
+            client_cancel(d->call);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+/* Listing: which models a provider offers. The local one's are Hermes' registry; another's are what its GET /models says, unless the
+ * configuration names them. One listing of a provider runs at a time; all who want it wait for that one. */
+#include "switch/switch_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/hermes_client.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+
+#define LISTING_MS 5000
+#define LISTING_MAX_BODY (4u * 1024u * 1024u)
+
+struct listing {
+    struct provider *p;
+    struct buf body;
+};
+
+static void listing_done(struct provider *p, const char *error)
+{
+    size_t n = p->waiter_count;
+    p->listing = false;
+    snprintf(p->models_error, sizeof p->models_error, "%s", error);
+    if (error[0])
+        log_warn("listing", "the models could not be listed", LOG_S("provider", p->name), LOG_S("reason", error));
+    else
+        p->models_at = clock_wall_ms();
+    /* A waiter may ask for another listing: the list is emptied first. */
+    struct { void (*fn)(void *ctx); void *ctx; } waiters[COUNT_OF(p->waiters)];
+    for (size_t i = 0; i < n; i++) {
+        waiters[i].fn = p->waiters[i].fn;
+        waiters[i].ctx = p->waiters[i].ctx;
+    }
+    p->waiter_count = 0;
+    for (size_t i = 0; i < n; i++)
+        waiters[i].fn(waiters[i].ctx);
+}
+
+/* Takes over n names; on failure the earlier ones stay. */
+static int models_take(struct provider *p, char **names, size_t n, size_t builtin)
+{
+    for (size_t i = 0; i < p->model_count; i++)
+        free(p->models[i]);
+    free(p->models);
+    p->models = names;
+    p->model_count = n;
+    p->builtin = builtin;
+    return 0;
+}
+
+/* ---- local: Hermes ---- */
+
+static void on_registry(struct client_call *call, void *ctx, const struct client_reply *reply)
+{
+    struct provider *p = ctx;
+    const struct hermes_model_list *list = reply->message;
+    char why[600] = "";
+    (void)call;
+    if (!list) {
+        snprintf(why, sizeof why, "hermes: %.280s", reply->error.text);
+        listing_done(p, why);
+        return;
+    }
+    char **names = calloc(list->models_count + 1, sizeof *names);
+    size_t n = 0, builtin = SIZE_MAX;
+    for (size_t i = 0; names && i < list->models_count; i++) {
+        const struct hermes_model *m = &list->models[i];
+        if (!m->enabled || m->status != HERMES_MODEL_STATUS_AVAILABLE)
+            continue;
+        names[n] = strdup(m->name);
+        if (!names[n])
+            break;
+        if (m->source == HERMES_MODEL_SOURCE_BUILTIN)
+            builtin = n;
+        n++;
+    }
+    if (names)
+        models_take(p, names, n, builtin);
+    else
+        snprintf(why, sizeof why, "out of memory");
+    listing_done(p, why);
+}
+
+/* ---- another: GET /models ---- */
+
+static void on_data(struct client_call *call, void *ctx, const char *data, size_t len)
+{
+    struct listing *l = ctx;
+    if (l->body.len + len > LISTING_MAX_BODY || buf_append(&l->body, data, len) != 0)
+        client_cancel(call);
+}
+
+static void listing_parse(struct listing *l, char *why, size_t size)
+{
+    struct switch_upstream_models reply;
+    struct contract_error bad = {0};
+    struct arena *a = arena_create(0);
+    if (a && switch_upstream_models_parse(a, l->body.data ? l->body.data : "", l->body.len, &reply, &bad) == 0) {
+        char **names = calloc(reply.data_count + 1, sizeof *names);
+        size_t n = 0;
+        while (names && n < reply.data_count && (names[n] = strdup(reply.data[n].id)))
+            n++;
+        if (names)
+            models_take(l->p, names, n, SIZE_MAX);
+        else
+            snprintf(why, size, "out of memory");
+    } else {
+        snprintf(why, size, "its list of models does not fit: %.200s %.200s", bad.pointer, bad.text);
+    }
+    arena_destroy(a);
+}
+
+static void on_done(struct client_call *call, void *ctx, int result, const struct error *err)
+{
+    struct listing *l = ctx;
+    struct provider *p = l->p;
+    char why[600] = "";
+    int status = client_call_status(call);
+    if (result != 0)
+        snprintf(why, sizeof why, "%.280s", err->text);
+    else if (status != 200)
+        snprintf(why, sizeof why, "GET %.200s/models answered %d", p->base_url, status);
+    else
+        listing_parse(l, why, sizeof why);
+    buf_free(&l->body);
+    free(l);
+    listing_done(p, why);
+}
+
+static int listing_start(struct provider *p, char *why, size_t size)
+{
+    static const struct client_events events = {.on_data = on_data, .on_done = on_done};
+    struct client_call_options options = {.deadline_ms = clock_mono_ms() + LISTING_MS, .connect_timeout_ms = p->connect_timeout_ms};
+    struct client *client = module_client(p->sw->m);
+    struct client_call *call;
+    struct error err = {0};
+    if (p->kind == SWITCH_PROVIDER_KIND_LOCAL) {
+        int rc = hermes_models_list_call(client, module_peer(p->sw->m, "hermes"), &options, on_registry, p, &call);
+        snprintf(why, size, "%s", rc == 0 ? "" : error_describe(rc));
+        return rc;
+    }
+    struct listing *l = calloc(1, sizeof *l);
+    struct arena *a = arena_create(0);
+    struct client_target target = {.base_url = p->base_url};
+    int rc = l && a ? provider_key(p, a, &target.token, &err) : error_set(&err, VX11_ENOMEM, "out of memory");
+    if (rc == 0) {
+        l->p = p;
+        rc = client_start(client, &target, "GET", "/models", NULL, NULL, 0, &options, &events, l, &call, &err);
+    }
+    if (rc != 0)
+        free(l);
+    arena_destroy(a);
+    snprintf(why, size, "%s", err.text);
+    return rc;
+}
+
+void provider_list(struct provider *p, void (*fn)(void *ctx), void *ctx)
+{
+    char why[600];
+    if (fn && p->waiter_count < COUNT_OF(p->waiters)) {
+        p->waiters[p->waiter_count].fn = fn;
+        p->waiters[p->waiter_count].ctx = ctx;
+        p->waiter_count++;
+    } else if (fn) {
+        fn(ctx); /* so many wait already that this one goes on with what is known */
+        return;
+    }
+    if (p->listing)
+        return;
+    p->listing = true;
+    if (listing_start(p, why, sizeof why) != 0)
+        listing_done(p, why);
+}

@@ -1,0 +1,206 @@
+/* Provider: those who can answer, from the configuration, each with its breaker, its counters and the models it is known to offer. */
+#include "switch/switch_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/str.h"
+
+static char *copy_or_null(const char *s)
+{
+    return s && s[0] ? strdup(s) : NULL;
+}
+
+static void models_drop(struct provider *p)
+{
+    for (size_t i = 0; i < p->model_count; i++)
+        free(p->models[i]);
+    free(p->models);
+    p->models = NULL;
+    p->model_count = 0;
+}
+
+static void settings_drop(struct provider *p)
+{
+    free(p->base_url);
+    free(p->key_env);
+    free(p->key_file);
+    p->base_url = p->key_env = p->key_file = NULL;
+}
+
+static void provider_free(struct provider *p)
+{
+    models_drop(p);
+    settings_drop(p);
+    free(p);
+}
+
+static int models_copy(struct provider *p, const char *const *names, size_t n)
+{
+    models_drop(p);
+    p->models = calloc(n + 1, sizeof *p->models);
+    if (!p->models)
+        return VX11_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        p->models[i] = strdup(names[i]);
+        if (!p->models[i])
+            return VX11_ENOMEM;
+        p->model_count++;
+    }
+    return 0;
+}
+
+static int provider_metrics(struct provider *p)
+{
+    struct metrics *m = module_metrics(p->sw->m);
+    char labels[128];
+    snprintf(labels, sizeof labels, "provider=\"%s\"", p->name);
+    p->first_token = metrics_get(m, METRIC_HISTOGRAM, "vx11_first_token_seconds", labels, "From a request's arrival to its first token.");
+    p->requests_metric = metrics_get(m, METRIC_COUNTER, "vx11_provider_requests_total", labels, "Requests sent to a provider.");
+    p->failures_metric = metrics_get(m, METRIC_COUNTER, "vx11_provider_failures_total", labels, "Of those, failed.");
+    return p->first_token && p->requests_metric && p->failures_metric ? 0 : VX11_ENOMEM;
+}
+
+/* Takes over what the configuration says. Models listed from elsewhere survive unless the address changed. */
+static int provider_apply(struct provider *p, const struct config_provider *c)
+{
+    bool moved = p->models_fixed || !str_eq(p->base_url, c->base_url && c->base_url[0] ? c->base_url : NULL);
+    settings_drop(p);
+    p->kind = c->kind == CONFIG_PROVIDER_KIND_LOCAL ? SWITCH_PROVIDER_KIND_LOCAL : SWITCH_PROVIDER_KIND_OPENAI;
+    p->enabled = c->enabled;
+    p->base_url = copy_or_null(c->base_url);
+    p->key_env = copy_or_null(c->key_env);
+    p->key_file = copy_or_null(c->key_file);
+    p->connect_timeout_ms = c->connect_timeout_ms;
+    p->first_token_timeout_ms = c->first_token_timeout_ms;
+    p->idle_timeout_ms = c->idle_timeout_ms;
+    p->max_concurrency = c->max_concurrency;
+    size_t n = p->base_url ? strlen(p->base_url) : 0;
+    if (n > 0 && p->base_url[n - 1] == '/')
+        p->base_url[n - 1] = '\0';
+    p->models_fixed = c->models_count > 0;
+    if (p->models_fixed)
+        return models_copy(p, c->models, c->models_count);
+    if (moved) {
+        models_drop(p);
+        p->models_at = 0;
+    }
+    return 0;
+}
+
+static struct provider *provider_create(struct switch_ *sw, const struct config_provider *c, const struct config_switch *config)
+{
+    struct provider *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->sw = sw;
+    p->builtin = SIZE_MAX;
+    snprintf(p->name, sizeof p->name, "%s", c->name);
+    breaker_init(&p->breaker, (unsigned)config->breaker_threshold, config->breaker_open_ms);
+    if (provider_metrics(p) != 0) {
+        free(p);
+        return NULL;
+    }
+    return p;
+}
+
+/* A provider with requests in flight must outlive them: the ones the configuration dropped are disabled and kept until the process ends. */
+int providers_load(struct switch_ *sw, const struct config *config, struct error *err)
+{
+    const struct config_switch *c = config->values->switch_;
+    struct provider *order[SWITCH_PROVIDERS];
+    size_t n = 0;
+    for (size_t i = 0; i < c->providers_count; i++) {
+        const struct config_provider *cp = &c->providers[i];
+        struct provider *p = provider_find(sw, cp->name);
+        if (n == SWITCH_PROVIDERS)
+            return error_set(err, VX11_ETOO_LARGE, "more than %d providers", SWITCH_PROVIDERS);
+        if (cp->kind == CONFIG_PROVIDER_KIND_OPENAI && !(cp->base_url && cp->base_url[0]))
+            return error_set(err, VX11_EINVALID, "provider %s needs a base_url", cp->name);
+        if (!p)
+            p = provider_create(sw, cp, c);
+        if (!p || provider_apply(p, cp) != 0)
+            return error_set(err, VX11_ENOMEM, "out of memory");
+        order[n++] = p;
+    }
+    for (size_t i = 0; i < sw->provider_count; i++) {
+        struct provider *old = sw->providers[i];
+        bool kept = false;
+        for (size_t k = 0; k < n; k++)
+            kept |= order[k] == old;
+        if (kept)
+            continue;
+        old->enabled = false;
+        if (n == SWITCH_PROVIDERS)
+            return error_set(err, VX11_ETOO_LARGE, "too many providers were dropped since the start; restart switch");
+        order[n++] = old;
+    }
+    memcpy(sw->providers, order, n * sizeof *order);
+    sw->provider_count = n;
+    return 0;
+}
+
+void providers_free(struct switch_ *sw)
+{
+    for (size_t i = 0; i < sw->provider_count; i++)
+        provider_free(sw->providers[i]);
+    sw->provider_count = 0;
+}
+
+struct provider *provider_find(const struct switch_ *sw, const char *name)
+{
+    for (size_t i = 0; i < sw->provider_count; i++)
+        if (strcmp(sw->providers[i]->name, name) == 0)
+            return sw->providers[i];
+    return NULL;
+}
+
+bool provider_offers(const struct provider *p, const char *model)
+{
+    for (size_t i = 0; i < p->model_count; i++)
+        if (strcmp(p->models[i], model) == 0)
+            return true;
+    return false;
+}
+
+bool provider_models_fresh(const struct provider *p, int64_t max_age_ms)
+{
+    return p->models_fixed || (p->models_at > 0 && clock_wall_ms() - p->models_at <= max_age_ms);
+}
+
+/* ---- keys ---- */
+
+bool provider_key_present(const struct provider *p)
+{
+    const char *env = p->key_env ? getenv(p->key_env) : NULL;
+    return (env && env[0]) || (p->key_file && fs_exists(p->key_file));
+}
+
+int provider_key(const struct provider *p, struct arena *a, const char **key, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    *key = NULL;
+    if (p->key_env) {
+        *key = getenv(p->key_env);
+        if (*key && (*key)[0])
+            return 0;
+        if (!p->key_file)
+            return error_set(err, VX11_EPERMISSION, "provider %s: the environment variable %s, which should hold its key, is not set", p->name,
+                             p->key_env);
+    }
+    if (!p->key_file)
+        return 0;
+    int rc = fs_check_private(p->key_file, err);
+    if (rc == 0)
+        rc = fs_read_file(p->key_file, 8192, &text, err);
+    if (rc == 0) {
+        *key = arena_strndup(a, text.data, strcspn(text.data, "\r\n"));
+        rc = *key ? 0 : VX11_ENOMEM;
+    }
+    buf_free(&text);
+    return rc;
+}

@@ -1,0 +1,130 @@
+/* Select: from the model a request names to the providers that are asked, in order.
+ *
+ *   "PROVIDER/MODEL"   that provider only
+ *   "MODEL"            every provider that offers it, in the order of switch.chain, then the chain's own models ("cloud/gpt-x") as a fallback
+ *   "", "auto"         the default model, as above
+ */
+#include "switch/switch_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+
+#define NEAREST 3
+
+static void selection_add(struct selection *s, struct provider *p, const char *model, const char *reason)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->list[i].provider == p && strcmp(s->list[i].model, model) == 0)
+            return;
+    if (s->count < SWITCH_CANDIDATES)
+        s->list[s->count++] = (struct candidate){p, model, reason};
+}
+
+const char *selection_default(const struct switch_ *sw)
+{
+    const char *configured = module_config(sw->m)->values->switch_->default_model;
+    if (configured && configured[0])
+        return configured;
+    const char *fallback = NULL;
+    for (size_t i = 0; i < sw->provider_count; i++) {
+        const struct provider *p = sw->providers[i];
+        if (!p->enabled)
+            continue;
+        /* The guide answers when there is nothing better: it is a very small model. */
+        for (size_t k = 0; k < p->model_count; k++) {
+            if (k != p->builtin)
+                return p->models[k];
+            if (!fallback)
+                fallback = p->models[k];
+        }
+    }
+    return fallback;
+}
+
+/* "provider/model": the provider, and *model behind the slash. NULL when the text before the slash is no provider. */
+static struct provider *split_name(const struct switch_ *sw, struct arena *a, const char *name, const char **model)
+{
+    const char *slash = strchr(name, '/');
+    if (!slash || slash == name || !slash[1])
+        return NULL;
+    char *prefix = arena_strndup(a, name, (size_t)(slash - name));
+    *model = slash + 1;
+    return prefix ? provider_find(sw, prefix) : NULL;
+}
+
+static int not_found(const struct switch_ *sw, struct arena *a, const char *wanted, struct error *err)
+{
+    size_t n = 0, near[NEAREST], total = 0;
+    for (size_t i = 0; i < sw->provider_count; i++)
+        total += sw->providers[i]->enabled ? sw->providers[i]->model_count : 0;
+    const char **names = arena_array(a, total + 1, sizeof *names);
+    for (size_t i = 0; names && i < sw->provider_count; i++)
+        for (size_t k = 0; sw->providers[i]->enabled && k < sw->providers[i]->model_count; k++)
+            names[n++] = sw->providers[i]->models[k];
+    size_t found = names ? str_nearest(wanted, names, n, near, NEAREST) : 0;
+    if (found == 0)
+        return error_set(err, VX11_ENOT_FOUND, "there is no model %s; GET /v1/models lists what there is", wanted);
+    return error_set(err, VX11_ENOT_FOUND, "there is no model %s; the nearest: %s%s%s%s%s", wanted, names[near[0]], found > 1 ? ", " : "",
+                     found > 1 ? names[near[1]] : "", found > 2 ? ", " : "", found > 2 ? names[near[2]] : "");
+}
+
+static bool may_use(const struct provider *p, const char *only)
+{
+    return p->enabled && (!only || strcmp(p->name, only) == 0);
+}
+
+static void add_offering(const struct switch_ *sw, const char *model, const char *only, const char *first, struct selection *out)
+{
+    const struct config_switch *c = module_config(sw->m)->values->switch_;
+    struct provider *hinted = first ? provider_find(sw, first) : NULL;
+    if (hinted && may_use(hinted, only) && provider_offers(hinted, model))
+        selection_add(out, hinted, model, "hinted by the caller");
+    for (size_t i = 0; i < c->chain_count; i++) {
+        struct provider *p = provider_find(sw, c->chain[i]);
+        if (p && may_use(p, only) && provider_offers(p, model))
+            selection_add(out, p, model, "offers the model");
+    }
+    for (size_t i = 0; i < sw->provider_count; i++)
+        if (may_use(sw->providers[i], only) && provider_offers(sw->providers[i], model))
+            selection_add(out, sw->providers[i], model, "offers the model");
+}
+
+static void add_fallbacks(const struct switch_ *sw, struct arena *a, const char *only, struct selection *out)
+{
+    const struct config_switch *c = module_config(sw->m)->values->switch_;
+    for (size_t i = 0; i < c->chain_count; i++) {
+        const char *model = NULL;
+        struct provider *p = split_name(sw, a, c->chain[i], &model);
+        if (p && may_use(p, only))
+            selection_add(out, p, model, "fallback of the chain");
+    }
+}
+
+int selection_make(const struct switch_ *sw, struct arena *a, const char *wanted, const char *only, const char *first, struct selection *out,
+                   struct error *err)
+{
+    const char *model = NULL;
+    memset(out, 0, sizeof *out);
+    if (only && (!provider_find(sw, only) || !provider_find(sw, only)->enabled))
+        return error_set(err, VX11_ENOT_FOUND, "there is no provider %s", only);
+    if (!wanted || !wanted[0] || strcmp(wanted, "auto") == 0)
+        wanted = selection_default(sw);
+    if (!wanted)
+        return error_set(err, VX11_EUNAVAILABLE, "no provider offers any model now");
+    out->model = wanted;
+    add_offering(sw, wanted, only, first, out);
+    bool offered = out->count > 0;
+    if (!offered) {
+        struct provider *p = split_name(sw, a, wanted, &model);
+        /* A provider that could not list its models may still have this one; one that could does not. */
+        if (p && may_use(p, only) && (provider_offers(p, model) || p->models_at == 0)) {
+            selection_add(out, p, model, "named by the caller");
+            return 0;
+        }
+        return not_found(sw, a, wanted, err);
+    }
+    add_fallbacks(sw, a, only, out);
+    return 0;
+}

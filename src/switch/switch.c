@@ -1,0 +1,208 @@
+/* Switch: start, routes, stop, and what it says of itself. The work is in the files that switch_internal.h draws. */
+#include "switch/switch_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define LIMITS_EVERY_MS 100
+
+static const char sql_retention[] = "UPDATE retention SET max_rows = ?1 WHERE table_name IN ('decision', 'usage')";
+
+/* ---- /switch/providers, /switch/context ---- */
+
+static void breaker_message(const struct breaker *b, struct switch_breaker *out)
+{
+    int64_t now = clock_mono_ms();
+    enum breaker_state state = breaker_peek(b, now);
+    *out = (struct switch_breaker){
+        .state = (int)state, /* the contract lists them in the same order */
+        .failures = b->failures,
+        .threshold = b->threshold,
+        .has_last_failure_at = b->last_failure_wall > 0,
+        .last_failure_at = b->last_failure_wall,
+        .has_retry_after_ms = state != BREAKER_CLOSED,
+        .retry_after_ms = breaker_retry_after_ms(b, now),
+        .opened_total = (int64_t)b->opened_total,
+        .rejected_total = (int64_t)b->rejected_total,
+    };
+}
+
+static enum switch_provider_status provider_status(const struct provider *p)
+{
+    if (!p->enabled)
+        return SWITCH_PROVIDER_STATUS_DISABLED;
+    if (breaker_peek(&p->breaker, clock_mono_ms()) != BREAKER_CLOSED)
+        return SWITCH_PROVIDER_STATUS_UNAVAILABLE;
+    bool known = p->requests > p->failures || (p->models_at > 0 && !p->models_error[0]);
+    return known ? SWITCH_PROVIDER_STATUS_READY : p->models_error[0] ? SWITCH_PROVIDER_STATUS_UNAVAILABLE : SWITCH_PROVIDER_STATUS_UNKNOWN;
+}
+
+static void provider_message(const struct provider *p, struct switch_breaker *b, struct switch_provider *out)
+{
+    double median = metric_quantile(p->first_token, 0.5);
+    breaker_message(&p->breaker, b);
+    *out = (struct switch_provider){
+        .name = p->name,
+        .kind = p->kind,
+        .status = (int)provider_status(p),
+        .base_url = p->base_url,
+        .models = (const char **)p->models,
+        .models_count = p->model_count,
+        .has_models_known_at = p->models_at > 0,
+        .models_known_at = p->models_at,
+        .models_error = p->models_error[0] ? p->models_error : NULL,
+        .has_key_present = p->key_env || p->key_file,
+        .key_present = provider_key_present(p),
+        .breaker = b,
+        .in_flight = p->in_flight,
+        .requests = p->requests,
+        .failures = p->failures,
+        .has_first_token_p50_ms = median == median, /* not NaN */
+        .first_token_p50_ms = median * 1000.0,
+    };
+}
+
+static void on_providers(struct request *r, void *module)
+{
+    struct switch_ *sw = module;
+    struct switch_provider *list = arena_array(request_arena(r), sw->provider_count + 1, sizeof *list);
+    struct switch_breaker *breakers = arena_array(request_arena(r), sw->provider_count + 1, sizeof *breakers);
+    if (!list || !breakers) {
+        request_fail(r, 500, "out_of_memory", NULL, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < sw->provider_count; i++)
+        provider_message(sw->providers[i], &breakers[i], &list[i]);
+    struct switch_provider_list reply = {.status = SWITCH_PROVIDER_LIST_STATUS_OK, .providers = list, .providers_count = sw->provider_count};
+    request_reply(r, 200, &switch_provider_list_message, &reply);
+}
+
+static void on_context(struct request *r, void *module)
+{
+    struct switch_ *sw = module;
+    const struct config_switch *c = module_config(sw->m)->values->switch_;
+    const char *names[SWITCH_PROVIDERS];
+    struct switch_context reply = {
+        .status = SWITCH_CONTEXT_STATUS_OK,
+        .default_model = selection_default(sw),
+        .active_model = sw->active_model[0] ? sw->active_model : NULL,
+        .in_flight = sw->in_flight,
+        .token_required = true,
+    };
+    if (c->chain_count > 0) {
+        reply.chain = c->chain;
+        reply.chain_count = c->chain_count;
+    } else {
+        for (size_t i = 0; i < sw->provider_count; i++)
+            if (sw->providers[i]->enabled)
+                names[reply.chain_count++] = sw->providers[i]->name;
+        reply.chain = names;
+    }
+    request_reply(r, 200, &switch_context_message, &reply);
+}
+
+/* ---- start, stop, reload ---- */
+
+static size_t switch_listen(const struct config *config, struct server_listener *out, size_t max)
+{
+    const struct config_switch *c = config->values->switch_;
+    if (max < 1)
+        return 0;
+    out[0] = (struct server_listener){.host = c->host, .port = (int)c->port};
+    return 1;
+}
+
+static void on_limits(uv_timer_t *timer)
+{
+    dispatch_limits(timer->data);
+}
+
+static int switch_start(struct module *m, void **context, struct error *err)
+{
+    struct switch_ *sw = calloc(1, sizeof *sw);
+    if (!sw)
+        return error_set(err, VX11_ENOMEM, "out of memory");
+    *context = sw;
+    sw->m = m;
+    int rc = providers_load(sw, module_config(m), err);
+    struct store_value rows = STORE_I(module_config(m)->values->switch_->max_rows);
+    if (rc == 0)
+        rc = store_exec(module_store(m), sql_retention, &rows, 1, NULL, err);
+    if (rc != 0)
+        return rc;
+    uv_timer_init(module_loop(m), &sw->limits);
+    sw->limits.data = sw;
+    uv_timer_start(&sw->limits, on_limits, LIMITS_EVERY_MS, LIMITS_EVERY_MS);
+    return 0;
+}
+
+static void on_limits_closed(uv_handle_t *handle)
+{
+    struct switch_ *sw = handle->data;
+    struct module *m = sw->m;
+    void (*stopped)(struct module *m) = sw->stopped;
+    stopped(m);
+}
+
+static void switch_stop(struct module *m, void *context, void (*done)(struct module *m))
+{
+    struct switch_ *sw = context;
+    (void)m;
+    sw->stopped = done;
+    uv_close((uv_handle_t *)&sw->limits, on_limits_closed);
+}
+
+static void switch_free(void *context)
+{
+    struct switch_ *sw = context;
+    providers_free(sw);
+    free(sw);
+}
+
+static void switch_reload(struct module *m, void *context, const struct config *before, const struct config *now)
+{
+    struct error err = {0};
+    (void)m;
+    (void)before;
+    if (providers_load(context, now, &err) != 0)
+        log_error("switch", "the providers stay as they were", LOG_S("reason", err.text));
+}
+
+static void switch_health(void *context, struct health *h)
+{
+    const struct switch_ *sw = context;
+    for (size_t i = 0; i < sw->provider_count; i++) {
+        const struct provider *p = sw->providers[i];
+        char name[80];
+        if (!p->enabled)
+            continue;
+        snprintf(name, sizeof name, "provider %.60s", p->name);
+        bool open = breaker_peek(&p->breaker, clock_mono_ms()) != BREAKER_CLOSED;
+        health_add(h, name, open ? 1 : 0, open ? "its breaker is open" : NULL);
+    }
+}
+
+static const request_handler handlers[SWITCH_ROUTE_COUNT] = {
+    [SWITCH_ROUTE_CHAT] = chat_own,
+    [SWITCH_ROUTE_PROVIDERS] = on_providers,
+    [SWITCH_ROUTE_CONTEXT] = on_context,
+    [SWITCH_ROUTE_CHAT_COMPLETIONS] = chat_completions,
+    [SWITCH_ROUTE_COMPLETIONS] = chat_text_completions,
+    [SWITCH_ROUTE_MODELS] = models_list,
+    [SWITCH_ROUTE_MODEL] = models_get,
+};
+
+const struct module_spec switch_spec = {
+    .contract = &switch_module,
+    .handlers = handlers,
+    .listen = switch_listen,
+    .start = switch_start,
+    .stop = switch_stop,
+    .free = switch_free,
+    .health = switch_health,
+    .reload = switch_reload,
+};
