@@ -112,6 +112,10 @@ static void limit_fail(struct client_call *call, enum limit which)
     client_peer_name(call, peer, sizeof peer);
     switch (which) {
     case LIMIT_DEADLINE:
+        if (call->phase == CALL_QUEUED) {
+            client_fail(call, VX11_ETIMEOUT, "the deadline had passed before the request was sent");
+            break;
+        }
         str_format_duration(call->deadline_ms - ns_to_ms(call->started), span);
         client_fail(call, VX11_ETIMEOUT,
                     "%s did not finish its answer before the deadline, %s after the start", peer, span);
