@@ -11,12 +11,14 @@
 
 struct arena;
 
-/* limit_bytes: most the arena may ever hold (0: no limit). Returns NULL without memory. The caller owns it: arena_destroy. */
+/* limit_bytes: most the arena may ever hold (0: no limit). Returns NULL without memory. The caller owns it:
+ * arena_destroy. */
 struct arena *arena_create(size_t limit_bytes);
 void arena_destroy(struct arena *a); /* NULL is fine */
 void arena_reset(struct arena *a);   /* forgets everything, keeps the first chunk */
 
-/* 16-byte aligned; NULL when out of memory or past the limit. arena_zalloc zeroes. arena_array checks n*size. */
+/* 16-byte aligned; NULL when out of memory or past the limit. arena_zalloc zeroes. arena_array checks
+ * n*size. */
 void *arena_alloc(struct arena *a, size_t size);
 void *arena_zalloc(struct arena *a, size_t size);
 void *arena_array(struct arena *a, size_t n, size_t size);

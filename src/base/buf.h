@@ -1,4 +1,4 @@
-/* Buf: a growable run of bytes. Always followed by a NUL that `len` does not count, so `data` is a C string. */
+/* Buf: a growable run of bytes, always followed by a NUL that `len` does not count: `data` is a C string. */
 #ifndef VX11_BASE_BUF_H
 #define VX11_BASE_BUF_H
 
@@ -12,7 +12,10 @@ struct buf {
     bool failed; /* an append ran out of memory: sticky, so that a chain of appends is checked once */
 };
 
-#define BUF_INIT {NULL, 0, 0, false}
+#define BUF_INIT                                                                                             \
+    {                                                                                                        \
+        NULL, 0, 0, false                                                                                    \
+    }
 
 void buf_free(struct buf *b);  /* releases, back to BUF_INIT */
 void buf_clear(struct buf *b); /* len = 0, keeps the memory, clears failed */
@@ -27,7 +30,7 @@ int buf_vprintf(struct buf *b, const char *fmt, va_list args) __attribute__((for
 int buf_put_json_string(struct buf *b, const char *s, size_t len);
 /* Removes the first n bytes (n <= len). */
 void buf_consume(struct buf *b, size_t n);
-/* Hands the memory to the caller (free()); the buf is empty afterwards. NULL when nothing was ever appended. */
+/* Hands the memory to the caller (free()); the buf is empty then. NULL when nothing was ever appended. */
 char *buf_detach(struct buf *b, size_t *len);
 
 #endif

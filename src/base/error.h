@@ -44,12 +44,15 @@ struct error {
 const char *error_name(int code);
 const char *error_describe(int code);
 
-/* Fills *err (may be NULL) with code and a formatted sentence (cut at the buffer's end on a UTF-8 boundary). Returns code. */
+/* Fills *err (may be NULL) with code and a formatted sentence (cut at the buffer's end on a UTF-8 boundary).
+ * Returns code. */
 int error_set(struct error *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-int error_setv(struct error *err, int code, const char *fmt, va_list args) __attribute__((format(printf, 3, 0)));
+int error_setv(struct error *err, int code, const char *fmt, va_list args)
+    __attribute__((format(printf, 3, 0)));
 
 /* As error_set, and appends ": " and the text of errno value `sys`. The code is derived from `sys`
- * (ENOENT -> NOT_FOUND, EACCES/EPERM/EROFS -> PERMISSION, ENOSPC/EDQUOT -> FULL, ENOMEM -> NOMEM, EEXIST -> EXISTS, …, else IO). */
+ * (ENOENT -> NOT_FOUND, EACCES/EPERM/EROFS -> PERMISSION, ENOSPC/EDQUOT -> FULL, ENOMEM -> NOMEM, EEXIST ->
+ * EXISTS, …, else IO). */
 int error_set_errno(struct error *err, int sys, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "prefix: " before the text already in *err. Returns err->code (or `code` when err is NULL). */

@@ -1,4 +1,5 @@
-/* Files: whole reads with a bound, atomic writes, and opening below a root directory without following links out of it. */
+/* Files: whole reads with a bound, atomic writes, and opening below a root directory without following links
+ * out of it. */
 #ifndef VX11_BASE_FS_H
 #define VX11_BASE_FS_H
 
@@ -14,11 +15,12 @@ int fs_read_file(const char *path, size_t max, struct buf *out, struct error *er
 /* Writes beside the target, fsyncs, renames, fsyncs the folder. mode e.g. 0600. */
 int fs_write_file_atomic(const char *path, const void *data, size_t len, mode_t mode, struct error *err);
 int fs_mkdirs(const char *path, mode_t mode, struct error *err); /* as mkdir -p; an existing folder is fine */
-/* openat2 RESOLVE_BENEATH|RESOLVE_NO_MAGICLINKS where the kernel has it; falls back to a component walk with O_NOFOLLOW. Returns fd >= 0 or VX11_E…. */
+/* openat2 RESOLVE_BENEATH|RESOLVE_NO_MAGICLINKS where the kernel has it; falls back to a component walk with
+ * O_NOFOLLOW. Returns fd >= 0 or VX11_E…. */
 int fs_open_beneath(int root_fd, const char *relative, int flags, mode_t mode, struct error *err);
 bool fs_exists(const char *path);
 int fs_remove_tree(int parent_fd, const char *name, struct error *err); /* does not follow links */
-/* Checks that path is a regular file owned by us (or root) and not readable or writable by group or others. */
+/* Checks that path is a regular file owned by us (or root) and gives group and others no rights. */
 int fs_check_private(const char *path, struct error *err);
 
 /* $VX11_HOME: VX11_HOME, else $XDG_DATA_HOME/vx11, else $HOME/.local/share/vx11. Absolute. 0 or VX11_E…. */

@@ -1,4 +1,5 @@
-/* What the kernel says about processes and the machine, read from /proc. Unknown is reported as an error, never as zero. */
+/* What the kernel says about processes and the machine, read from /proc. Unknown is reported as an error,
+ * never as zero. */
 #ifndef VX11_BASE_PROC_H
 #define VX11_BASE_PROC_H
 
@@ -7,9 +8,9 @@
 
 struct proc_usage {
     uint64_t rss_bytes;
-    uint64_t pss_bytes;   /* 0 with has_pss = 0 when smaps_rollup cannot be read */
+    uint64_t pss_bytes; /* 0 with has_pss = 0 when smaps_rollup cannot be read */
     int has_pss;
-    uint64_t cpu_ms;      /* user + system so far */
+    uint64_t cpu_ms; /* user + system so far */
     unsigned threads, fds;
 };
 /* 0 or VX11_ENOT_FOUND / VX11_EIO. */
@@ -20,8 +21,10 @@ struct proc_memory {
     uint64_t total_bytes, available_bytes;
 };
 int proc_memory(struct proc_memory *out);
-unsigned proc_physical_cores(void); /* unique core ids, at least 1; respects the affinity mask and cgroup quota */
-/* Name and pid of the process that listens on a TCP port of this machine. VX11_ENOT_FOUND when it cannot be seen. */
+unsigned
+proc_physical_cores(void); /* unique core ids, at least 1; respects the affinity mask and cgroup quota */
+/* Name and pid of the process that listens on a TCP port of this machine. VX11_ENOT_FOUND when it cannot be
+ * seen. */
 int proc_port_holder(int port, pid_t *pid, char *name, unsigned name_size);
 
 #endif

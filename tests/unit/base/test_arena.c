@@ -14,7 +14,7 @@ static void *test_malloc_or_fail(size_t size)
 }
 
 #define malloc(size) test_malloc_or_fail(size)
-#include "base/arena.c"
+#include "base/arena.c" // NOLINT(bugprone-suspicious-include)
 #undef malloc
 
 static void aligned_and_zeroed(void **state)

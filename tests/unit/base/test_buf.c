@@ -14,7 +14,7 @@ static void *test_realloc_or_fail(void *p, size_t size)
 }
 
 #define realloc(p, size) test_realloc_or_fail(p, size)
-#include "base/buf.c"
+#include "base/buf.c" // NOLINT(bugprone-suspicious-include)
 #undef realloc
 
 static void append(void **state)

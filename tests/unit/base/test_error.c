@@ -60,8 +60,8 @@ static void cut_on_boundary(void **state)
         for (size_t shift = 0; shift < 8; shift++) {
             char text[2048] = "";
             memset(text, 'x', shift);
-            while (strlen(text) < 1000)
-                strcat(text, characters[c]);
+            for (size_t n = strlen(characters[c]), at = shift; at < 1000; at += n)
+                memcpy(text + at, characters[c], n);
             struct error err;
             error_set(&err, VX11_EIO, "%s", text);
             assert_true(utf8_valid(err.text, strlen(err.text)));
