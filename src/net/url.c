@@ -6,6 +6,7 @@
 #include <curl/curl.h>
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/str.h"
 
@@ -39,9 +40,8 @@ static int url_fill(CURLU *u, struct url *out, struct error *err)
         return error_set(err, VX11_EINVALID, "a URL must not carry a user name or password");
     if (url_has(u, CURLUPART_FRAGMENT))
         return error_set(err, VX11_EINVALID, "a URL with a fragment (#…) cannot be requested");
-    if (url_part(u, CURLUPART_SCHEME, 0, out->scheme, sizeof out->scheme) != 0 ||
-        (strcmp(out->scheme, "http") != 0 && strcmp(out->scheme, "https") != 0))
-        return error_set(err, VX11_EINVALID, "only http:// and https:// URLs are allowed");
+    if (url_part(u, CURLUPART_SCHEME, 0, out->scheme, sizeof out->scheme) != 0)
+        return error_set(err, VX11_EINVALID, "the URL has no scheme");
     int rc = url_part(u, CURLUPART_HOST, 0, out->host, sizeof out->host);
     if (rc != 0 || out->host[0] == 0)
         return error_set(err, rc == VX11_ETOO_LARGE ? rc : VX11_EINVALID,
@@ -76,11 +76,17 @@ int url_parse(const char *text, struct url *out, struct error *err)
     for (const unsigned char *c = (const unsigned char *)text; *c; c++)
         if (*c <= ' ' || *c == 0x7f)
             return error_set(err, VX11_EINVALID, "a URL must not contain spaces or control characters");
+    /* Exactly two slashes: libcurl would also take one or three. */
+    size_t skip = strncasecmp(text, "http://", 7) == 0 ? 7 : strncasecmp(text, "https://", 8) == 0 ? 8 : 0;
+    if (skip == 0)
+        return error_set(err, VX11_EINVALID, "only http:// and https:// URLs are allowed");
+    if (text[skip] == 0 || strchr("/?#", text[skip]) != NULL)
+        return error_set(err, VX11_EINVALID, "the URL names no host");
     CURLU *u = curl_url();
     if (u == NULL)
         return error_set(err, VX11_ENOMEM, "out of memory");
     int rc;
-    CURLUcode code = curl_url_set(u, CURLUPART_URL, text, CURLU_PATH_AS_IS | CURLU_NON_SUPPORT_SCHEME);
+    CURLUcode code = curl_url_set(u, CURLUPART_URL, text, CURLU_PATH_AS_IS);
     if (code == CURLUE_OK)
         rc = url_fill(u, out, err);
     else if (code == CURLUE_OUT_OF_MEMORY)

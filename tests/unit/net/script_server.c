@@ -1,5 +1,5 @@
-/* The scripted server: one thread accepts, each connection has its own. Plain blocking calls, so that a script reads from top to
- * bottom; `stopping` and a shutdown of every socket end them. */
+/* The scripted server: one thread accepts, each connection has its own. Plain blocking calls, so that a
+ * script reads from top to bottom; `stopping` and a shutdown of every socket end them. */
 #include "script_server.h"
 
 #include <arpa/inet.h>
@@ -38,7 +38,8 @@ struct conn_start {
 
 static bool wait_fd(struct script_conn *conn, short events, int ms)
 {
-    struct pollfd fds[2] = {{.fd = conn->server->stop_pipe[0], .events = POLLIN}, {.fd = conn->fd, .events = events}};
+    struct pollfd fds[2] = {{.fd = conn->server->stop_pipe[0], .events = POLLIN},
+                            {.fd = conn->fd, .events = events}};
     int n = poll(fds, conn->fd >= 0 && events ? 2 : 1, ms);
     return n >= 0 && fds[0].revents == 0;
 }

@@ -1,5 +1,5 @@
-/* A raw HTTP server for tests, in threads of its own: the test's function gets each request and writes whatever bytes it likes,
- * right or wrong. */
+/* A raw HTTP server for tests, in threads of its own: the test's function gets each request and writes
+ * whatever bytes it likes, right or wrong. */
 #ifndef VX11_TESTS_SCRIPT_SERVER_H
 #define VX11_TESTS_SCRIPT_SERVER_H
 
@@ -32,7 +32,8 @@ int script_server_port(const struct script_server *s);
 int script_server_connections(struct script_server *s); /* accepted so far */
 int script_server_requests(struct script_server *s);
 
-bool script_send(struct script_conn *conn, const void *data, size_t len); /* all of it; false: the peer left */
+bool script_send(struct script_conn *conn, const void *data,
+                 size_t len); /* all of it; false: the peer left */
 bool script_puts(struct script_conn *conn, const char *text);
 bool script_printf(struct script_conn *conn, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Sleeps; false when the server is being stopped. */

@@ -102,8 +102,8 @@ void calls_start(struct calls *t, struct seen *s, const char *method, const char
 {
     struct error err = {0};
     s->calls = t;
-    int rc = client_start(t->client, &t->target, method, path, body ? "application/json" : NULL, body, body ? strlen(body) : 0,
-                          options, &calls_events, s, &s->call, &err);
+    int rc = client_start(t->client, &t->target, method, path, body ? "application/json" : NULL, body,
+                          body ? strlen(body) : 0, options, &calls_events, s, &s->call, &err);
     if (rc != 0)
         fail_msg("client_start: %s", err.text);
     assert_int_equal(s->done, 0);

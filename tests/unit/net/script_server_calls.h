@@ -1,4 +1,5 @@
-/* What the client's tests share: a loop with a client and a scripted server, and calls whose outcome is written down. */
+/* What the client's tests share: a loop with a client and a scripted server, and calls whose outcome is
+ * written down. */
 #ifndef VX11_TESTS_SCRIPT_SERVER_CALLS_H
 #define VX11_TESTS_SCRIPT_SERVER_CALLS_H
 

@@ -1,4 +1,5 @@
-/* The client against a server that behaves, and one that does not: what goes out, what comes back, and which error says so. */
+/* The client against a server that behaves, and one that does not: what goes out, what comes back, and which
+ * error says so. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -15,7 +16,8 @@
 static bool echo(struct script_conn *conn, const struct script_request *r)
 {
     size_t len = strlen(r->head) + r->body_len;
-    return script_printf(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n", len) &&
+    return script_printf(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n",
+                         len) &&
            script_puts(conn, r->head) && script_send(conn, r->body, r->body_len);
 }
 
@@ -29,9 +31,11 @@ static bool misbehave(struct script_conn *conn, const struct script_request *r)
     if (strcmp(p, "/cut") == 0)
         return script_puts(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this") && false;
     if (strcmp(p, "/cut-chunk") == 0)
-        return script_puts(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n") && false;
+        return script_puts(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n") &&
+               false;
     if (strcmp(p, "/bad-chunk") == 0)
-        return script_puts(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n") && false;
+        return script_puts(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n") &&
+               false;
     if (strcmp(p, "/bad-length") == 0)
         return script_puts(conn, "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello") && false;
     if (strcmp(p, "/more") == 0)
@@ -43,10 +47,13 @@ static bool misbehave(struct script_conn *conn, const struct script_request *r)
     if (strcmp(p, "/until-close") == 0)
         return script_puts(conn, "HTTP/1.1 200 OK\r\n\r\nuntil the end") && false;
     if (strcmp(p, "/interim") == 0)
-        return script_puts(conn, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 201 Created\r\nContent-Type: a/b\r\n"
-                                 "Content-Length: 2\r\n\r\nok");
+        return script_puts(
+            conn,
+            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 201 Created\r\nContent-Type: a/b\r\n"
+            "Content-Length: 2\r\n\r\nok");
     if (strcmp(p, "/trailer") == 0)
-        return script_puts(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n2\r\nok\r\n0\r\nX-End: 1\r\n"
+        return script_puts(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: "
+                                 "X-End\r\n\r\n2\r\nok\r\n0\r\nX-End: 1\r\n"
                                  "\r\n");
     if (strcmp(p, "/redirect") == 0)
         return script_puts(conn, "HTTP/1.1 302 Found\r\nLocation: /echo\r\nContent-Length: 0\r\n\r\n");
@@ -93,7 +100,8 @@ static void test_what_is_sent(void **state)
     assert_non_null(strstr(s.body.data, "\r\nContent-Type: application/json\r\n"));
     assert_non_null(strstr(s.body.data, "\r\nAuthorization: Bearer secret-token\r\n"));
     assert_non_null(strstr(s.body.data, "\r\nX-Request-Id: 01HZX\r\n"));
-    assert_non_null(strstr(s.body.data, "\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"));
+    assert_non_null(
+        strstr(s.body.data, "\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"));
     assert_non_null(strstr(s.body.data, "\r\nX-One: 1\r\nX-Empty:"));
     assert_non_null(strstr(s.body.data, "\r\nUser-Agent: vx11/"));
     assert_null(strstr(s.body.data, "Accept-Encoding"));
@@ -107,8 +115,8 @@ static void test_what_is_sent(void **state)
     calls_close(&t);
 }
 
-static void expect_sent(struct calls *t, const char *method, const char *path, const char *body, const char *start,
-                        const char *has)
+static void expect_sent(struct calls *t, const char *method, const char *path, const char *body,
+                        const char *start, const char *has)
 {
     struct seen s = {0};
     calls_start(t, &s, method, path, body, NULL);
@@ -154,13 +162,14 @@ static void test_methods(void **state)
     calls_close(&t);
 }
 
-static void expect_refused(struct calls *t, const struct client_target *target, const char *method, const char *path,
-                           const struct client_header *header)
+static void expect_refused(struct calls *t, const struct client_target *target, const char *method,
+                           const char *path, const struct client_header *header)
 {
     const struct client_call_options o = {.headers = header, .header_count = header ? 1 : 0};
     struct client_call *call = (struct client_call *)t;
     struct error err = {0};
-    int rc = client_start(t->client, target, method, path, NULL, NULL, 0, &o, &calls_events, NULL, &call, &err);
+    int rc =
+        client_start(t->client, target, method, path, NULL, NULL, 0, &o, &calls_events, NULL, &call, &err);
     assert_int_equal(rc, VX11_EINVALID);
     assert_true(err.text[0] != 0);
     assert_null(strstr(err.text, "secret"));
@@ -172,8 +181,14 @@ static void test_bad_arguments(void **state)
     struct calls t;
     (void)state;
     calls_open(&t, NULL, echo);
-    static const char *const bases[] = {"ftp://a", "http://", "", "127.0.0.1:80", "http:///x", "file:///etc/passwd",
-                                        "http://u:secret@127.0.0.1", "http://127.0.0.1 HTTP/1.1\r\nX: y"};
+    static const char *const bases[] = {"ftp://a",
+                                        "http://",
+                                        "",
+                                        "127.0.0.1:80",
+                                        "http:///x",
+                                        "file:///etc/passwd",
+                                        "http://u:secret@127.0.0.1",
+                                        "http://127.0.0.1 HTTP/1.1\r\nX: y"};
     for (size_t i = 0; i < sizeof bases / sizeof bases[0]; i++)
         expect_refused(&t, &(struct client_target){.base_url = bases[i]}, "GET", "/", NULL);
     static const char *const paths[] = {"a", "/a b", "/a\r\nX: y", "/\xc3\xa9", "/a#b", "/\x7f"};
@@ -182,8 +197,11 @@ static void test_bad_arguments(void **state)
     expect_refused(&t, &t.target, "get", "/", NULL);
     expect_refused(&t, &t.target, "GET / HTTP/1.1\r\n", "/", NULL);
     expect_refused(&t, &t.target, "", "/", NULL);
-    static const struct client_header headers[] = {{"X", "a\r\nY: b"},    {"X y", "a"},     {"", "a"},
-                                                   {"Content-Length", "5"}, {"transfer-encoding", "chunked"}};
+    static const struct client_header headers[] = {{"X", "a\r\nY: b"},
+                                                   {"X y", "a"},
+                                                   {"", "a"},
+                                                   {"Content-Length", "5"},
+                                                   {"transfer-encoding", "chunked"}};
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
         expect_refused(&t, &t.target, "GET", "/", &headers[i]);
     struct client_target evil = t.target;
@@ -192,7 +210,8 @@ static void test_bad_arguments(void **state)
     calls_close(&t);
 }
 
-static void expect_reply(struct calls *t, const char *path, int code, int status, const char *body, const char *text)
+static void expect_reply(struct calls *t, const char *path, int code, int status, const char *body,
+                         const char *text)
 {
     struct seen s;
     assert_int_equal(calls_get(t, &s, path, NULL), code);
@@ -249,7 +268,8 @@ static void test_no_connection(void **state)
 
     t.target = (struct client_target){.base_url = "http://localhost", .socket = "/nonexistent/no.sock"};
     assert_int_equal(calls_get(&t, &s, "/", NULL), VX11_EUNAVAILABLE);
-    assert_string_equal(s.text, "cannot connect to the socket /nonexistent/no.sock: No such file or directory");
+    assert_string_equal(s.text,
+                        "cannot connect to the socket /nonexistent/no.sock: No such file or directory");
 
     char longer[300];
     memset(longer, 'x', sizeof longer);
@@ -418,11 +438,16 @@ static void test_loop_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_sent),  cmocka_unit_test(test_methods),
-        cmocka_unit_test(test_bad_arguments), cmocka_unit_test(test_bad_replies),
-        cmocka_unit_test(test_no_connection), cmocka_unit_test(test_unix_socket),
-        cmocka_unit_test(test_targets_do_not_mix), cmocka_unit_test(test_stale_connection),
-        cmocka_unit_test(test_reuse),         cmocka_unit_test(test_start_from_done),
+        cmocka_unit_test(test_what_is_sent),
+        cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_bad_replies),
+        cmocka_unit_test(test_no_connection),
+        cmocka_unit_test(test_unix_socket),
+        cmocka_unit_test(test_targets_do_not_mix),
+        cmocka_unit_test(test_stale_connection),
+        cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_start_from_done),
         cmocka_unit_test(test_loop_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

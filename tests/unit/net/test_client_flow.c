@@ -22,8 +22,8 @@ static bool send_big(struct script_conn *conn, bool chunked)
     for (size_t i = 0; i < sizeof piece; i++)
         piece[i] = (char)('a' + i % 23);
     for (int sent = 0; sent < BIG; sent += (int)sizeof piece)
-        if ((chunked && !script_printf(conn, "%zx\r\n", sizeof piece)) || !script_send(conn, piece, sizeof piece) ||
-            (chunked && !script_puts(conn, "\r\n")))
+        if ((chunked && !script_printf(conn, "%zx\r\n", sizeof piece)) ||
+            !script_send(conn, piece, sizeof piece) || (chunked && !script_puts(conn, "\r\n")))
             return false;
     return !chunked || script_puts(conn, "0\r\n\r\n");
 }
@@ -41,7 +41,8 @@ static bool serve(struct script_conn *conn, const struct script_request *r)
         return false;
     }
     if (strcmp(p, "/stall") == 0)
-        return script_puts(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello") && script_wait_close(conn) && false;
+        return script_puts(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello") &&
+               script_wait_close(conn) && false;
     if (strcmp(p, "/drip") == 0) {
         if (!script_puts(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"))
             return false;
@@ -50,15 +51,18 @@ static bool serve(struct script_conn *conn, const struct script_request *r)
         return false;
     }
     if (strcmp(p, "/big") == 0)
-        return script_printf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", BIG) && send_big(conn, false);
+        return script_printf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", BIG) &&
+               send_big(conn, false);
     if (strcmp(p, "/big-chunked") == 0)
-        return script_puts(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n") && send_big(conn, true);
+        return script_puts(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n") &&
+               send_big(conn, true);
     return script_puts(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 }
 
 /* ---- time limits ---- */
 
-static void expect_timeout(struct calls *t, const char *path, const struct client_call_options *o, const char *text)
+static void expect_timeout(struct calls *t, const char *path, const struct client_call_options *o,
+                           const char *text)
 {
     struct seen s;
     int64_t start = clock_mono_ms();
@@ -81,18 +85,26 @@ static void test_limits(void **state)
     calls_open(&t, NULL, serve);
     expect_timeout(&t, "/silent", &(struct client_call_options){.first_byte_timeout_ms = 100},
                    "did not begin to answer within 100 ms (first byte timeout)");
-    expect_timeout(&t, "/drip-headers", &(struct client_call_options){.first_byte_timeout_ms = 100}, "first byte timeout");
-    expect_timeout(&t, "/stall", &(struct client_call_options){.idle_timeout_ms = 100, .first_byte_timeout_ms = 5000},
+    expect_timeout(&t, "/drip-headers", &(struct client_call_options){.first_byte_timeout_ms = 100},
+                   "first byte timeout");
+    expect_timeout(&t, "/stall",
+                   &(struct client_call_options){.idle_timeout_ms = 100, .first_byte_timeout_ms = 5000},
                    "fell silent in the middle of its answer for 100 ms (idle timeout)");
-    expect_timeout(&t, "/silent", &(struct client_call_options){.deadline_ms = clock_mono_ms() + 100}, "before the deadline");
-    expect_timeout(&t, "/drip", &(struct client_call_options){.deadline_ms = clock_mono_ms() + 100, .idle_timeout_ms = 5000},
+    expect_timeout(&t, "/silent", &(struct client_call_options){.deadline_ms = clock_mono_ms() + 100},
                    "before the deadline");
-    assert_int_equal(calls_get(&t, &s, "/ok", &(struct client_call_options){.deadline_ms = clock_mono_ms() - 1}), VX11_ETIMEOUT);
+    expect_timeout(
+        &t, "/drip",
+        &(struct client_call_options){.deadline_ms = clock_mono_ms() + 100, .idle_timeout_ms = 5000},
+        "before the deadline");
+    assert_int_equal(
+        calls_get(&t, &s, "/ok", &(struct client_call_options){.deadline_ms = clock_mono_ms() - 1}),
+        VX11_ETIMEOUT);
     assert_non_null(strstr(s.text, "had passed"));
     calls_close(&t);
 }
 
-/* A listening socket whose queue is full takes no more connections: the kernel drops them, so connecting takes for ever. */
+/* A listening socket whose queue is full takes no more connections: the kernel drops them, so connecting
+ * takes for ever. */
 static void test_connect_limit(void **state)
 {
     struct calls t;
@@ -112,10 +124,12 @@ static void test_connect_limit(void **state)
     calls_open(&t, NULL, NULL);
     snprintf(t.base, sizeof t.base, "http://127.0.0.1:%d", ntohs(in.sin_port));
     int64_t start = clock_mono_ms();
-    assert_int_equal(calls_get(&t, &s, "/", &(struct client_call_options){.connect_timeout_ms = 150}), VX11_ETIMEOUT);
+    assert_int_equal(calls_get(&t, &s, "/", &(struct client_call_options){.connect_timeout_ms = 150}),
+                     VX11_ETIMEOUT);
     assert_in_range(clock_mono_ms() - start, 149, 1500);
     char want[128];
-    snprintf(want, sizeof want, "no connection to 127.0.0.1:%d within 150 ms (connect timeout)", ntohs(in.sin_port));
+    snprintf(want, sizeof want, "no connection to 127.0.0.1:%d within 150 ms (connect timeout)",
+             ntohs(in.sin_port));
     assert_string_equal(s.text, want);
     /* Cancelled while connecting. */
     s = (struct seen){0};
@@ -143,7 +157,8 @@ static void test_many_limits(void **state)
     now = clock_mono_ms();
     for (int i = 0; i < N; i++) {
         int64_t after = 100 + (i * 37) % N * 5;
-        calls_start(&t, &s[i], "GET", "/silent", NULL, &(struct client_call_options){.deadline_ms = now + after});
+        calls_start(&t, &s[i], "GET", "/silent", NULL,
+                    &(struct client_call_options){.deadline_ms = now + after});
     }
     for (int i = 0; i < N; i++)
         calls_wait(&t, &s[i].done);
@@ -201,7 +216,8 @@ static void test_cancel(void **state)
     expect_cancelled(&t, &s);
     assert_int_equal(s.pieces, 1);
 
-    s = (struct seen){.at_data = cancel_now}; /* in the last piece: whoever cancels is told that it was cancelled */
+    s = (struct seen){.at_data =
+                          cancel_now}; /* in the last piece: whoever cancels is told that it was cancelled */
     calls_start(&t, &s, "GET", "/ok", NULL, NULL);
     expect_cancelled(&t, &s);
 
@@ -376,7 +392,8 @@ static void test_pause_inside(void **state)
     buf_free(&s.body);
 
     s = (struct seen){.at_headers = pause_at_headers}; /* paused, and the deadline passes */
-    calls_start(&t, &s, "GET", "/ok", NULL, &(struct client_call_options){.deadline_ms = clock_mono_ms() + 60});
+    calls_start(&t, &s, "GET", "/ok", NULL,
+                &(struct client_call_options){.deadline_ms = clock_mono_ms() + 60});
     calls_wait(&t, &s.done);
     assert_int_equal(s.code, VX11_ETIMEOUT);
     calls_close(&t);
@@ -446,8 +463,9 @@ static void close_client(struct seen *s)
     struct error err;
     struct client_call *call;
     client_close(t->client, on_closed, t);
-    assert_int_equal(client_start(t->client, &t->target, "GET", "/", NULL, NULL, 0, NULL, &calls_events, s, &call, &err),
-                     VX11_ECLOSED);
+    assert_int_equal(
+        client_start(t->client, &t->target, "GET", "/", NULL, NULL, 0, NULL, &calls_events, s, &call, &err),
+        VX11_ECLOSED);
     client_close(t->client, on_closed, t);
     t->client = NULL;
     assert_int_equal(t->closed, 0);
@@ -474,11 +492,16 @@ static void test_close_from_callback(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_limits),         cmocka_unit_test(test_connect_limit),
-        cmocka_unit_test(test_many_limits),    cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_cancel_while_resolving), cmocka_unit_test(test_cancel_from_another),
-        cmocka_unit_test(test_pause),          cmocka_unit_test(test_pause_inside),
-        cmocka_unit_test(test_cancel_in_resume), cmocka_unit_test(test_close_in_flight),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_connect_limit),
+        cmocka_unit_test(test_many_limits),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_cancel_while_resolving),
+        cmocka_unit_test(test_cancel_from_another),
+        cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_pause_inside),
+        cmocka_unit_test(test_cancel_in_resume),
+        cmocka_unit_test(test_close_in_flight),
         cmocka_unit_test(test_close_from_callback),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
