@@ -92,17 +92,17 @@ static struct listing list(void)
     return l;
 }
 
-/* Until everything is packed, five seconds at most. */
+/* Until everything is packed, half a minute at most. */
 static struct listing wait_packed(void)
 {
     struct listing l;
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 3000; i++) {
         l = list();
         if (l.raw == 0 && l.other == 0 && l.packed > 0)
             return l;
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     }
-    fail_msg("%u raw, %u packed, %u other after five seconds", l.raw, l.packed, l.other);
+    fail_msg("%u raw, %u packed, %u other after half a minute", l.raw, l.packed, l.other);
     return l;
 }
 
@@ -167,7 +167,7 @@ static void bound_holds(void **state)
         log_info("x", noise, LOG_I("number", i));
     }
     struct listing l = wait_packed();
-    for (int i = 0; i < 100 && l.bytes > 12000; i++) { /* the thread prunes after packing */
+    for (int i = 0; i < 3000 && l.bytes > 12000; i++) { /* the thread prunes after packing */
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
         l = list();
     }
@@ -195,7 +195,7 @@ static void takes_over(void **state)
     open_log(500, 0);
     for (int i = 0; i < 10; i++)
         log_info("x", "a record of some length, to make it rotate", LOG_I("number", i));
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 3000; i++) {
         snprintf(file, sizeof file, "%s.8.zst", path);
         if (fs_exists(file))
             break;
