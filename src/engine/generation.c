@@ -81,10 +81,11 @@ static int node_fill(struct event_node *node, const char *text, size_t len,
                      const struct token_logprobs *logprobs, size_t n)
 {
     if (len > 0) {
-        node->text = malloc(len);
+        node->text = malloc(len + 1);
         if (!node->text)
             return VX11_ENOMEM;
         memcpy(node->text, text, len);
+        node->text[len] = '\0';
         node->event.len = len;
     }
     if (n > 0) {

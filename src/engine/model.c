@@ -262,6 +262,18 @@ static int vocabulary_read(struct model *m, struct error *err)
     return 0;
 }
 
+/* libllama's own description guesses a size class from the number of layers. */
+static void describe(struct model *m)
+{
+    char architecture[48];
+    const double n = (double)m->parameters;
+    if (llama_model_meta_val_str(m->llama, "general.architecture", architecture, sizeof architecture) < 0)
+        (void)snprintf(architecture, sizeof architecture, "unknown");
+    (void)snprintf(m->description, sizeof m->description, "%s %.1f%c %s", architecture,
+                   n >= 1e9 ? n / 1e9 : n / 1e6, n >= 1e9 ? 'B' : 'M',
+                   llama_ftype_name(llama_model_ftype(m->llama)));
+}
+
 static int model_read(struct model *m, const struct model_options *o, struct progress *progress,
                       struct error *err)
 {
@@ -277,9 +289,9 @@ static int model_read(struct model *m, const struct model_options *o, struct pro
         return sink_fail(err, VX11_ECORRUPT, "the model could not be loaded");
     if (!llama_model_has_decoder(m->llama) || llama_model_has_encoder(m->llama))
         return error_set(err, VX11_EUNSUPPORTED, "only decoder models can be served");
-    (void)llama_model_desc(m->llama, m->description, sizeof m->description);
     m->size_bytes = llama_model_size(m->llama);
     m->parameters = llama_model_n_params(m->llama);
+    describe(m);
     m->can_trim = !llama_model_is_recurrent(m->llama) && !llama_model_is_hybrid(m->llama);
     return 0;
 }

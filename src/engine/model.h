@@ -48,7 +48,7 @@ struct model {
     void (*threads_free)(struct ggml_threadpool *threads);
 
     char *name, *path;
-    char description[128]; /* e.g. "llama 1B Q4_K - Medium" */
+    char description[128]; /* architecture, weights and quantisation: "llama 1.1B Q4_K - Medium" */
     char *chat_template;   /* NULL when absent */
     enum model_template_state template_state;
     uint64_t size_bytes; /* of the weights */

@@ -47,7 +47,7 @@ struct generation;
 
 struct generation_event { /* valid during the callback */
     unsigned choice;
-    const char *text; /* whole characters, may be empty */
+    const char *text; /* whole characters without NUL, and a NUL after them; may be empty */
     size_t len;
     const struct token_logprobs *logprobs; /* of the tokens that text ends, when asked for */
     size_t logprob_count;

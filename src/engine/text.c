@@ -41,7 +41,9 @@ static int characters_take(struct text *t, const char *bytes, size_t len)
         t->partial_len = 0;
     }
     while (len > 0) {
-        const size_t sound = utf8_valid_prefix(bytes, len);
+        /* NUL is a character too, but no string of ours can hold it: it is replaced like a wrong byte. */
+        const char *nul = memchr(bytes, 0, len);
+        const size_t sound = utf8_valid_prefix(bytes, nul ? (size_t)(nul - bytes) : len);
         (void)buf_append(&t->held, bytes, sound);
         bytes += sound;
         len -= sound;
@@ -53,7 +55,7 @@ static int characters_take(struct text *t, const char *bytes, size_t len)
             break;
         }
         const int step = utf8_next(bytes, len);
-        const size_t bad = step < 0 ? (size_t)-step : 1;
+        const size_t bad = step < 0 ? (size_t)-step : 1; /* 1: NUL */
         (void)buf_append(&t->held, replacement, sizeof replacement - 1);
         bytes += bad;
         len -= bad;

@@ -1,0 +1,237 @@
+/* What the worker says of itself and its model: status, models, metrics, and the tokenizer for those who
+ * count tokens. */
+#include "engine/engine_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/proc.h"
+#include "base/str.h"
+
+bool api_model_ready(struct engine *e, struct request *r, const char *name)
+{
+    if (e->state == ENGINE_STATE_LOADING) {
+        const float done = atomic_load(&e->progress);
+        const int64_t elapsed = clock_mono_ms() - e->started_ms;
+        request_retry_after(r, done > 0.01f ? (int64_t)((float)elapsed / done * (1 - done)) : 1000);
+        request_fail(r, 503, "model_loading", NULL, "the model is being loaded: %.0f%% done",
+                     floor((double)done * 100));
+        return false;
+    }
+    if (e->state == ENGINE_STATE_FAILED) {
+        request_fail(r, 503, "model_failed", NULL, "the model could not be loaded: %s", e->load_error.text);
+        return false;
+    }
+    if (e->state == ENGINE_STATE_STOPPING || !e->model) {
+        request_fail(r, 503, "stopping", NULL, "the engine is stopping");
+        return false;
+    }
+    if (name && *name && strcmp(name, e->model->name) != 0) {
+        request_fail(r, 404, "model_not_found", "model", "this engine serves %s, not %.128s", e->model->name,
+                     name);
+        return false;
+    }
+    return true;
+}
+
+/* ---- status ---- */
+
+static struct engine_model_facts facts_of(const struct model *m)
+{
+    return (struct engine_model_facts){
+        .name = m->name,
+        .path = m->path,
+        .description = m->description,
+        .parameters = (int64_t)m->parameters,
+        .size_bytes = (int64_t)m->size_bytes,
+        .vocabulary = m->vocabulary,
+        .context_trained = m->context_trained,
+        .context_length = m->context_length,
+        .chat_template = m->template_state == MODEL_TEMPLATE_READY    ? ENGINE_CHAT_TEMPLATE_READY
+                         : m->template_state == MODEL_TEMPLATE_ABSENT ? ENGINE_CHAT_TEMPLATE_ABSENT
+                                                                      : ENGINE_CHAT_TEMPLATE_UNSUPPORTED,
+        .threads = m->thread_count,
+        .batch = m->batch,
+    };
+}
+
+void api_status(struct request *r, void *module)
+{
+    const struct engine *e = module;
+    struct scheduler_stats s;
+    struct engine_model_facts facts;
+    const uint64_t rss = proc_self_rss();
+    scheduler_stats(e->scheduler, &s);
+    if (e->model)
+        facts = facts_of(e->model);
+    const struct engine_status status = {
+        .state = e->state,
+        .progress = (double)atomic_load(&e->progress),
+        .reason = e->state == ENGINE_STATE_FAILED ? e->load_error.text : NULL,
+        .has_load_ms = e->model != NULL,
+        .load_ms = e->model ? e->model->load_ms : 0,
+        .model = e->model ? &facts : NULL,
+        .n_max = e->options.choices_most,
+        .slots_busy = s.slots_busy,
+        .slots_total = e->options.model.parallel,
+        .queue_length = (int64_t)s.queued,
+        .queue_limit = (int64_t)s.queue_limit,
+        .has_cells_used = s.cells_total > 0,
+        .cells_used = s.cells_used,
+        .has_cells_total = s.cells_total > 0,
+        .cells_total = s.cells_total,
+        .has_prompt_tokens_per_second = s.prompt_rate >= 0,
+        .prompt_tokens_per_second = s.prompt_rate,
+        .has_decode_tokens_per_second = s.decode_rate >= 0,
+        .decode_tokens_per_second = s.decode_rate,
+        .generations = (int64_t)s.generations,
+        .generations_failed = (int64_t)s.generations_failed,
+        .generations_cancelled = (int64_t)s.generations_cancelled,
+        .prompt_tokens = (int64_t)s.prompt_tokens,
+        .cached_tokens = (int64_t)s.cached_tokens,
+        .completion_tokens = (int64_t)s.completion_tokens,
+        .steps = (int64_t)s.steps,
+        .has_rss_bytes = rss > 0,
+        .rss_bytes = (int64_t)rss,
+        .uptime_ms = clock_mono_ms() - e->started_ms,
+    };
+    request_reply(r, 200, &engine_status_message, &status);
+}
+
+void api_models(struct request *r, void *module)
+{
+    struct engine *e = module;
+    if (!api_model_ready(e, r, NULL))
+        return;
+    struct openai_model model = {
+        .id = e->model->name, .object = "model", .created = e->model->created_s, .owned_by = "local"};
+    const struct openai_model_list list = {.object = "list", .data = &model, .data_count = 1};
+    request_reply(r, 200, &openai_model_list_message, &list);
+}
+
+/* ---- metrics ---- */
+
+void engine_metrics_register(struct engine *e)
+{
+    struct metrics *m = e->metrics;
+    e->first_token_seconds = metrics_get(m, METRIC_HISTOGRAM, "vx11_engine_first_token_seconds", NULL,
+                                         "From a request's arrival to its first token.");
+    e->queue_seconds =
+        metrics_get(m, METRIC_HISTOGRAM, "vx11_engine_queue_seconds", NULL, "Waiting for a slot.");
+    e->prompt_tokens = metrics_get(m, METRIC_GAUGE, "vx11_engine_prompt_tokens", NULL,
+                                   "Prompt tokens computed since the start.");
+    e->cached_tokens = metrics_get(m, METRIC_GAUGE, "vx11_engine_cached_tokens", NULL,
+                                   "Prompt tokens found in the cache since the start.");
+    e->completion_tokens = metrics_get(m, METRIC_GAUGE, "vx11_engine_completion_tokens", NULL,
+                                       "Tokens sampled since the start.");
+    e->decode_rate =
+        metrics_get(m, METRIC_GAUGE, "vx11_engine_decode_tokens_per_second", NULL,
+                    "Speed of writing over the last seconds, of busy time; NaN when nothing was written.");
+    e->prompt_rate =
+        metrics_get(m, METRIC_GAUGE, "vx11_engine_prompt_tokens_per_second", NULL,
+                    "Speed of reading prompts over the last seconds, of busy time; NaN when none was read.");
+    e->slots_busy = metrics_get(m, METRIC_GAUGE, "vx11_engine_slots_busy", NULL,
+                                "Sequences that are being read or written.");
+    e->queue_length =
+        metrics_get(m, METRIC_GAUGE, "vx11_engine_queue_length", NULL, "Requests that wait for a slot.");
+    e->cells_used =
+        metrics_get(m, METRIC_GAUGE, "vx11_engine_kv_cells_used", NULL, "KV cells that hold a token.");
+    e->load_seconds = metrics_get(m, METRIC_GAUGE, "vx11_engine_load_seconds", NULL,
+                                  "How long the load took; NaN until then.");
+    e->batch_tokens = metrics_get(m, METRIC_GAUGE, "vx11_engine_batch_tokens", NULL,
+                                  "Tokens of the last step; NaN before it.");
+    metrics_on_render(m, engine_metrics_refresh, e);
+}
+
+static double known(double value)
+{
+    return value < 0 ? NAN : value;
+}
+
+void engine_metrics_refresh(void *engine)
+{
+    const struct engine *e = engine;
+    struct scheduler_stats s;
+    scheduler_stats(e->scheduler, &s);
+    metric_set(e->prompt_tokens, (double)s.prompt_tokens);
+    metric_set(e->cached_tokens, (double)s.cached_tokens);
+    metric_set(e->completion_tokens, (double)s.completion_tokens);
+    metric_set(e->decode_rate, known(s.decode_rate));
+    metric_set(e->prompt_rate, known(s.prompt_rate));
+    metric_set(e->slots_busy, s.slots_busy);
+    metric_set(e->queue_length, (double)s.queued);
+    metric_set(e->cells_used, s.cells_used);
+    metric_set(e->load_seconds, e->model ? (double)e->model->load_ms / 1000 : NAN);
+    metric_set(e->batch_tokens, known(s.last_step_tokens));
+}
+
+/* ---- the tokenizer ---- */
+
+static bool pieces_fill(const struct model *m, struct arena *a, const struct tokens *tokens, const char **out)
+{
+    struct buf text = BUF_INIT;
+    bool ok = true;
+    for (size_t i = 0; ok && i < tokens->len; i++) {
+        buf_clear(&text);
+        ok = token_append_text(m, tokens->data[i], true, &text) == 0 &&
+             (out[i] = arena_strndup(a, text.data ? text.data : "", text.len)) != NULL;
+    }
+    buf_free(&text);
+    return ok;
+}
+
+void api_tokenize(struct request *r, void *module)
+{
+    struct engine *e = module;
+    const struct engine_tokenize_request *q = request_body(r);
+    struct arena *a = request_arena(r);
+    struct tokens tokens = TOKENS_INIT;
+    struct error err = {0};
+    if (!api_model_ready(e, r, NULL))
+        return;
+    if (tokenize(e->model, q->content, strlen(q->content), q->add_special, q->parse_special, &tokens, &err) !=
+        0) {
+        request_fail_error(r, &err);
+        goto out;
+    }
+    struct engine_tokenize_reply reply = {.tokens_count = tokens.len, .count = (int64_t)tokens.len};
+    reply.tokens = arena_array(a, tokens.len + 1, sizeof *reply.tokens);
+    reply.pieces = q->with_pieces ? arena_array(a, tokens.len + 1, sizeof *reply.pieces) : NULL;
+    if (!reply.tokens ||
+        (q->with_pieces && (!reply.pieces || !pieces_fill(e->model, a, &tokens, reply.pieces)))) {
+        request_fail(r, 500, "out_of_memory", NULL, "out of memory");
+        goto out;
+    }
+    reply.pieces_count = q->with_pieces ? tokens.len : 0;
+    for (size_t i = 0; i < tokens.len; i++)
+        reply.tokens[i] = tokens.data[i];
+    request_reply(r, 200, &engine_tokenize_reply_message, &reply);
+out:
+    tokens_free(&tokens);
+}
+
+void api_detokenize(struct request *r, void *module)
+{
+    struct engine *e = module;
+    const struct engine_detokenize_request *q = request_body(r);
+    struct arena *a = request_arena(r);
+    struct buf text = BUF_INIT;
+    struct error err = {0};
+    if (!api_model_ready(e, r, NULL))
+        return;
+    llama_token *tokens = arena_array(a, q->tokens_count + 1, sizeof *tokens);
+    if (!tokens) {
+        request_fail(r, 500, "out_of_memory", NULL, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < q->tokens_count; i++)
+        tokens[i] = (llama_token)q->tokens[i];
+    if (detokenize(e->model, tokens, q->tokens_count, q->with_special, &text, &err) != 0) {
+        request_fail(r, 400, "invalid_value", "tokens", "%s", err.text);
+    } else {
+        const struct engine_detokenize_reply reply = {.content = text.data ? text.data : ""};
+        request_reply(r, 200, &engine_detokenize_reply_message, &reply);
+    }
+    buf_free(&text);
+}

@@ -1,0 +1,30 @@
+/* Engine: the worker process that serves one model. It listens at once, loads the model on the decode thread,
+ * and ends on SIGTERM (what runs is finished first, within drain_ms), when its parent dies, or when the model
+ * cannot be loaded. */
+#ifndef VX11_ENGINE_ENGINE_H
+#define VX11_ENGINE_ENGINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/model.h"
+
+enum {
+    ENGINE_EXIT_OK = 0,
+    ENGINE_EXIT_ERROR = 1, /* could not listen, or lacked memory */
+    ENGINE_EXIT_USAGE = 2,
+    ENGINE_EXIT_LOAD = 3, /* the model could not be loaded: the last line on stderr is the error as JSON */
+};
+
+struct engine_options {
+    struct model_options model;
+    const char *socket;    /* Unix socket to listen on */
+    size_t queue_limit;    /* requests that may wait */
+    unsigned choices_most; /* most answers to one request, 1 … GENERATION_CHOICES_MAX */
+    int64_t drain_ms;
+};
+
+/* Serves until told to end. Returns the exit code. The log must be open. */
+int engine_run(const struct engine_options *options);
+
+#endif
