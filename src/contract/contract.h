@@ -165,7 +165,7 @@ int contract_init(const struct contract_message *m, struct arena *a, void *out);
 int contract_serialize(const struct contract_message *m, const void *in, struct buf *out);
 /* Indented, for people. */
 int contract_serialize_pretty(const struct contract_message *m, const void *in, struct buf *out);
-/* struct -> mutable JSON value inside doc; strings are referenced, not copied. NULL on failure. */
+/* struct -> mutable JSON value inside doc, which owns all of it. NULL on failure. */
 yyjson_mut_val *contract_to_value(const struct contract_message *m, const void *in, yyjson_mut_doc *doc);
 
 /* Free JSON: writes any value compactly. */

@@ -126,18 +126,21 @@ static int scan_fail(struct contract_error *err, const struct open_containers *o
     return scan_fail(err, open, level + 1, target, &here, code, text);
 }
 
+/* Lengths first. Not the whole tags: they also say whether the text had escapes, and "a" is "\u0061". */
 static bool key_equal(yyjson_val *a, yyjson_val *b)
 {
-    return a->tag == b->tag && memcmp(a->uni.str, b->uni.str, unsafe_yyjson_get_len(a)) == 0;
+    size_t len = unsafe_yyjson_get_len(a);
+    return len == unsafe_yyjson_get_len(b) && memcmp(a->uni.str, b->uni.str, len) == 0;
 }
 
 static int key_compare(const void *pa, const void *pb)
 {
     yyjson_val *a = *(yyjson_val *const *)pa, *b = *(yyjson_val *const *)pb;
-    if (a->tag != b->tag) {
-        return a->tag < b->tag ? -1 : 1;
+    size_t len_a = unsafe_yyjson_get_len(a), len_b = unsafe_yyjson_get_len(b);
+    if (len_a != len_b) {
+        return len_a < len_b ? -1 : 1;
     }
-    return memcmp(a->uni.str, b->uni.str, unsafe_yyjson_get_len(a));
+    return memcmp(a->uni.str, b->uni.str, len_a);
 }
 
 enum { KEYS_SMALL = 16 };
