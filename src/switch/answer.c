@@ -194,7 +194,7 @@ static void stream_break(struct dispatch *d, const char *text)
 
 static void stream_done(struct dispatch *d, int result, const struct error *err)
 {
-    char text[300];
+    char text[400];
     if (result == 0 && d->complete && !d->failed_midway) {
         answer_begin(d);
         struct request *r = d->r;
