@@ -24,6 +24,7 @@ struct event_stream {
     int type;              /* only this type; -1: all */
     char after[ULID_LEN + 1]; /* WebSocket: replay from here once open */
     int64_t replay;
+    bool replaying, left;     /* a reader can be dropped in the middle of its replay: then it is freed after it */
 };
 
 struct link_events {

@@ -134,7 +134,7 @@ static size_t ring_matching(const struct event_stream *s)
 }
 
 /* after: replay what came later ("" with replay = N: the latest N). */
-static void stream_replay(struct event_stream *s, const char *after, int64_t replay)
+static void replay_from(struct event_stream *s, const char *after, int64_t replay)
 {
     struct store *store = module_store(s->e->l->m);
     struct error err = {0};
@@ -162,6 +162,23 @@ static void stream_replay(struct event_stream *s, const char *after, int64_t rep
             log_error("events", "events cannot be replayed", LOG_S("reason", err.text));
     }
     replay_ring(s, after, 0);
+}
+
+static void stream_free(struct event_stream *s)
+{
+    if (s->replaying)
+        s->left = true;
+    else
+        free(s);
+}
+
+static void stream_replay(struct event_stream *s)
+{
+    s->replaying = true;
+    replay_from(s, s->after, s->replay);
+    s->replaying = false;
+    if (s->left)
+        free(s);
 }
 
 static struct event_stream *stream_create(struct request *r, struct link *l)
@@ -193,7 +210,8 @@ static void on_left(struct request *r, void *ctx, int reason)
     struct event_stream *s = ctx;
     (void)reason;
     stream_unlink(s);
-    free(s);
+    s->r = NULL;
+    stream_free(s);
     request_stream_abort(r);
 }
 
@@ -211,7 +229,7 @@ void streams_sse(struct request *r, void *module)
     }
     stream_link(s);
     request_on_cancel(r, on_left, s);
-    stream_replay(s, s->after, s->replay);
+    stream_replay(s);
 }
 
 /* ---- WebSocket ---- */
@@ -221,7 +239,7 @@ static void on_ws_open(struct websocket *ws, void *ctx)
     struct event_stream *s = ctx;
     s->ws = ws;
     stream_link(s);
-    stream_replay(s, s->after, s->replay);
+    stream_replay(s);
 }
 
 static void on_ws_message(struct websocket *ws, void *ctx, const char *data, size_t len, bool text)
@@ -240,7 +258,8 @@ static void on_ws_close(struct websocket *ws, void *ctx, int code)
     (void)code;
     if (s->ws)
         stream_unlink(s);
-    free(s);
+    s->ws = NULL;
+    stream_free(s);
 }
 
 void streams_ws(struct request *r, void *module)
