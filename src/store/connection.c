@@ -103,6 +103,11 @@ int sql_run(sqlite3 *db, const char *sql, struct error *err)
     return rc == SQLITE_OK ? 0 : sql_error(err, db, rc, "%.60s", sql);
 }
 
+int sql_settle(sqlite3 *db, struct error *err)
+{
+    return sqlite3_get_autocommit(db) ? 0 : sql_run(db, "ROLLBACK", err);
+}
+
 int sql_int(sqlite3 *db, const char *sql, int64_t *out, struct error *err)
 {
     sqlite3_stmt *stmt;

@@ -40,6 +40,9 @@ int sql_error(struct error *err, sqlite3 *db, int rc, const char *fmt, ...)
 int error_damaged(struct error *err, const char *path, const char *why);
 /* Runs text that has no parameters, all its statements; rows are ignored. */
 int sql_run(sqlite3 *db, const char *sql, struct error *err);
+/* Rolls back what is open. Also called before something begins, because a rollback may have failed for want
+ * of memory: what comes next must not end up inside, and so be reported as done while it is not. */
+int sql_settle(sqlite3 *db, struct error *err);
 /* First column of the first row; VX11_ENOT_FOUND without a row. */
 int sql_int(sqlite3 *db, const char *sql, int64_t *out, struct error *err);
 

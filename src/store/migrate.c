@@ -214,8 +214,7 @@ static int apply_next(sqlite3 *db, const char *path, const struct embed_file *fi
     if (rc == 0)
         rc = sql_run(db, "COMMIT", err);
     if (rc != 0) {
-        if (!sqlite3_get_autocommit(db))
-            sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+        sql_settle(db, NULL); /* the connection is closed after this anyway */
         return error_prefix(err, rc, "%s stays at schema %d", path, *applied);
     }
     if (next) {

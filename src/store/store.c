@@ -226,7 +226,7 @@ static int check_may_write(struct store *s, struct error *err)
      */
     if (s->in_transaction && sqlite3_get_autocommit(s->write))
         return error_set(err, VX11_ECANCELLED, "the transaction was rolled back after an earlier error");
-    return 0;
+    return s->in_transaction ? 0 : sql_settle(s->write, err);
 }
 
 static int step_through(sqlite3 *db, sqlite3_stmt *stmt, int64_t *changes, struct error *err)
@@ -278,7 +278,7 @@ int store_transaction(struct store *s, int (*fn)(void *ctx, struct store *s, str
     s->in_transaction = false;
     if (rc == 0)
         rc = sql_run(s->write, "COMMIT", err);
-    if (!sqlite3_get_autocommit(s->write))
-        sqlite3_exec(s->write, "ROLLBACK", NULL, NULL, NULL);
+    if (rc != 0)
+        sql_settle(s->write, NULL); /* what fails here is done by the next write */
     return rc;
 }

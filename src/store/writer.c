@@ -194,7 +194,7 @@ static int write_row(struct writer *w, struct item *item, struct error *err)
             rc = sqlite3_step(stmt);
         while (rc == SQLITE_ROW);
         if (rc != SQLITE_DONE)
-            code = sql_error(err, w->db, rc, "%.80s", item->sql);
+            code = sql_error(err, w->db, rc, "cannot write");
     }
     statements_put(&w->statements, stmt);
     if (code == 0)
@@ -212,8 +212,8 @@ static int write_row(struct writer *w, struct item *item, struct error *err)
  * without it. */
 static int write_range(struct writer *w, unsigned from, unsigned to, struct error *err)
 {
-    int rc = sqlite3_exec(w->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-    if (rc != SQLITE_OK)
+    int rc = sql_settle(w->db, err) == 0 ? SQLITE_OK : SQLITE_NOMEM;
+    if (rc == SQLITE_OK && (rc = sqlite3_exec(w->db, "BEGIN IMMEDIATE", NULL, NULL, NULL)) != SQLITE_OK)
         sql_error(err, w->db, rc, "cannot begin");
     for (unsigned i = from; i < to && rc == SQLITE_OK; i++) {
         if (w->batch[i]->state != ITEM_WAITING)
@@ -224,10 +224,10 @@ static int write_range(struct writer *w, unsigned from, unsigned to, struct erro
     }
     if (rc == SQLITE_OK && (rc = sqlite3_exec(w->db, "COMMIT", NULL, NULL, NULL)) != SQLITE_OK)
         sql_error(err, w->db, rc, "cannot commit");
-    if (!sqlite3_get_autocommit(w->db))
-        sqlite3_exec(w->db, "ROLLBACK", NULL, NULL, NULL);
-    if (rc != SQLITE_OK)
+    if (rc != SQLITE_OK) {
+        sql_settle(w->db, NULL);
         return (rc & 0xff) == SQLITE_CONSTRAINT ? SQLITE_CONSTRAINT : rc;
+    }
     for (unsigned i = from; i < to; i++)
         if (w->batch[i]->state == ITEM_WAITING)
             w->batch[i]->state = ITEM_WRITTEN;
@@ -383,12 +383,13 @@ static void run_batch(struct writer *w)
                      LOG_I("attempt", attempt + 1), LOG_S("reason", err.text));
         if (!back_off(w, attempt++)) {
             log_error("writer", "a batch is given up", LOG_I("attempts", attempt), LOG_S("reason", err.text));
-            break;
+            finish_batch(w, started);
+            return;
         }
         started = clock_mono_ns();
     }
     if (attempt > 0)
-        log_info("writer", "the batch is done", LOG_I("attempts", attempt));
+        log_info("writer", "the batch that waited is written", LOG_I("attempts", attempt + 1));
     finish_batch(w, started);
 }
 

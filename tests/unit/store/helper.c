@@ -16,12 +16,13 @@
 #include "base/fs.h"
 #include "base/str.h"
 
-int place_setup(void **state)
+static int setup_in(const char *base, void **state)
 {
     struct place *p = calloc(1, sizeof *p);
     if (!p)
         return -1;
-    snprintf(p->dir, sizeof p->dir, "/tmp/vx11-store-XXXXXX");
+    snprintf(p->base, sizeof p->base, "%s", base);
+    snprintf(p->dir, sizeof p->dir, "%s/vx11-store-XXXXXX", base);
     if (!mkdtemp(p->dir)) {
         free(p);
         return -1;
@@ -31,13 +32,23 @@ int place_setup(void **state)
     return 0;
 }
 
+int place_setup(void **state)
+{
+    return setup_in("/tmp", state);
+}
+
+int place_setup_fast(void **state)
+{
+    return setup_in(access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp", state);
+}
+
 int place_teardown(void **state)
 {
     struct place *p = *state;
     chmod(p->dir, 0700);
-    int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = tmp < 0 ? -1 : fs_remove_tree(tmp, p->dir + 5, NULL);
-    close(tmp);
+    int base = open(p->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = base < 0 ? -1 : fs_remove_tree(base, p->dir + strlen(p->base) + 1, NULL);
+    close(base);
     free(p);
     return rc;
 }

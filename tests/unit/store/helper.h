@@ -14,12 +14,15 @@
 #include "store/store.h"
 
 struct place {
-    char dir[64];   /* a new folder under /tmp */
+    char base[16];  /* /tmp, or what place_setup_fast chose */
+    char dir[64];   /* a new folder in base */
     char path[128]; /* dir/vx11.db: not there yet */
 };
 
 /* cmocka setup and teardown: *state is a struct place. */
 int place_setup(void **state);
+int place_setup_fast(
+    void **state); /* in memory when there is /dev/shm: for tests whose point is not the disk's speed */
 int place_teardown(void **state);
 
 /* Opens with migrations, and fails the test when that fails. */
