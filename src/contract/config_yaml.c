@@ -15,6 +15,7 @@ struct reader {
     const char *name;
     yyjson_mut_doc *doc;
     struct error *err;
+    int line; /* of the last scalar read: what an empty list or object, which has no place of its own, is near */
 };
 
 static yyjson_mut_val *node_read(struct reader *r, struct fy_node *node, const struct contract_field *f,
@@ -150,7 +151,7 @@ static char *scalar_text(struct reader *r, struct fy_node *node, int line)
 
 static yyjson_mut_val *scalar_read(struct reader *r, struct fy_node *node, const struct contract_field *f)
 {
-    int line = node_line(node, 1);
+    int line = r->line = node_line(node, r->line);
     if (fy_node_is_alias(node)) {
         error_set(r->err, VX11_EINVALID, "%s:%d: aliases are not supported", r->name, line);
         return NULL;
@@ -180,7 +181,7 @@ static yyjson_mut_val *sequence_read(struct reader *r, struct fy_node *node, con
     void *at = NULL;
     for (size_t i = 0; list != NULL && (item = fy_node_sequence_iterate(node, &at)) != NULL; i++) {
         const char *where = arena_printf(r->cfg->arena, "%s/%zu", pointer, i);
-        if (where == NULL || config_origin_add(r->cfg, where, NULL, node_line(item, 1), false) != 0) {
+        if (where == NULL || config_origin_add(r->cfg, where, NULL, node_line(item, r->line), false) != 0) {
             return out_of_memory(r);
         }
         const struct contract_message *m =
@@ -199,10 +200,11 @@ static int pair_read(struct reader *r, struct fy_node_pair *pair, const struct c
                      unsigned level)
 {
     struct fy_node *key_node = fy_node_pair_key(pair), *value_node = fy_node_pair_value(pair);
-    int line = node_line(key_node, node_line(value_node, 1));
+    int line = node_line(key_node, r->line);
     if (key_node == NULL || fy_node_get_type(key_node) != FYNT_SCALAR || fy_node_is_alias(key_node)) {
         return error_set(r->err, VX11_EINVALID, "%s:%d: a key must be a name", r->name, line);
     }
+    r->line = line;
     char *key = scalar_text(r, key_node, line);
     const char *where = key != NULL ? config_pointer_join(r->cfg->arena, pointer, key) : NULL;
     if (where == NULL || config_origin_add(r->cfg, where, NULL, line, false) != 0) {
@@ -254,7 +256,7 @@ static yyjson_mut_val *node_read(struct reader *r, struct fy_node *node, const s
                                  const struct contract_message *m, const char *pointer, unsigned level)
 {
     size_t tag_len = 0;
-    int line = node_line(node, 1);
+    int line = node_line(node, r->line);
     if (level > CONFIG_DEPTH) {
         error_set(r->err, VX11_EINVALID, "%s:%d: nested deeper than %d levels", r->name, line, CONFIG_DEPTH);
         return NULL;
@@ -354,7 +356,7 @@ static bool is_blank(const char *text, size_t len)
 int config_yaml_read(struct config *cfg, const struct contract_message *m, const char *name, const char *text,
                      size_t len, yyjson_mut_doc *doc, struct error *err)
 {
-    struct reader r = {cfg, name, doc, err};
+    struct reader r = {cfg, name, doc, err, 1};
     if (len > CONFIG_FILE_MAX) {
         return error_set(err, VX11_ETOO_LARGE, "%s: larger than %d bytes", name, CONFIG_FILE_MAX);
     }

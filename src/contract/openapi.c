@@ -141,8 +141,9 @@ static val_t *field_schema(doc_t *d, const struct contract_field *f)
     }
     struct buf text = BUF_INIT;
     describe_field_doc(f, &text);
-    if (text.len > 0) {
-        yyjson_mut_obj_add_val(d, v, "description", text_take(d, &text));
+    val_t *description = text_take(d, &text);
+    if (yyjson_mut_get_len(description) > 0) {
+        yyjson_mut_obj_add_val(d, v, "description", description);
     }
     if (f->type == CONTRACT_ENUM) {
         enum_add(d, v, f, nullable);
