@@ -1,0 +1,94 @@
+/* Server account: one access record and the metrics of each request. Series are made when a (route, status)
+ * is first seen and then found in a short array, so the hot path neither searches by name nor formats labels.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/server_internal.h"
+
+int account_init(struct server *s, struct error *err)
+{
+    struct metrics *m = s->o.metrics;
+    if (!m)
+        return error_set(err, VX11_EINVALID, "a server needs metrics");
+    s->stats = calloc(s->route_count + 1, sizeof *s->stats);
+    s->m_connections = metrics_get(m, METRIC_GAUGE, "vx11_http_connections", NULL, "Open connections.");
+    s->m_in_flight =
+        metrics_get(m, METRIC_GAUGE, "vx11_http_requests_in_flight", NULL, "Requests not yet over.");
+    s->m_accepted =
+        metrics_get(m, METRIC_COUNTER, "vx11_http_connections_total", NULL, "Connections accepted.");
+    s->m_refused = metrics_get(m, METRIC_COUNTER, "vx11_http_connections_refused_total", NULL,
+                               "Connections turned away for want of room.");
+    s->m_bytes_in =
+        metrics_get(m, METRIC_COUNTER, "vx11_http_received_bytes_total", NULL, "Bytes of request bodies.");
+    s->m_bytes_out =
+        metrics_get(m, METRIC_COUNTER, "vx11_http_sent_bytes_total", NULL, "Bytes of reply bodies.");
+    s->m_slow = metrics_get(m, METRIC_COUNTER, "vx11_http_slow_readers_total", NULL,
+                            "Streams dropped because their reader was too slow.");
+    s->m_cancelled = metrics_get(m, METRIC_COUNTER, "vx11_http_cancelled_total", NULL,
+                                 "Requests whose client left, whose time ran out or that a shutdown ended.");
+    s->m_websockets = metrics_get(m, METRIC_GAUGE, "vx11_http_websockets", NULL, "Open WebSockets.");
+    if (!s->stats || !s->m_connections || !s->m_in_flight || !s->m_accepted || !s->m_refused ||
+        !s->m_bytes_in || !s->m_bytes_out || !s->m_slow || !s->m_cancelled || !s->m_websockets)
+        return error_set(err, VX11_ENOMEM, "out of memory");
+    return 0;
+}
+
+static const char *route_name(const struct request *r)
+{
+    return r->route ? r->route->id : "none";
+}
+
+static struct metric *status_series(struct request *r, struct route_stats *stats, int status)
+{
+    char labels[160];
+    for (int i = 0; i < CODES; i++) {
+        if (stats->codes[i].status == status && stats->codes[i].count)
+            return stats->codes[i].count;
+        if (stats->codes[i].count)
+            continue;
+        snprintf(labels, sizeof labels, "route=\"%s\",code=\"%d\"", route_name(r), status);
+        stats->codes[i].status = status;
+        stats->codes[i].count = metrics_get(r->server->o.metrics, METRIC_COUNTER, "vx11_http_requests_total",
+                                            labels, "Requests answered.");
+        return stats->codes[i].count;
+    }
+    return NULL; /* a handler that makes up status codes */
+}
+
+static void count(struct request *r, int status, double seconds)
+{
+    struct server *s = r->server;
+    struct route_stats *stats = &s->stats[r->index < s->route_count ? r->index : s->route_count];
+    struct metric *total = status_series(r, stats, status);
+    if (total)
+        metric_add(total, 1);
+    if (!stats->seconds) {
+        char labels[160];
+        snprintf(labels, sizeof labels, "route=\"%s\"", route_name(r));
+        stats->seconds = metrics_get(s->o.metrics, METRIC_HISTOGRAM, "vx11_http_request_seconds", labels,
+                                     "From the request line to the reply's last byte handed to the kernel.");
+    }
+    if (stats->seconds)
+        metric_observe(stats->seconds, seconds);
+    if (r->bytes_out)
+        metric_add(s->m_bytes_out, (double)r->bytes_out);
+}
+
+void account_request(struct request *r, int status)
+{
+    if (r->accounted)
+        return;
+    r->accounted = true;
+    double seconds = (double)(clock_mono_ns() - r->started_ns) / 1e9;
+    count(r, status, seconds);
+    if (!log_enabled(LOG_INFO))
+        return;
+    log_set_request(r->id);
+    log_info("http", "request", LOG_S("route", route_name(r)), LOG_S("method", r->method),
+             LOG_I("status", status), LOG_D("duration_ms", seconds * 1e3), LOG_I("bytes", r->bytes_out),
+             LOG_S("principal", r->principal.name));
+    log_set_request(NULL);
+}
