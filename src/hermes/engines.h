@@ -1,0 +1,101 @@
+/* Engines: one worker process per loaded model.
+ *
+ *            acquire                  room                socket answers         "ready"
+ *   (none) ──────────> waiting (line) ───────> starting ─────────────> loading ─────────> ready
+ *      ^                  │  ^                    │ exits, hangs          │                 │ crash, hang
+ *      │ nobody waits     │  │ acquire, after     v                       v                 v
+ *      └──────────────────┘  └── a back-off ──── failed <─────────────────┴─────────────────┘
+ *   ready ── idle for long, another needs the room, a person asked ──> stopping ── process is gone ──> (none)
+ *
+ * Loading is single-flight: however many ask for a model, one process starts, and all get its answer. The
+ * line is served in order of arrival; a model's memory counts as free only when its process is gone. */
+#ifndef VX11_HERMES_ENGINES_H
+#define VX11_HERMES_ENGINES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "api/hermes.h"
+#include "base/arena.h"
+#include "base/error.h"
+#include "net/client.h"
+#include "net/metrics.h"
+
+struct engines;
+struct engine_wait;
+struct engine_stop_wait;
+
+struct engine_params { /* a change takes effect for the next load */
+    int64_t max_loaded, idle_unload_ms /* 0: never */, load_timeout_ms;
+    int64_t threads, ctx, max_ctx, parallel, batch, n_max, gpu_layers,
+        max_queue;              /* as in the configuration */
+    const char *kv_type;        /* static: "f16", "q8_0" */
+    int64_t health_interval_ms; /* 0: 5 s */
+    int64_t stop_limit_ms;      /* from SIGTERM to SIGKILL; 0: 30 s */
+    int64_t grace_ms;           /* how long an engine that was just handed out is not evicted; 0: 1 s */
+};
+
+struct engines_options {
+    uv_loop_t *loop;
+    struct client *client;
+    const char *home;        /* sockets go to HOME/run */
+    const char *program;     /* the worker's executable; copied */
+    struct metrics *metrics; /* may be NULL */
+    struct engine_params params;
+    /* A worker ended that should not have. */
+    void (*on_crash)(void *ctx, const char *model, const char *reason);
+    void *ctx;
+};
+
+struct engine_model { /* what must be known to load one; copied */
+    const char *id, *name, *path;
+    int64_t size_bytes;
+    int64_t kv_bytes_per_token; /* -1: unknown */
+    int64_t context_length;     /* -1: unknown */
+};
+
+/* Why no engine was handed out: an HTTP answer. */
+struct engine_refusal {
+    int status;       /* 503 or 504 */
+    const char *code; /* engine_failed, no_capacity, insufficient_memory, engine_not_ready, stopping */
+    char text[512];
+    int64_t retry_after_ms; /* -1: no advice */
+};
+
+/* Exactly one of ready and why; both live during the call. */
+typedef void (*engine_acquired_fn)(void *ctx, const struct hermes_engine *ready,
+                                   const struct engine_refusal *why);
+
+/* Removes sockets that an earlier Hermes left. */
+int engines_create(const struct engines_options *options, struct engines **out, struct error *err);
+void engines_configure(struct engines *all, const struct engine_params *params);
+/* Calls fn once: at once when the engine is ready or cannot be tried again in time, and then *out is NULL;
+ * else within wait_ms. 0 or VX11_ENOMEM, VX11_EFULL (too many wait), VX11_ECANCELLED (stopping); then fn is
+ * not called. */
+int engines_acquire(struct engines *all, const struct engine_model *model, int64_t wait_ms,
+                    engine_acquired_fn fn, void *ctx, struct engine_wait **out, struct error *err);
+/* Stops waiting; a load that has begun goes on. fn is not called. */
+void engine_wait_cancel(struct engine_wait *w);
+
+/* Unloads, and forgets an earlier failure. 0: nothing ran (fn is not called); 1: fn runs once when the
+ * process is gone; else VX11_ENOMEM. With fn NULL nobody is told. */
+int engines_stop(struct engines *all, const char *name, const char *reason, void (*fn)(void *ctx), void *ctx,
+                 struct engine_stop_wait **out);
+void engine_stop_wait_cancel(struct engine_stop_wait *w);
+
+/* Measured now, in the arena. */
+int engines_list(struct engines *all, struct arena *a, struct hermes_engine **out, size_t *n);
+/* NULL when there is none. */
+struct hermes_engine *engines_get(struct engines *all, const char *name, struct arena *a);
+size_t engines_running(const struct engines *all); /* processes */
+size_t engines_failed(const struct engines *all);
+
+/* Answers all who wait with a refusal, and takes no new ones: Hermes is about to stop. */
+void engines_refuse_waits(struct engines *all);
+/* Does that, stops all workers (killing what has not ended after limit_ms), frees, then calls
+ * done. */
+void engines_close(struct engines *all, int64_t limit_ms, void (*done)(void *ctx), void *ctx);
+
+#endif

@@ -1,0 +1,120 @@
+/* What the files of the engines share: engines.c (the line, the waits), worker.c (one process), capacity.c
+ * (room). */
+#ifndef VX11_HERMES_ENGINES_INTERNAL_H
+#define VX11_HERMES_ENGINES_INTERNAL_H
+
+#include "api/engine.h"
+#include "base/ulid.h"
+#include "hermes/engines.h"
+
+#define ENGINE_WAITS_MAX 4096
+
+struct engine;
+
+/* One process, from spawn until its last handle is closed. It outlives its engine's interest in it. */
+struct worker {
+    struct engine *engine; /* NULL: nobody cares any more */
+    uv_process_t process;
+    uv_pipe_t notify, errors; /* its fd 3 and stderr */
+    uv_timer_t timer;         /* next poll, kill or end of patience */
+    unsigned open;            /* handles and calls that still point here */
+    bool exited, notify_over, errors_over, killed, stop_asked, finished;
+    int64_t exit_status;
+    int exit_signal;
+    uint64_t oom_kills; /* of the machine, before it started */
+    int pid;
+    struct client_call *probe;
+    struct client_target target;
+    char socket[108];
+    int64_t started_mono;
+    int64_t poll_ms;     /* current interval while it starts */
+    int64_t kill_at;     /* monotonic; 0: not set */
+    unsigned unanswered; /* probes in a row */
+    char words[512];     /* what it said on fd 3, or why we ended it */
+    char line[512];      /* its last whole line on stderr */
+    char piece[512];     /* of the line being read */
+    size_t words_len, piece_len;
+    char piece_buf[4096];
+};
+
+struct engine_wait {
+    struct engine_wait *next;
+    struct engine *engine; /* NULL: answered or cancelled, its timer is closing */
+    engine_acquired_fn fn;
+    void *ctx;
+    uv_timer_t timer;
+};
+
+struct engine_stop_wait {
+    struct engine_stop_wait *next;
+    void (*fn)(void *ctx); /* NULL: cancelled */
+    void *ctx;
+};
+
+enum engine_block { BLOCK_NONE, BLOCK_BACKOFF, BLOCK_ROOM, BLOCK_MEMORY };
+
+struct engine {
+    struct engine *next;
+    struct engines *all;
+    char id[ULID_LEN + 1], name[129];
+    char *path;
+    int64_t size_bytes, kv_bytes_per_token, context_length;
+    int state; /* enum hermes_engine_state */
+    char reason[512];
+    struct worker *worker; /* NULL: no process */
+    struct engine_wait *waits;
+    struct engine_stop_wait *stop_waits;
+    /* in the line */
+    uint64_t line; /* place, 0: not in it */
+    bool tried;
+    enum engine_block block;
+    char block_text[512];
+    /* measured */
+    bool has_progress;
+    double progress;
+    int64_t started_at, load_ms; /* 0, -1: unknown */
+    int64_t last_used_at;        /* epoch ms, 0: never */
+    int64_t last_used_mono, busy_at_mono, busy;
+    int64_t need_bytes;
+    /* failing */
+    int64_t restarts, failures, not_before, ready_since;
+};
+
+struct engines {
+    uv_loop_t *loop;
+    struct client *client;
+    char *program, *run_dir;
+    struct engine_params params;
+    void (*on_crash)(void *ctx, const char *model, const char *reason);
+    void *ctx;
+    struct engine *first;
+    uv_timer_t line_timer;
+    uint64_t next_line;
+    size_t wait_count;
+    unsigned open; /* workers, wait timers, the line's timer */
+    bool closing;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+    struct metric *starts, *crashes, *evictions, *load_seconds;
+};
+
+/* engines.c */
+void engines_kick(struct engines *all); /* look at the line soon */
+void engine_on_ready(struct engine *e);
+void engine_on_status(struct engine *e); /* progress or load has been measured */
+void engine_on_end(struct engine *e, bool asked, bool crashed, const char *reason); /* the process is gone */
+void engine_unload(struct engine *e, const char *reason);
+void engines_release(struct engines *all);            /* one of `open` is gone */
+int64_t engine_params_tokens(const struct engine *e); /* context that a load will make room for */
+
+/* worker.c */
+int worker_spawn(struct engine *e, struct error *err);
+void worker_stop(struct worker *w, int64_t limit_ms);
+void worker_probe(struct worker *w); /* unless one is in flight */
+
+/* capacity.c */
+enum capacity { CAPACITY_OK, CAPACITY_WAIT, CAPACITY_NEVER };
+/* Whether e may be started now. May begin to unload another. Says why not in e->block and e->block_text. */
+enum capacity capacity_check(struct engines *all, struct engine *e);
+
+#endif

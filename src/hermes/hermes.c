@@ -1,0 +1,297 @@
+/* Start and stop of Hermes, its clockwork and its health. What it does is in the files beside this one. */
+#include "hermes/hermes.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/ulid.h"
+#include "embed/guide.h"
+#include "hermes/guide.h"
+#include "hermes/hermes_internal.h"
+#include "hermes/registry.h"
+
+#define ENGINES_STOP_MS 8000 /* on our own stop: well inside what the supervisor grants */
+
+/* ---- configuration ---- */
+
+static void params_from(const struct config *config, struct engine_params *out)
+{
+    const struct config_hermes *h = config->values->hermes;
+    const struct config_engine *e = config->values->engine;
+    *out = (struct engine_params){
+        .max_loaded = h->max_loaded,
+        .idle_unload_ms = h->idle_unload_ms,
+        .load_timeout_ms = h->load_timeout_ms,
+        .threads = e->threads,
+        .ctx = e->ctx,
+        .max_ctx = e->max_ctx,
+        .parallel = e->parallel,
+        .batch = e->batch,
+        .n_max = e->n_max,
+        .gpu_layers = e->gpu_layers,
+        .max_queue = e->max_queue,
+        .kv_type = config_engine_kv_type_names[e->kv_type],
+    };
+}
+
+static int set_roots(struct hermes *h, const struct config *config, struct error *err)
+{
+    const struct config_hermes *c = config->values->hermes;
+    char models[4096];
+    const char **roots = calloc(c->model_dirs_count + 1, sizeof *roots);
+    int rc = roots ? fs_path(models, sizeof models, module_home(h->module), "models") : VX11_ENOMEM;
+    if (rc == 0) {
+        roots[0] = models;
+        memcpy(roots + 1, c->model_dirs, c->model_dirs_count * sizeof *roots);
+        rc = scanner_set_roots(h->scanner, roots, c->model_dirs_count + 1);
+    }
+    free(roots);
+    return rc != 0 ? error_set(err, rc, "the folders of models cannot be set") : 0;
+}
+
+/* The worker's program: beside ours in a build folder, in lib/vx11 when installed. */
+static int find_program(struct hermes *h, struct error *err)
+{
+    char self[4096], near_us[4096];
+    const char *given = getenv("VX11_ENGINE_BIN");
+    if (given && given[0] == '/') {
+        (void)snprintf(h->program, sizeof h->program, "%s", given);
+        return 0;
+    }
+    int rc = fs_self_exe(self, sizeof self);
+    if (rc != 0)
+        return error_set(err, rc, "the path of our own program is unknown");
+    char *slash = strrchr(self, '/');
+    if (slash)
+        *slash = '\0';
+    rc = fs_path(near_us, sizeof near_us, self, "vx11-engine");
+    if (rc == 0)
+        rc = fs_path(h->program, sizeof h->program, self, "../lib/vx11/vx11-engine");
+    if (rc != 0)
+        return error_set(err, rc, "the path of our own program is too long");
+    if (fs_exists(near_us) || !fs_exists(h->program))
+        memcpy(h->program, near_us, sizeof near_us);
+    return 0;
+}
+
+/* ---- the scans ---- */
+
+/* An engine whose file is another one by now finishes what it is doing and goes; the next request loads the
+ * new file. */
+static void unload_stale(struct hermes *h, const char *const *names, size_t n, const char *reason)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)engines_stop(h->engines, names[i], reason, NULL, NULL, NULL);
+}
+
+static void on_scanned(void *ctx, const struct hermes_scan_reply *reply)
+{
+    struct hermes *h = ctx;
+    unload_stale(h, reply->changed, reply->changed_count, "its file has changed");
+    unload_stale(h, reply->missing, reply->missing_count, "its file has gone");
+    hasher_kick(h->hasher);
+}
+
+static void on_background_scan(void *ctx, const struct hermes_scan_reply *reply, const struct error *err)
+{
+    (void)ctx; /* its result is in the log and in scanner_problem */
+    (void)reply;
+    (void)err;
+}
+
+static void start_scan(struct hermes *h)
+{
+    struct error err = {0};
+    if (scanner_run(h->scanner, on_background_scan, h, NULL, &err) != 0)
+        log_error("scan", "the scan cannot begin", LOG_S("reason", err.text));
+}
+
+static void on_scan_timer(uv_timer_t *timer)
+{
+    start_scan(timer->data);
+}
+
+static void start_scan_timer(struct hermes *h, const struct config *config)
+{
+    uint64_t ms = (uint64_t)config->values->hermes->scan_interval_ms;
+    uv_timer_start(&h->scan_timer, on_scan_timer, ms, ms);
+}
+
+/* ---- the guide model ---- */
+
+static void install_guide(struct hermes *h)
+{
+    char path[4096];
+    struct error err = {0};
+    int rc =
+        guide_install(module_home(h->module), embed_guide_data, embed_guide_size, path, sizeof path, &err);
+    if (rc == 0)
+        rc = guide_register(h->store, path, clock_wall_ms(), &err);
+    h->guide_problem[0] = '\0';
+    if (rc == 0)
+        return;
+    (void)snprintf(h->guide_problem, sizeof h->guide_problem, "%s", err.text);
+    log_error("guide", "the guide model is not in place", LOG_S("reason", err.text));
+}
+
+/* ---- crashes ---- */
+
+static void on_crash(void *ctx, const char *model, const char *reason)
+{
+    struct hermes *h = ctx;
+    struct buf b = BUF_INIT;
+    char id[ULID_LEN + 1], message[700];
+    (void)snprintf(message, sizeof message, "The engine of %s ended: %s", model, reason);
+    buf_printf(&b, "{\"alert_id\":\"%s\",\"severity\":\"L3\",\"message\":", ulid_make(id));
+    buf_put_json_string(&b, message, strlen(message));
+    buf_printf(&b, ",\"timestamp\":%" PRId64 "}", clock_wall_ms());
+    if (!b.failed)
+        module_event(h->module, "system.alert", b.data);
+    buf_free(&b);
+}
+
+/* ---- life ---- */
+
+static void on_part_closed(void *ctx)
+{
+    struct hermes *h = ctx;
+    if (--h->closing == 0)
+        h->stopped(h->module);
+}
+
+static void hermes_free(void *context)
+{
+    free(context);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    on_part_closed(handle->data);
+}
+
+static int start_engines(struct hermes *h, struct error *err)
+{
+    struct engines_options options = {
+        .loop = module_loop(h->module),
+        .client = module_client(h->module),
+        .home = module_home(h->module),
+        .program = h->program,
+        .metrics = module_metrics(h->module),
+        .on_crash = on_crash,
+        .ctx = h,
+    };
+    params_from(module_config(h->module), &options.params);
+    return engines_create(&options, &h->engines, err);
+}
+
+static void hermes_stop(struct module *m, void *context, void (*done)(struct module *m))
+{
+    struct hermes *h = context;
+    (void)m;
+    h->stopped = done;
+    h->closing = 4;
+    uv_close((uv_handle_t *)&h->scan_timer, on_timer_closed);
+    scanner_close(h->scanner, on_part_closed, h);
+    hasher_close(h->hasher, on_part_closed, h);
+    engines_close(h->engines, ENGINES_STOP_MS, on_part_closed, h);
+}
+
+static int hermes_start(struct module *m, void **context, struct error *err)
+{
+    struct hermes *h = calloc(1, sizeof *h);
+    if (!h)
+        return error_set(err, VX11_ENOMEM, "out of memory");
+    h->module = m;
+    h->store = module_store(m);
+    h->writer = module_writer(m);
+    int rc = find_program(h, err);
+    if (rc == 0)
+        rc = scanner_create(module_loop(m), h->store, &h->scanner);
+    if (rc == 0)
+        rc = set_roots(h, module_config(m), err);
+    if (rc == 0)
+        rc = hasher_create(module_loop(m), h->store, &h->hasher);
+    if (rc == 0)
+        rc = start_engines(h, err);
+    if (rc != 0) /* the process ends: nothing is taken apart */
+        return error_set(err, rc, "Hermes cannot start: %.400s",
+                         err && err->text[0] ? err->text : "out of memory");
+    scanner_on_scan(h->scanner, on_scanned, h);
+    uv_timer_init(module_loop(m), &h->scan_timer);
+    h->scan_timer.data = h;
+    start_scan_timer(h, module_config(m));
+    install_guide(h);
+    start_scan(h);
+    *context = h;
+    return 0;
+}
+
+/* Requests that wait for an engine would hold up the drain for as long as a load takes. */
+static void hermes_stopping(struct module *m, void *context)
+{
+    struct hermes *h = context;
+    (void)m;
+    engines_refuse_waits(h->engines);
+}
+
+static void hermes_reload(struct module *m, void *context, const struct config *before,
+                          const struct config *now)
+{
+    struct hermes *h = context;
+    struct engine_params params;
+    struct error err = {0};
+    (void)m;
+    params_from(now, &params);
+    engines_configure(h->engines, &params);
+    if (before->values->hermes->scan_interval_ms != now->values->hermes->scan_interval_ms)
+        start_scan_timer(h, now);
+    if (set_roots(h, now, &err) != 0)
+        log_error("scan", "the folders stay as they were", LOG_S("reason", err.text));
+    start_scan(h);
+}
+
+static void hermes_health(void *context, struct health *hl)
+{
+    struct hermes *h = context;
+    char detail[600];
+    const char *problem = scanner_problem(h->scanner);
+    size_t failed = engines_failed(h->engines);
+    health_add(hl, "guide_model", h->guide_problem[0] ? 1 : 0, h->guide_problem[0] ? h->guide_problem : NULL);
+    health_add(hl, "models_scan", problem ? 1 : 0, problem);
+    if (access(h->program, X_OK) != 0) {
+        (void)snprintf(detail, sizeof detail, "the engine's program is missing: %.500s", h->program);
+        health_add(hl, "engine_program", 1, detail);
+    } else {
+        health_add(hl, "engine_program", 0, NULL);
+    }
+    (void)snprintf(detail, sizeof detail, "%zu engines have failed; GET /hermes/engines says why", failed);
+    health_add(hl, "engines", failed > 0 ? 1 : 0, failed > 0 ? detail : NULL);
+}
+
+static size_t hermes_listen(const struct config *config, struct server_listener *out, size_t max)
+{
+    if (max < 1)
+        return 0;
+    out[0] = (struct server_listener){.host = config->values->hermes->host,
+                                      .port = (int)config->values->hermes->port};
+    return 1;
+}
+
+const struct module_spec hermes_spec = {
+    .contract = &hermes_module,
+    .handlers = hermes_handlers,
+    .listen = hermes_listen,
+    .start = hermes_start,
+    .stopping = hermes_stopping,
+    .stop = hermes_stop,
+    .free = hermes_free,
+    .health = hermes_health,
+    .reload = hermes_reload,
+};
