@@ -20,8 +20,8 @@
 #include "store/connection.h"
 #include "store/statements.h"
 
-#define RETRY_FIRST_MS    10
-#define RETRY_MOST_MS     1000
+#define RETRY_FIRST_MS    UINT64_C(10)
+#define RETRY_MOST_MS     UINT64_C(1000)
 #define RETRIES_WHEN_FULL 10 /* some 4 s */
 #define MS_NS             1000000
 

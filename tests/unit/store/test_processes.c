@@ -101,24 +101,36 @@ static int hundred_rows(void *ctx, struct store *s, struct error *err)
     return 0;
 }
 
+struct endless {
+    struct killed *k;
+    int64_t n;
+};
+
+static int rows_without_end(void *ctx, struct store *s, struct error *err)
+{
+    struct endless *e = ctx;
+    (void)err;
+    for (int i = 0;; i++) {
+        if (put(s, "killed", e->n++) != 0)
+            return 2;
+        if (i == 2000 && tell(e->k->told, -1) != 0)
+            return 3;
+    }
+}
+
 /* Commits by hundreds and says so, then says -1 and goes on inside a transaction that never ends. */
 static int die_in_transaction(void *ctx)
 {
     struct killed *k = ctx;
     struct store *s = open_store(k->path);
     struct error err = {0};
-    int64_t n = k->round * 100000;
+    struct endless e = {k, k->round * 100000};
     for (int i = 0; i < 5; i++)
-        if (store_transaction(s, hundred_rows, &n, &err) != 0 || tell(k->told, n) != 0)
+        if (store_transaction(s, hundred_rows, &e.n, &err) != 0 || tell(k->told, e.n) != 0)
             return 1;
     /* A cache this small spills rows that are not committed into the log. */
-    sqlite3_exec(s->write, "PRAGMA cache_size=5; BEGIN IMMEDIATE", NULL, NULL, NULL);
-    for (int i = 0;; i++) {
-        if (put(s, "killed", n++) != 0)
-            return 2;
-        if (i == 2000 && tell(k->told, -1) != 0)
-            return 3;
-    }
+    sqlite3_exec(s->write, "PRAGMA cache_size=5", NULL, NULL, NULL);
+    return store_transaction(s, rows_without_end, &e, &err);
 }
 
 static int64_t kill_when_told(struct killed *k, int (*fn)(void *), int delay_us)
