@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 
 /* ---- sockets ---- */
 
@@ -168,6 +169,8 @@ static curl_socket_t on_open_socket(void *client, curlsocktype purpose, struct c
     if (fd < 0)
         return CURL_SOCKET_BAD;
     struct client_fd *slot = client_fd_get(client, fd);
+    if (slot != NULL && slot->sock != NULL) /* whoever had this number was closed behind our back */
+        client_socket_drop(slot->sock);
     if (slot != NULL && !fd_identity(fd, &slot->dev, &slot->ino))
         slot->ino = 0;
     return fd;
@@ -230,7 +233,9 @@ void client_socket_action(struct client *c, curl_socket_t fd, int events)
     bool outer = !c->running;
     int still;
     c->running = true;
-    curl_multi_socket_action(c->multi, fd, events, &still);
+    CURLMcode code = curl_multi_socket_action(c->multi, fd, events, &still);
+    if (code != CURLM_OK)
+        log_error("client", "libcurl failed", LOG_S("why", curl_multi_strerror(code)));
     client_drain(c);
     if (outer)
         c->running = false;

@@ -130,6 +130,8 @@ static bool read_request(struct script_conn *conn, struct script_request *r)
             return false;
         len += (size_t)n;
         r->head[len] = 0;
+        if (r->head[0] < 'A' || r->head[0] > 'Z')
+            return false; /* no HTTP: TLS, say */
         end = strstr(r->head, "\r\n\r\n");
     } while (end == NULL);
     size_t head = (size_t)(end - r->head) + 4;

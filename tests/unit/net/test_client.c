@@ -251,6 +251,22 @@ static void test_bad_replies(void **state)
     calls_close(&t);
 }
 
+static void test_tls_without_tls(void **state)
+{
+    struct calls t;
+    struct seen s;
+    char want[64];
+    (void)state;
+    calls_open(&t, NULL, echo);
+    snprintf(want, sizeof want, "TLS with 127.0.0.1:%d failed: ", script_server_port(t.server));
+    snprintf(t.base, sizeof t.base, "https://127.0.0.1:%d/v1/", script_server_port(t.server));
+    t.target.token = "secret";
+    assert_int_equal(calls_get(&t, &s, "/?key=secret", NULL), VX11_EIO);
+    assert_int_equal(strncmp(s.text, want, strlen(want)), 0);
+    assert_null(strstr(s.text, "secret"));
+    calls_close(&t);
+}
+
 static void test_no_connection(void **state)
 {
     struct calls t;
@@ -438,17 +454,12 @@ static void test_loop_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_sent),
-        cmocka_unit_test(test_methods),
-        cmocka_unit_test(test_bad_arguments),
-        cmocka_unit_test(test_bad_replies),
-        cmocka_unit_test(test_no_connection),
-        cmocka_unit_test(test_unix_socket),
-        cmocka_unit_test(test_targets_do_not_mix),
-        cmocka_unit_test(test_stale_connection),
-        cmocka_unit_test(test_reuse),
-        cmocka_unit_test(test_start_from_done),
-        cmocka_unit_test(test_loop_ends),
+        cmocka_unit_test(test_what_is_sent),     cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_bad_arguments),    cmocka_unit_test(test_bad_replies),
+        cmocka_unit_test(test_tls_without_tls),  cmocka_unit_test(test_no_connection),
+        cmocka_unit_test(test_unix_socket),      cmocka_unit_test(test_targets_do_not_mix),
+        cmocka_unit_test(test_stale_connection), cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_start_from_done),  cmocka_unit_test(test_loop_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
