@@ -37,7 +37,7 @@ static int image_make(unsigned char **out, sqlite3_int64 *len, struct error *err
             result = error_set(err, VX11_ENOMEM, "no memory to make a database");
     }
     sqlite3_close(db);
-    if (result != 0) {
+    if (result != 0 || !*out) {
         sqlite3_free(*out);
         *out = NULL;
         return result;

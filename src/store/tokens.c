@@ -74,6 +74,7 @@ static int token_keep(void *ctx, const struct store_row *row)
 
 int token_find(struct store *s, const char *id_or_name, bool next, struct token_row *out, struct error *err)
 {
+    *out = (struct token_row){0};
     struct token_found found = {out, 0};
     int rc;
     if (ulid_valid(id_or_name))

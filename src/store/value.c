@@ -55,11 +55,13 @@ bool row_is_null(const struct store_row *r, int column)
 size_t row_copy(const struct store_row *r, int column, char *out, size_t size)
 {
     const char *text = row_text(r, column);
-    size_t len = text ? strlen(text) : 0;
-    if (len >= size)
-        len = utf8_valid_prefix(text, size - 1);
-    if (len > 0)
+    size_t len = 0;
+    if (text) {
+        len = strlen(text);
+        if (len >= size)
+            len = utf8_valid_prefix(text, size - 1);
         memcpy(out, text, len);
+    }
     out[len] = '\0';
     return len;
 }
