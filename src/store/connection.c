@@ -16,8 +16,7 @@
 #define HEADER_MAGIC "SQLite format 3" /* 16 bytes with its NUL */
 #define HEADER_LEN   100
 
-/* The errno behind an I/O error. SQLite's own note of it may be of a later call, so the files are asked too.
- */
+/* The errno behind an I/O error. SQLite's note of it may be of a later call, so the files are asked too. */
 static int system_errno(sqlite3 *db)
 {
     int sys = sqlite3_system_errno(db), last = 0;

@@ -94,8 +94,7 @@ static int sync_folder_of(const char *path)
     return rc;
 }
 
-/* A log without its database belongs to a file that was taken away: it must never be replayed into a new one.
- */
+/* A log without its database belongs to a file that was taken away: never replay it into a new one. */
 static int check_no_orphan(const char *path, struct error *err)
 {
     char wal[PATH_MAX];

@@ -171,8 +171,7 @@ static int query_rows(sqlite3 *db, sqlite3_stmt *stmt, int (*fn)(void *ctx, cons
     while (result == 0 && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         if (fn)
             result = fn(ctx, &row);
-        /* A column that could not be converted for want of memory reads as NULL: that must not pass for one.
-         */
+        /* A column that could not be converted for want of memory reads as NULL; it is none. */
         if (result == 0 && sqlite3_errcode(db) == SQLITE_NOMEM)
             return error_set(err, VX11_ENOMEM, "no memory for a row of: %.80s", sqlite3_sql(stmt));
     }
@@ -222,8 +221,7 @@ static int check_may_write(struct store *s, struct error *err)
 {
     if (!s->write)
         return error_set(err, VX11_EPERMISSION, "%s was opened for reading only", s->path);
-    /* SQLite itself rolls back after some errors; what follows must not slip out as a transaction of its own.
-     */
+    /* SQLite itself rolls back after some errors; what follows must not commit by itself. */
     if (s->in_transaction && sqlite3_get_autocommit(s->write))
         return error_set(err, VX11_ECANCELLED, "the transaction was rolled back after an earlier error");
     return s->in_transaction ? 0 : sql_settle(s->write, err);
