@@ -8,9 +8,11 @@
  * the loop thread's. */
 #include "engine/engine_internal.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -28,6 +30,14 @@ static const request_handler handlers[ENGINE_ROUTE_COUNT] = {
     [ENGINE_ROUTE_TOKENIZE] = api_tokenize,
     [ENGINE_ROUTE_DETOKENIZE] = api_detokenize,
 };
+
+/* Tells the parent. It may be gone, or not listen: that is its affair. */
+static void notify(const struct engine *e, const char *line)
+{
+    struct iovec parts[2] = {{(void *)(uintptr_t)line, strlen(line)}, {(void *)(uintptr_t) "\n", 1}};
+    if (e->options.notify_fd >= 0 && writev(e->options.notify_fd, parts, 2) < 0)
+        log_debug("engine", "the parent does not listen", LOG_I("errno", errno));
+}
 
 /* ---- the decode thread ---- */
 
@@ -107,6 +117,7 @@ static void on_load_failed(struct engine *e)
     e->exit_code = ENGINE_EXIT_LOAD;
     log_error("engine", "the model could not be loaded", LOG_S("path", e->options.model.path),
               LOG_S("reason", e->load_error.text));
+    notify(e, e->load_error.text);
     (void)uv_timer_start(&e->linger, on_lingered, LINGER_MS, 0);
 }
 
@@ -124,6 +135,7 @@ static void on_load_ended(struct engine *e)
              LOG_I("parallel", m->parallel), LOG_I("threads", m->thread_count));
     if (m->template_state != MODEL_TEMPLATE_READY)
         log_warn("engine", "chats cannot be answered: the model has no chat template that can be applied");
+    notify(e, "ready");
 }
 
 static void on_wake(uv_async_t *handle)
@@ -219,6 +231,7 @@ int engine_run(const struct engine_options *options)
         (void)fprintf(stderr, "vx11-engine: %s\n", err.text);
         return ENGINE_EXIT_ERROR;
     }
+    notify(e, "ready");
     (void)uv_run(&e->loop, UV_RUN_DEFAULT);
     pthread_join(e->thread, NULL);
     scheduler_dispatch(e->scheduler);

@@ -22,6 +22,8 @@ struct engine_options {
     size_t queue_limit;    /* requests that may wait */
     unsigned choices_most; /* most answers to one request, 1 … GENERATION_CHOICES_MAX */
     int64_t drain_ms;
+    int notify_fd; /* "ready\n" goes there when we listen and again when the model is loaded, or one line that
+                      says why it could not be; -1: nowhere */
 };
 
 /* Serves until told to end. Returns the exit code. The log must be open. */

@@ -1,6 +1,6 @@
 /* vx11-engine: the one program that links libllama. `vx11 run engine` and Hermes start it, one process per
  * loaded model. */
-#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
@@ -28,13 +28,14 @@ static const char usage[] =
     "  --batch N           most tokens of one step (default 512)\n"
     "  --gpu-layers N      layers on a graphics processor, where there is one (default -1: all)\n"
     "  --kv-type TYPE      f16 or q8_0 (default f16)\n"
-    "  --queue N           requests that may wait (default 64)\n"
+    "  --max-queue N       requests that may wait (default 64)\n"
     "  --n-max N           most answers to one request (default 4)\n"
     "  --drain-ms N        how long running answers may go on after SIGTERM (default 10000)\n"
     "  --log-level LEVEL   trace, debug, info, warn, error or off (default info)\n"
     "  --log-file PATH     write the log there and not to stderr\n"
     "  --forensic DIR      where crash reports go\n"
-    "  --parent-pid PID    end when this process, our parent, does\n"
+    "  --parent-pid PID    end when this process, our parent, does; tell it on descriptor 3 how the start "
+    "went\n"
     "  --version\n"
     "Exit codes: 0 told to end; 1 could not start; 2 wrong usage; 3 the model could not be loaded (the last "
     "line on\n"
@@ -51,7 +52,7 @@ enum option_id {
     BATCH,
     GPU_LAYERS,
     KV_TYPE,
-    QUEUE,
+    MAX_QUEUE,
     N_MAX,
     DRAIN_MS,
     LOG_LEVEL,
@@ -73,7 +74,7 @@ static const struct option options_known[] = {
     {"batch", required_argument, NULL, BATCH},
     {"gpu-layers", required_argument, NULL, GPU_LAYERS},
     {"kv-type", required_argument, NULL, KV_TYPE},
-    {"queue", required_argument, NULL, QUEUE},
+    {"max-queue", required_argument, NULL, MAX_QUEUE},
     {"n-max", required_argument, NULL, N_MAX},
     {"drain-ms", required_argument, NULL, DRAIN_MS},
     {"log-level", required_argument, NULL, LOG_LEVEL},
@@ -143,13 +144,13 @@ static int count_take(int id, const char *text, struct settings *s)
     case PARALLEL:
         return number_int("parallel", text, 1, MODEL_PARALLEL_MAX, &m->parallel);
     case THREADS:
-        return number_int("threads", text, 0, 512, &m->threads);
+        return number_int("threads", text, 0, 1024, &m->threads);
     case BATCH:
         return number_int("batch", text, 1, MODEL_BATCH_MAX, &m->batch);
     case GPU_LAYERS:
         return number_int("gpu-layers", text, -1, INT_MAX, &m->gpu_layers);
-    case QUEUE:
-        rc = number("queue", text, 1, 100000, &value);
+    case MAX_QUEUE:
+        rc = number("max-queue", text, 0, 100000, &value);
         s->engine.queue_limit = rc == 0 ? (size_t)value : 0;
         return rc;
     case N_MAX:
@@ -249,6 +250,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "vx11-engine: %s\n", err.text);
         return ENGINE_EXIT_ERROR;
     }
+    s.engine.notify_fd = s.parent_pid && fcntl(3, F_SETFD, FD_CLOEXEC) == 0 ? 3 : -1;
     code = engine_run(&s.engine);
     log_close();
     return code;

@@ -29,7 +29,7 @@ struct llama_sink {
     char line[1024]; /* pieces of a line that came without their newline */
     size_t len;
     enum log_level level;
-    char last_error[400];
+    char first_error[400];
     bool quiet;
 };
 
@@ -47,6 +47,20 @@ static enum log_level sink_level(enum ggml_log_level level)
     }
 }
 
+/* Without the names of libllama's functions, which mean nothing to who reads the reason. */
+static void error_remember(struct llama_sink *s)
+{
+    static const char phrase[] = "error loading model: ";
+    const char *text = s->line;
+    const size_t name = strspn(text, "abcdefghijklmnopqrstuvwxyz_0123456789");
+    if (name > 0 && strncmp(text + name, ": ", 2) == 0)
+        text += name + 2;
+    if (str_starts(text, phrase))
+        text += sizeof phrase - 1;
+    (void)snprintf(s->first_error, sizeof s->first_error, "%.*s", (int)utf8_valid_prefix(text, strlen(text)),
+                   text);
+}
+
 static void sink_write(enum ggml_log_level level, const char *text, void *user)
 {
     struct llama_sink *s = user;
@@ -62,9 +76,8 @@ static void sink_write(enum ggml_log_level level, const char *text, void *user)
         s->line[s->len] = '\0';
         if (s->len > 0)
             log_write(s->quiet ? LOG_DEBUG : s->level, "llama", s->line, NULL, 0);
-        if (s->level == LOG_ERROR && s->len > 0)
-            (void)snprintf(s->last_error, sizeof s->last_error, "%.*s",
-                           (int)utf8_valid_prefix(s->line, s->len), s->line);
+        if (s->level == LOG_ERROR && s->len > 0 && !s->first_error[0])
+            error_remember(s);
         s->len = 0;
     }
     pthread_mutex_unlock(&s->lock);
@@ -80,16 +93,16 @@ void model_log_quiet(bool quiet)
 static void sink_forget_error(void)
 {
     pthread_mutex_lock(&sink.lock);
-    sink.last_error[0] = '\0';
+    sink.first_error[0] = '\0';
     pthread_mutex_unlock(&sink.lock);
 }
 
-/* Sets err from what libllama said last, or from `otherwise` when it said nothing. */
+/* Sets err from what libllama said, or from `otherwise` when it said nothing. */
 static int sink_fail(struct error *err, int code, const char *otherwise)
 {
-    char text[sizeof sink.last_error];
+    char text[sizeof sink.first_error];
     pthread_mutex_lock(&sink.lock);
-    memcpy(text, sink.last_error, sizeof text);
+    memcpy(text, sink.first_error, sizeof text);
     pthread_mutex_unlock(&sink.lock);
     return error_set(err, code, "%s", text[0] ? text : otherwise);
 }

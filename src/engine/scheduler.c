@@ -42,7 +42,7 @@ int scheduler_submit(struct scheduler *s, struct generation *g)
     pthread_mutex_lock(&s->lock);
     if (s->stop) {
         rc = VX11_ECLOSED;
-    } else if (s->queued >= s->options.queue_limit) {
+    } else if (s->queued >= s->options.queue_limit + (s->stats.slots_total - s->stats.slots_busy)) {
         rc = VX11_EFULL;
     } else {
         g->next = NULL;

@@ -20,7 +20,7 @@
 #include "engine/model.h"
 #include "engine/sampler.h"
 
-enum { GENERATION_TOP_MAX = 20, GENERATION_STOPS_MAX = 16, GENERATION_CHOICES_MAX = 16 };
+enum { GENERATION_TOP_MAX = 20, GENERATION_STOPS_MAX = 16, GENERATION_CHOICES_MAX = 128 };
 
 enum finish {
     FINISH_NONE,
@@ -83,7 +83,7 @@ void generation_cancel(struct generation *g);
 struct scheduler;
 
 struct scheduler_options {
-    size_t queue_limit;      /* generations waiting for a slot */
+    size_t queue_limit;      /* generations that may wait, besides those for which a slot is free */
     void (*wake)(void *ctx); /* from the decode thread: there are events to dispatch */
     void *ctx;
 };

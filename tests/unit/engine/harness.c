@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "engine/template.h"
 
 const char *harness_guide(void)
@@ -148,7 +149,7 @@ void harness_wait(struct harness *h, struct answer *answers, size_t n)
 
 void answer_free(struct answer *a)
 {
-    for (size_t i = 0; i < GENERATION_CHOICES_MAX; i++)
+    for (size_t i = 0; i < COUNT_OF(a->text); i++)
         buf_free(&a->text[i]);
     *a = (struct answer){0};
 }
