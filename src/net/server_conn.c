@@ -284,7 +284,9 @@ static void on_headers(struct conn *c, struct request *r, const char *method, co
         }
         return;
     }
-    bool keep = !r->headers.expect && !r->chunked_body && r->content_length <= DISCARD_MAX;
+    /* A small body is most likely on its way already: it is read and dropped, and the connection lives on. */
+    bool keep = !r->headers.expect && !r->chunked_body && r->content_length <= DISCARD_MAX &&
+                r->failure.status != 413;
     r->discarding = true;
     if (r->has_body && !keep) {
         c->linger = !r->headers.expect; /* it is already sending */
@@ -359,7 +361,7 @@ static void conn_time_out(struct conn *c, struct request *r)
         .status = 408, .code = "request_timeout", .text = "The request did not arrive in time."};
     if (r && !r->dispatched) {
         request_pin(r);
-        reply_failure(r, &slow);
+        reply_failure(r, r->failure.status ? &r->failure : &slow);
         request_unpin(r);
     }
     c->linger = false;

@@ -88,6 +88,20 @@ void stream_close(struct conn *c)
 
 /* ---- MHD's side ---- */
 
+static void tell_drained(struct conn *c)
+{
+    struct stream *st = &c->stream;
+    struct request *r = c->request;
+    if (!st->above_half || pending(st) >= c->server->o.stream_queue / 4)
+        return;
+    st->above_half = false;
+    if (r && !r->ended && r->on_drain) {
+        request_pin(r);
+        r->on_drain(r, r->drain_ctx);
+        request_unpin(r);
+    }
+}
+
 /* The headers are on their way; MHD asks for content. */
 static ssize_t on_read(void *cls, uint64_t pos, char *out, size_t max)
 {
@@ -106,6 +120,7 @@ static ssize_t on_read(void *cls, uint64_t pos, char *out, size_t max)
             buf_clear(&st->raw);
             st->raw_off = 0;
         }
+        tell_drained(c);
         return (ssize_t)n;
     }
     if (st->ended)
@@ -188,20 +203,6 @@ static int send_raw(struct conn *c)
     buf_clear(&st->raw);
     st->raw_off = 0;
     return rc;
-}
-
-static void tell_drained(struct conn *c)
-{
-    struct stream *st = &c->stream;
-    struct request *r = c->request;
-    if (!st->above_half || pending(st) >= c->server->o.stream_queue / 4)
-        return;
-    st->above_half = false;
-    if (r && !r->ended && r->on_drain) {
-        request_pin(r);
-        r->on_drain(r, r->drain_ctx);
-        request_unpin(r);
-    }
 }
 
 /* Sends what it can of a stream whose socket is ours. */

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -195,7 +196,9 @@ static void *accept_all(void *arg)
         struct pollfd fds[2] = {{.fd = s->stop_pipe[0], .events = POLLIN}, {.fd = s->fd, .events = POLLIN}};
         if (poll(fds, 2, -1) < 0 || fds[0].revents != 0)
             return NULL;
-        int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
+        int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC), one = 1;
+        if (fd >= 0 && !s->path[0]) /* a script's small writes must not wait for acknowledgements */
+            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         if (fd >= 0)
             accept_one(s, fd);
     }

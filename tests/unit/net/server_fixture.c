@@ -465,7 +465,7 @@ static void on_late(struct request *r, void *module)
 static void relay_fill(struct timer_job *j)
 {
     static char data[16384];
-    while (j->left > 0 && request_stream_queued(j->r) < 300000) {
+    while (j->left > 0 && request_stream_queued(j->r) < 700000) {
         if (request_stream_write(j->r, data, sizeof data) != 0)
             return;
         j->left--;
@@ -636,7 +636,7 @@ static void on_drained(void *ctx)
     atomic_store(&f->drained, 1);
 }
 
-static void start_drain(struct fixture *f)
+void fixture_drain(struct fixture *f)
 {
     server_drain(f->server, f->drain_ms, on_drained, f);
 }
@@ -645,7 +645,7 @@ void fixture_stop(struct fixture *f)
 {
     if (!f->stopped) {
         f->stopped = true;
-        f->run = start_drain;
+        f->run = fixture_drain;
         uv_async_send(&f->command);
     }
     pthread_join(f->thread, NULL);
