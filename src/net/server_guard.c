@@ -25,7 +25,8 @@ static bool check_framing(struct request *r)
     r->chunked_body = h->transfer_encoding != NULL;
     r->has_body = r->chunked_body || r->content_length > 0;
     if (h->repeated)
-        return request_refuse(r, 400, "repeated_header", "The header %s is there more than once.", h->repeated);
+        return request_refuse(r, 400, "repeated_header", "The header %s is there more than once.",
+                              h->repeated);
     if (h->transfer_encoding && h->content_length)
         return request_refuse(r, 400, "ambiguous_length",
                               "Content-Length and Transfer-Encoding exclude each other.");

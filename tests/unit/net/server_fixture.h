@@ -43,7 +43,7 @@ void fixture_prepare(struct fixture *f);
 int fixture_start(struct fixture *f);                                   /* server_start's result */
 void fixture_on_loop(struct fixture *f, void (*fn)(struct fixture *f)); /* and waits for it */
 void fixture_drain(struct fixture *f); /* on the loop; then fixture_stop waits for its end */
-void fixture_stop(struct fixture *f);                     /* drains at once and checks that nothing is left */
+void fixture_stop(struct fixture *f);  /* drains at once and checks that nothing is left */
 bool fixture_eventually(atomic_int *value, int at_least); /* within 5 s */
 double fixture_metric(struct fixture *f, enum metric_kind kind, const char *name, const char *labels);
 

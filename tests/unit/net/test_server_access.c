@@ -79,7 +79,8 @@ static void test_tokens(void **state)
     assert_int_equal(status_of(&r, NULL), 200);
     raw_once(f.port, &r, "POST /t/act HTTP/1.1\r\n" HOST "X-VX11-Token: %s\r\n\r\n", f.token_admin);
     assert_int_equal(status_of(&r, NULL), 204);
-    raw_once(f.port, &r, "GET /t/control HTTP/1.1\r\n" HOST "Authorization: Bearer junk\r\n\r\n"); /* open to all */
+    raw_once(f.port, &r,
+             "GET /t/control HTTP/1.1\r\n" HOST "Authorization: Bearer junk\r\n\r\n"); /* open to all */
     assert_int_equal(status_of(&r, NULL), 200);
     raw_once(f.port, &r, "GET /t/whoami HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n\r\n", f.token_admin);
     assert_int_equal(status_of(&r, "0 01ARZ3NDEKTSV4RRFFQ69G5FAW boss admin"), 200);
@@ -92,19 +93,33 @@ static void test_cookie(void **state)
     (void)state;
     raw_once(f.port, &r, "GET /t/page HTTP/1.1\r\n" HOST "Cookie: a=b; vx11_session=%s\r\n\r\n", c);
     assert_int_equal(status_of(&r, NULL), 200);
-    raw_once(f.port, &r, "GET /t/items/x HTTP/1.1\r\n" HOST "Cookie: vx11_session=%s\r\nSec-Fetch-Site: same-origin\r\n\r\n", c);
+    raw_once(f.port, &r,
+             "GET /t/items/x HTTP/1.1\r\n" HOST
+             "Cookie: vx11_session=%s\r\nSec-Fetch-Site: same-origin\r\n\r\n",
+             c);
     assert_int_equal(status_of(&r, NULL), 200);
-    raw_once(f.port, &r, "GET /t/items/x HTTP/1.1\r\n" HOST "Cookie: vx11_session=%s\r\nSec-Fetch-Site: cross-site\r\n\r\n", c);
+    raw_once(f.port, &r,
+             "GET /t/items/x HTTP/1.1\r\n" HOST
+             "Cookie: vx11_session=%s\r\nSec-Fetch-Site: cross-site\r\n\r\n",
+             c);
     assert_int_equal(status_of(&r, "cross_site_request"), 403);
-    raw_once(f.port, &r, "GET /t/page HTTP/1.1\r\n" HOST "Cookie: vx11_session=%s\r\nSec-Fetch-Site: cross-site\r\n\r\n", c);
+    raw_once(f.port, &r,
+             "GET /t/page HTTP/1.1\r\n" HOST "Cookie: vx11_session=%s\r\nSec-Fetch-Site: cross-site\r\n\r\n",
+             c);
     assert_int_equal(status_of(&r, NULL), 200); /* a link to the page */
     raw_once(f.port, &r, "POST /t/act HTTP/1.1\r\n" HOST "Cookie: vx11_session=%s\r\n\r\n", c);
     assert_int_equal(status_of(&r, "cross_site_request"), 403);
-    raw_once(f.port, &r, "POST /t/act HTTP/1.1\r\n" HOST "Cookie: vx11_session=%s\r\nOrigin: http://localhost:%d\r\n\r\n", c, f.port);
+    raw_once(f.port, &r,
+             "POST /t/act HTTP/1.1\r\n" HOST "Cookie: vx11_session=%s\r\nOrigin: http://localhost:%d\r\n\r\n",
+             c, f.port);
     assert_int_equal(status_of(&r, NULL), 204);
-    raw_once(f.port, &r, "POST /t/act HTTP/1.1\r\n" HOST "Cookie: vx11_session=%s\r\nSec-Fetch-Site: same-origin\r\n\r\n", c);
+    raw_once(f.port, &r,
+             "POST /t/act HTTP/1.1\r\n" HOST "Cookie: vx11_session=%s\r\nSec-Fetch-Site: same-origin\r\n\r\n",
+             c);
     assert_int_equal(status_of(&r, NULL), 204);
-    raw_once(f.port, &r, "POST /t/act HTTP/1.1\r\n" HOST "Cookie: vx11_session=%s\r\nOrigin: http://localhost:%d\r\nSec-Fetch-Site: same-site\r\n\r\n",
+    raw_once(f.port, &r,
+             "POST /t/act HTTP/1.1\r\n" HOST
+             "Cookie: vx11_session=%s\r\nOrigin: http://localhost:%d\r\nSec-Fetch-Site: same-site\r\n\r\n",
              c, f.port);
     assert_int_equal(status_of(&r, "cross_site_request"), 403);
     raw_once(f.port, &r, "GET /t/page HTTP/1.1\r\n" HOST "Cookie: vx11_session=stale\r\n\r\n");
@@ -128,7 +143,8 @@ static void test_host_and_origin(void **state)
         raw_once(f.port, &r, "GET /health HTTP/1.1\r\nHost: %s\r\n\r\n", good[i]);
         assert_int_equal(status_of(&r, NULL), 200);
     }
-    const char *const foreign[] = {"http://evil.example", "null", "https://localhost", "http://localhost:1", "file://"};
+    const char *const foreign[] = {"http://evil.example", "null", "https://localhost", "http://localhost:1",
+                                   "file://"};
     for (size_t i = 0; i < 5; i++) {
         raw_once(f.port, &r, "GET /health HTTP/1.1\r\n" HOST "Origin: %s\r\n\r\n", foreign[i]);
         assert_int_equal(status_of(&r, "origin_not_allowed"), 403);
@@ -139,10 +155,14 @@ static void test_host_and_origin(void **state)
     raw_once(f.port, &r, "GET /health HTTP/1.1\r\n" HOST "Origin: https://app.example\r\n\r\n");
     assert_string_equal(raw_header(&r, "Access-Control-Allow-Origin"), "https://app.example");
     assert_int_equal(status_of(&r, NULL), 200);
-    raw_once(f.port, &r, "OPTIONS /t/act HTTP/1.1\r\n" HOST "Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n\r\n");
+    raw_once(f.port, &r,
+             "OPTIONS /t/act HTTP/1.1\r\n" HOST
+             "Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n\r\n");
     assert_non_null(strstr(raw_header(&r, "Access-Control-Allow-Methods"), "POST"));
     assert_int_equal(status_of(&r, NULL), 204);
-    raw_once(f.port, &r, "OPTIONS /t/act HTTP/1.1\r\n" HOST "Origin: https://evil.example\r\nAccess-Control-Request-Method: POST\r\n\r\n");
+    raw_once(f.port, &r,
+             "OPTIONS /t/act HTTP/1.1\r\n" HOST
+             "Origin: https://evil.example\r\nAccess-Control-Request-Method: POST\r\n\r\n");
     assert_int_equal(status_of(&r, "origin_not_allowed"), 403);
 }
 
@@ -175,7 +195,9 @@ static void test_unix_peer(void **state)
     unix_get(&r, "/metrics", "");
     assert_int_equal(status_of(&r, NULL), 200);
     /* Over TCP the header says nothing. */
-    raw_once(f.port, &r, "GET /t/whoami HTTP/1.1\r\n" HOST "X-VX11-Principal: 01ARZ3NDEKTSV4RRFFQ69G5FAX;x;admin\r\n\r\n");
+    raw_once(f.port, &r,
+             "GET /t/whoami HTTP/1.1\r\n" HOST
+             "X-VX11-Principal: 01ARZ3NDEKTSV4RRFFQ69G5FAX;x;admin\r\n\r\n");
     assert_int_equal(status_of(&r, "missing_token"), 401);
 }
 
@@ -226,7 +248,8 @@ static void test_listeners(void **state)
     start_fails(&x, &(struct server_listener){.host = "127.0.0.1", .port = f.port}, VX11_EBUSY, holder);
     start_fails(&x, &(struct server_listener){.path = f.socket_path}, VX11_EBUSY, "another process");
     start_fails(&x, &(struct server_listener){.host = "127.0.0.1", .path = "x"}, VX11_EINVALID, "either");
-    start_fails(&x, &(struct server_listener){.host = "192.0.2.1"}, x.start_result ? VX11_EIO : VX11_EIO, "192.0.2.1");
+    start_fails(&x, &(struct server_listener){.host = "192.0.2.1"}, x.start_result ? VX11_EIO : VX11_EIO,
+                "192.0.2.1");
     snprintf(path, sizeof path, "%s/file", f.dir);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
@@ -249,8 +272,9 @@ static void test_listeners(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tokens),    cmocka_unit_test(test_cookie),  cmocka_unit_test(test_host_and_origin),
-        cmocka_unit_test(test_unix_peer), cmocka_unit_test(test_standby), cmocka_unit_test(test_listeners),
+        cmocka_unit_test(test_tokens),          cmocka_unit_test(test_cookie),
+        cmocka_unit_test(test_host_and_origin), cmocka_unit_test(test_unix_peer),
+        cmocka_unit_test(test_standby),         cmocka_unit_test(test_listeners),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

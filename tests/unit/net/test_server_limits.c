@@ -68,7 +68,8 @@ static void test_body_declared_too_large(void **state)
     struct raw_reply r;
     (void)state;
     refused(413, "body_too_large", "POST /t/raw HTTP/1.1\r\n" HOST "Content-Length: 1025\r\n\r\n");
-    refused(413, "body_too_large", "POST /t/raw HTTP/1.1\r\n" HOST "Content-Length: 9223372036854775807\r\n\r\n");
+    refused(413, "body_too_large",
+            "POST /t/raw HTTP/1.1\r\n" HOST "Content-Length: 9223372036854775807\r\n\r\n");
     /* 64 MB that are really sent: the client still gets to read the refusal. */
     int fd = raw_tcp(f.port);
     raw_printf(fd, "POST /t/raw HTTP/1.1\r\n" HOST "Content-Length: 67108864\r\n\r\n");
@@ -105,7 +106,8 @@ static void test_body_chunked_too_large(void **state)
     raw_close(fd);
     /* Within the bound it is taken. */
     fd = raw_tcp(f.port);
-    raw_printf(fd, "POST /t/raw HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n");
+    raw_printf(fd, "POST /t/raw HTTP/1.1\r\n" HOST
+                   "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n");
     raw_read(fd, false, &r);
     assert_int_equal(r.status, 200);
     assert_string_equal(r.body.data, "hello world");
@@ -119,7 +121,8 @@ static void test_head_too_large(void **state)
     struct raw_reply r;
     (void)state;
     memset(filler, 'x', sizeof filler - 1);
-    refused(431, "headers_too_large", "GET /t/control HTTP/1.1\r\n" HOST "X-Filler: %.34000s\r\n\r\n", filler);
+    refused(431, "headers_too_large", "GET /t/control HTTP/1.1\r\n" HOST "X-Filler: %.34000s\r\n\r\n",
+            filler);
     refused(414, "target_too_long", "GET /%.9000s HTTP/1.1\r\n" HOST "\r\n", filler);
     int fd = raw_tcp(f.port); /* past what MHD itself holds */
     raw_printf(fd, "GET /t/control HTTP/1.1\r\n" HOST "X-Filler: %s\r\n\r\n", filler);
@@ -143,25 +146,31 @@ static void test_unknown(void **state)
     struct raw_reply r;
     (void)state;
     refused(401, "missing_token", "GET /nowhere HTTP/1.1\r\n" HOST "\r\n");
-    refused(404, "route_not_found", "GET /nowhere HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n\r\n", f.token_read);
-    refused(404, "route_not_found", "GET /t/control/ HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n\r\n", f.token_read);
+    refused(404, "route_not_found", "GET /nowhere HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n\r\n",
+            f.token_read);
+    refused(404, "route_not_found", "GET /t/control/ HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n\r\n",
+            f.token_read);
     refused(400, "invalid_path", "GET /t/%%zz HTTP/1.1\r\n" HOST "\r\n");
     refused(400, "invalid_path", "GET /t/%%00 HTTP/1.1\r\n" HOST "\r\n");
     refused(400, "invalid_path", "GET /t/files/../../etc HTTP/1.1\r\n" HOST "\r\n");
     refused(400, "invalid_path", "GET /t/files/%%2e%%2e/x HTTP/1.1\r\n" HOST "\r\n");
     refused(400, "invalid_path", "GET /t/files/%%ff HTTP/1.1\r\n" HOST "\r\n");
-    raw_once(f.port, &r, "DELETE /t/items/x HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n\r\n", f.token_read);
+    raw_once(f.port, &r, "DELETE /t/items/x HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n\r\n",
+             f.token_read);
     expect(&r, 405, "method_not_allowed");
     assert_string_equal(raw_header(&r, "Allow"), "GET, HEAD");
     raw_reply_free(&r);
-    refused(405, "method_not_allowed", "BREW /t/items/x HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n\r\n", f.token_read);
+    refused(405, "method_not_allowed", "BREW /t/items/x HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n\r\n",
+            f.token_read);
     refused(501, "unknown_method", "BREWBREWBREWBREWBREW /t/items/x HTTP/1.1\r\n" HOST "\r\n");
 }
 
 static void echo(int status, const char *code, const char *type, const char *body)
 {
-    refused(status, code, "POST /t/echo HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n%s%s%sContent-Length: %zu\r\n\r\n%s",
-            f.token_chat, type ? "Content-Type: " : "", type ? type : "", type ? "\r\n" : "", strlen(body), body);
+    refused(
+        status, code,
+        "POST /t/echo HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n%s%s%sContent-Length: %zu\r\n\r\n%s",
+        f.token_chat, type ? "Content-Type: " : "", type ? type : "", type ? "\r\n" : "", strlen(body), body);
 }
 
 static void test_bodies(void **state)
@@ -178,9 +187,12 @@ static void test_bodies(void **state)
     echo(415, "unsupported_media_type", "text/plain", "{\"text\":\"a\"}");
     echo(415, "unsupported_media_type", "application/json; charset=latin1", "{\"text\":\"a\"}");
     echo(415, "unsupported_media_type", "application/x-www-form-urlencoded", "text=a");
-    refused(415, "unsupported_encoding", "POST /t/raw HTTP/1.1\r\n" HOST "Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc");
+    refused(415, "unsupported_encoding",
+            "POST /t/raw HTTP/1.1\r\n" HOST "Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc");
     /* The pointer names the place. */
-    raw_once(f.port, &r, "POST /t/echo HTTP/1.1\r\n" HOST "X-VX11-Token: %s\r\nContent-Length: 22\r\n\r\n{\"text\":\"a\",\"n\": 11.0}",
+    raw_once(f.port, &r,
+             "POST /t/echo HTTP/1.1\r\n" HOST
+             "X-VX11-Token: %s\r\nContent-Length: 22\r\n\r\n{\"text\":\"a\",\"n\": 11.0}",
              f.token_chat);
     assert_int_equal(r.status, 422);
     assert_non_null(strstr(r.body.data, "\"param\":\"/n\""));
@@ -193,8 +205,8 @@ static void test_bodies(void **state)
     for (int i = 0; i < 20000; i++)
         buf_putc(&deep, ']');
     buf_putc(&deep, '}');
-    raw_once(f.port, &r, "POST /t/echo HTTP/1.1\r\n" HOST "X-VX11-Token: %s\r\nContent-Length: %zu\r\n\r\n%s", f.token_chat,
-             deep.len, deep.data);
+    raw_once(f.port, &r, "POST /t/echo HTTP/1.1\r\n" HOST "X-VX11-Token: %s\r\nContent-Length: %zu\r\n\r\n%s",
+             f.token_chat, deep.len, deep.data);
     assert_int_equal(r.status, 422);
     raw_reply_free(&r);
     buf_free(&deep);
@@ -205,14 +217,20 @@ static void test_framing(void **state)
     struct raw_reply r;
     (void)state;
     refused(400, "ambiguous_length",
-            "POST /t/raw HTTP/1.1\r\n" HOST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
-    refused(400, "repeated_header", "POST /t/raw HTTP/1.1\r\n" HOST "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc");
+            "POST /t/raw HTTP/1.1\r\n" HOST
+            "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    refused(400, "repeated_header",
+            "POST /t/raw HTTP/1.1\r\n" HOST "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc");
     refused(400, "repeated_header", "GET /t/control HTTP/1.1\r\n" HOST "Host: localhost\r\n\r\n");
-    refused(501, "unsupported_transfer_encoding", "POST /t/raw HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip\r\n\r\nabc");
-    refused(417, "unknown_expectation", "POST /t/raw HTTP/1.1\r\n" HOST "Expect: pigs\r\nContent-Length: 3\r\n\r\nabc");
-    refused(400, "invalid_deadline", "GET /t/control HTTP/1.1\r\n" HOST "X-Request-Deadline-Ms: soon\r\n\r\n");
+    refused(501, "unsupported_transfer_encoding",
+            "POST /t/raw HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip\r\n\r\nabc");
+    refused(417, "unknown_expectation",
+            "POST /t/raw HTTP/1.1\r\n" HOST "Expect: pigs\r\nContent-Length: 3\r\n\r\nabc");
+    refused(400, "invalid_deadline",
+            "GET /t/control HTTP/1.1\r\n" HOST "X-Request-Deadline-Ms: soon\r\n\r\n");
     int fd = raw_tcp(f.port); /* refused, its body read: the connection goes on */
-    raw_printf(fd, "POST /t/act HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhelloGET /t/control HTTP/1.1\r\n" HOST "\r\n");
+    raw_printf(fd, "POST /t/act HTTP/1.1\r\n" HOST
+                   "Content-Length: 5\r\n\r\nhelloGET /t/control HTTP/1.1\r\n" HOST "\r\n");
     raw_read(fd, false, &r);
     assert_int_equal(r.status, 401);
     raw_reply_free(&r);

@@ -91,7 +91,8 @@ static void test_slow_reader(void **state)
     int fd = raw_tcp(f.port);
     double before = fixture_metric(&f, METRIC_COUNTER, "vx11_http_slow_readers_total", NULL);
     raw_printf(fd, "GET /t/flood HTTP/1.1\r\n" HOST "\r\n");
-    for (int i = 0; i < 500 && fixture_metric(&f, METRIC_COUNTER, "vx11_http_slow_readers_total", NULL) == before; i++)
+    for (int i = 0;
+         i < 500 && fixture_metric(&f, METRIC_COUNTER, "vx11_http_slow_readers_total", NULL) == before; i++)
         usleep(10000);
     assert_true(fixture_metric(&f, METRIC_COUNTER, "vx11_http_slow_readers_total", NULL) == before + 1);
     assert_true(raw_closed(fd));
@@ -268,11 +269,11 @@ static void test_many_streams(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sse),         cmocka_unit_test(test_headers_come_at_once),
-        cmocka_unit_test(test_heartbeat),   cmocka_unit_test(test_slow_reader),
-        cmocka_unit_test(test_backpressure), cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_sse),           cmocka_unit_test(test_headers_come_at_once),
+        cmocka_unit_test(test_heartbeat),     cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_backpressure),  cmocka_unit_test(test_abort),
         cmocka_unit_test(test_client_leaves), cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_many_streams), cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_many_streams),  cmocka_unit_test(test_drain),
         cmocka_unit_test(test_drain_idle),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
