@@ -20,12 +20,13 @@
 #define OVERHEAD_BYTES (INT64_C(64) << 20) /* a process with its libraries and compute buffers, roughly */
 #define BUSY_FRESH_MS  250                 /* how old a measured load may be */
 
+/* As the worker reckons: never more than the model was trained for. */
 int64_t engine_params_tokens(const struct engine *e)
 {
     const struct engine_params *p = &e->all->params;
-    int64_t ctx = p->ctx;
-    if (ctx <= 0)
-        ctx = e->context_length > 0 && e->context_length < p->max_ctx ? e->context_length : p->max_ctx;
+    int64_t ctx = p->ctx > 0 ? p->ctx : p->max_ctx;
+    if (e->context_length > 0 && e->context_length < ctx)
+        ctx = e->context_length;
     return ctx * p->parallel;
 }
 
@@ -118,16 +119,16 @@ static void name_busy(const struct engines *all, char *out, size_t size)
     }
 }
 
-static void say_memory(struct engine *e, int64_t usable)
+static void say_memory(struct engine *e, int64_t bytes, const char *when)
 {
     char need[24], free_bytes[24], file[24];
     e->block = BLOCK_MEMORY;
     (void)snprintf(e->block_text, sizeof e->block_text,
                    "%s needs about %s of memory (its file %s, the rest for %" PRId64
-                   " tokens of context) and %s are free",
+                   " tokens of context); %s %s",
                    e->name, str_format_bytes((uint64_t)e->need_bytes, need),
                    str_format_bytes((uint64_t)e->size_bytes, file), engine_params_tokens(e),
-                   str_format_bytes(usable > 0 ? (uint64_t)usable : 0, free_bytes));
+                   str_format_bytes(bytes > 0 ? (uint64_t)bytes : 0, free_bytes), when);
 }
 
 static void say_room(struct engine *e)
@@ -153,11 +154,12 @@ enum capacity capacity_check(struct engines *all, struct engine *e)
     if (!full && !tight)
         return CAPACITY_OK;
     if (tight)
-        say_memory(e, room.usable);
+        say_memory(e, room.usable, "are free now");
     else
         say_room(e);
     if (tight && e->need_bytes > room.with_all) {
-        say_memory(e, room.with_all);
+        say_memory(e, room.with_all,
+                   room.processes > 0 ? "would be free with every other model unloaded" : "are free");
         return CAPACITY_NEVER;
     }
     if (room.stopping > 0)

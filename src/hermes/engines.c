@@ -20,7 +20,6 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS  30000
 #define BACKOFF_RESET_MS 60000 /* ready for this long: its earlier failures are forgotten */
-#define STOP_LIMIT_MS    30000
 
 /* ---- the set ---- */
 
@@ -36,7 +35,7 @@ void engines_release(struct engines *all)
     void (*closed)(void *ctx) = all->closed;
     void *ctx = all->closed_ctx;
     free(all->program);
-    free(all->run_dir);
+    free(all->home);
     free(all);
     if (closed)
         closed(ctx);
@@ -92,11 +91,11 @@ int engines_create(const struct engines_options *o, struct engines **out, struct
     *all = (struct engines){
         .loop = o->loop, .client = o->client, .params = o->params, .on_crash = o->on_crash, .ctx = o->ctx};
     all->program = strdup(o->program);
-    all->run_dir = strdup(run_dir);
-    if (!all->program || !all->run_dir || open_metrics(all, o->metrics) != 0 ||
+    all->home = strdup(o->home);
+    if (!all->program || !all->home || open_metrics(all, o->metrics) != 0 ||
         uv_timer_init(o->loop, &all->line_timer) != 0) {
         free(all->program);
-        free(all->run_dir);
+        free(all->home);
         free(all);
         return error_set(err, VX11_ENOMEM, "out of memory");
     }
@@ -521,7 +520,7 @@ void engine_on_status(struct engine *e)
 
 void engine_unload(struct engine *e, const char *reason)
 {
-    int64_t limit = e->all->params.stop_limit_ms > 0 ? e->all->params.stop_limit_ms : STOP_LIMIT_MS;
+    int64_t limit = e->all->params.stop_limit_ms > 0 ? e->all->params.stop_limit_ms : ENGINE_STOP_LIMIT_MS;
     if (!e->worker || e->state == HERMES_ENGINE_STATE_STOPPING)
         return;
     log_info("engines", "a model is unloaded", LOG_S("model", e->name), LOG_I("pid", e->worker->pid),

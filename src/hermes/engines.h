@@ -32,15 +32,18 @@ struct engine_params { /* a change takes effect for the next load */
     int64_t threads, ctx, max_ctx, parallel, batch, n_max, gpu_layers,
         max_queue;              /* as in the configuration */
     const char *kv_type;        /* static: "f16", "q8_0" */
+    const char *log_level;      /* static: "info" … */
     int64_t health_interval_ms; /* 0: 5 s */
-    int64_t stop_limit_ms;      /* from SIGTERM to SIGKILL; 0: 30 s */
-    int64_t grace_ms;           /* how long an engine that was just handed out is not evicted; 0: 1 s */
+    int64_t
+        answer_limit_ms;   /* for one answer of a worker; three late ones in a row and it is ended; 0: 5 s */
+    int64_t stop_limit_ms; /* from SIGTERM to SIGKILL; 0: 30 s */
+    int64_t grace_ms;      /* how long an engine that was just handed out is not evicted; 0: 1 s */
 };
 
 struct engines_options {
     uv_loop_t *loop;
     struct client *client;
-    const char *home;        /* sockets go to HOME/run */
+    const char *home;        /* sockets go to HOME/run, logs to HOME/log, crash reports to HOME/forensic */
     const char *program;     /* the worker's executable; copied */
     struct metrics *metrics; /* may be NULL */
     struct engine_params params;

@@ -7,7 +7,8 @@
 #include "base/ulid.h"
 #include "hermes/engines.h"
 
-#define ENGINE_WAITS_MAX 4096
+#define ENGINE_WAITS_MAX     4096
+#define ENGINE_STOP_LIMIT_MS 30000 /* from SIGTERM to SIGKILL, unless configured */
 
 struct engine;
 
@@ -25,12 +26,13 @@ struct worker {
     int pid;
     struct client_call *probe;
     struct client_target target;
-    char socket[108];
+    char socket[108], log[4096], forensic[4096];
     int64_t started_mono;
     int64_t poll_ms;     /* current interval while it starts */
     int64_t kill_at;     /* monotonic; 0: not set */
     unsigned unanswered; /* probes in a row */
     char words[512];     /* what it said on fd 3, or why we ended it */
+    char said[512];      /* why it failed, as its status said */
     char line[512];      /* its last whole line on stderr */
     char piece[512];     /* of the line being read */
     size_t words_len, piece_len;
@@ -83,7 +85,7 @@ struct engine {
 struct engines {
     uv_loop_t *loop;
     struct client *client;
-    char *program, *run_dir;
+    char *program, *home;
     struct engine_params params;
     void (*on_crash)(void *ctx, const char *model, const char *reason);
     void *ctx;

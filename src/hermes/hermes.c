@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "base/proc.h"
+#include "base/str.h"
 #include "base/ulid.h"
 #include "embed/guide.h"
 #include "hermes/guide.h"
@@ -20,6 +20,17 @@
 #define ENGINES_STOP_MS 8000 /* on our own stop: well inside what the supervisor grants */
 
 /* ---- configuration ---- */
+
+static const char *engine_log_level(const struct config *config)
+{
+    const struct config_log *log = config->values->log;
+    const char *own = yyjson_get_str(yyjson_obj_get(log->modules, "engine"));
+    for (size_t i = 0; own && i < COUNT_OF(config_log_level_names); i++) {
+        if (strcmp(own, config_log_level_names[i]) == 0)
+            return config_log_level_names[i];
+    }
+    return config_log_level_names[log->level];
+}
 
 static void params_from(const struct config *config, struct engine_params *out)
 {
@@ -38,6 +49,7 @@ static void params_from(const struct config *config, struct engine_params *out)
         .gpu_layers = e->gpu_layers,
         .max_queue = e->max_queue,
         .kv_type = config_engine_kv_type_names[e->kv_type],
+        .log_level = engine_log_level(config),
     };
 }
 

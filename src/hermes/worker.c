@@ -82,7 +82,7 @@ static void describe_end(const struct worker *w, char *out, size_t size)
                        strsignal(w->exit_signal));
     else
         (void)snprintf(how, sizeof how, "the worker exited with status %" PRId64, w->exit_status);
-    const char *said = w->words[0] ? w->words : w->line;
+    const char *said = w->words[0] ? w->words : w->said[0] ? w->said : w->line;
     (void)snprintf(out, size, "%s%s%.350s", how, said[0] ? ": " : "", said);
 }
 
@@ -242,10 +242,12 @@ static void take_status(struct worker *w, const struct engine_status *s)
     e->progress = s->progress;
     if (e->busy > 0)
         e->last_used_mono = e->busy_at_mono;
-    if (s->reason && !w->words[0])
-        (void)snprintf(w->words, sizeof w->words, "%s", s->reason);
+    if (s->reason)
+        (void)snprintf(w->said, sizeof w->said, "%s", s->reason);
     if (w->stop_asked || w->kill_at != 0)
         return;
+    if (s->state == ENGINE_STATE_FAILED)
+        send_signal(w, SIGTERM); /* nobody is served by its lingering */
     if (s->state == ENGINE_STATE_READY && e->state != HERMES_ENGINE_STATE_READY)
         engine_on_ready(e);
     else if (s->state == ENGINE_STATE_LOADING)
@@ -274,9 +276,11 @@ void worker_probe(struct worker *w)
 {
     if (w->probe || w->exited || w->finished || !w->engine)
         return;
+    int64_t limit =
+        w->engine->all->params.answer_limit_ms > 0 ? w->engine->all->params.answer_limit_ms : PROBE_LIMIT_MS;
     struct client_call_options options = {
-        .deadline_ms = clock_mono_ms() + PROBE_LIMIT_MS,
-        .connect_timeout_ms = PROBE_LIMIT_MS,
+        .deadline_ms = clock_mono_ms() + limit,
+        .connect_timeout_ms = limit,
         .max_reply = 1 << 20,
     };
     if (engine_status_call(w->engine->all->client, &w->target, &options, on_status, w, &w->probe) == 0)
@@ -314,6 +318,11 @@ static void on_timer(uv_timer_t *timer)
 
 #define ARGS_MAX 40
 
+static int64_t stop_limit(const struct engine_params *p)
+{
+    return p->stop_limit_ms > 0 ? p->stop_limit_ms : ENGINE_STOP_LIMIT_MS;
+}
+
 struct arguments {
     const char *list[ARGS_MAX];
     size_t count;
@@ -350,6 +359,10 @@ static void fill_arguments(const struct engine *e, const struct worker *w, struc
     arg_number(a, "--gpu-layers", p->gpu_layers);
     arg_number(a, "--max-queue", p->max_queue);
     arg(a, "--kv-type", p->kv_type);
+    arg_number(a, "--drain-ms", stop_limit(p) * 3 / 4); /* the rest is for what comes after the answers */
+    arg(a, "--log-level", p->log_level);
+    arg(a, "--log-file", w->log);
+    arg(a, "--forensic", w->forensic);
     arg_number(a, "--parent-pid", getpid());
     a->list[a->count] = NULL;
 }
@@ -403,15 +416,18 @@ static void free_environment(struct environment *env)
 
 /* HOME/run/engine-NAME.sock, or with the end of the model's id where the kernel's limit on the length forbids
  * it. */
-static int fill_socket(const struct engine *e, struct worker *w, struct error *err)
+static int fill_paths(const struct engine *e, struct worker *w, struct error *err)
 {
-    int n = snprintf(w->socket, sizeof w->socket, "%s/engine-%s.sock", e->all->run_dir, e->name);
+    const char *home = e->all->home;
+    int n = snprintf(w->socket, sizeof w->socket, "%s/run/engine-%s.sock", home, e->name);
     if (n < 0 || (size_t)n >= sizeof w->socket)
-        n = snprintf(w->socket, sizeof w->socket, "%s/engine-%s.sock", e->all->run_dir,
-                     e->id + ULID_LEN - 10);
+        n = snprintf(w->socket, sizeof w->socket, "%s/run/engine-%s.sock", home, e->id + ULID_LEN - 10);
     if (n < 0 || (size_t)n >= sizeof w->socket)
         return error_set(err, VX11_ETOO_LARGE,
                          "the path of VX11's home is too long for a Unix socket below it");
+    /* Shorter than the socket's folder, so these fit. */
+    (void)snprintf(w->log, sizeof w->log, "%s/log/engine-%s.log", home, e->name);
+    (void)snprintf(w->forensic, sizeof w->forensic, "%s/forensic", home);
     w->target = (struct client_target){.base_url = "http://localhost", .socket = w->socket};
     (void)unlink(w->socket);
     return 0;
@@ -456,7 +472,7 @@ int worker_spawn(struct engine *e, struct error *err)
     struct worker *w = calloc(1, sizeof *w);
     if (!w)
         return error_set(err, VX11_ENOMEM, "out of memory");
-    int rc = fill_socket(e, w, err);
+    int rc = fill_paths(e, w, err);
     if (rc != 0) {
         free(w);
         return rc;
