@@ -15,7 +15,8 @@ struct reader {
     const char *name;
     yyjson_mut_doc *doc;
     struct error *err;
-    int line; /* of the last scalar read: what an empty list or object, which has no place of its own, is near */
+    int line; /* of the last scalar read: what an empty list or object, which has no place of its own, is near
+               */
 };
 
 static yyjson_mut_val *node_read(struct reader *r, struct fy_node *node, const struct contract_field *f,

@@ -245,6 +245,7 @@ int contract_json_parse(struct arena *a, const char *text, size_t len, const str
     size_t max_bytes = limits != NULL && limits->max_bytes != 0 ? limits->max_bytes : CONTRACT_BYTES;
     size_t max_depth = limits != NULL && limits->max_depth != 0 ? limits->max_depth : CONTRACT_DEPTH;
     *out = NULL;
+    text = text != NULL ? text : "";
     if (len > max_bytes) {
         return contract_fail(err, NULL, VX11_ETOO_LARGE, "is larger than %zu bytes", max_bytes);
     }
@@ -252,8 +253,7 @@ int contract_json_parse(struct arena *a, const char *text, size_t len, const str
     contract_json_allocator(a, &alc);
     yyjson_read_err e;
     /* Without the in-place flag yyjson copies the text, also into the arena, and does not write to it. */
-    yyjson_doc *doc =
-        yyjson_read_opts((char *)(uintptr_t)(text ? text : ""), len, YYJSON_READ_NOFLAG, &alc, &e);
+    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text, len, YYJSON_READ_NOFLAG, &alc, &e);
     if (doc == NULL) {
         return syntax_fail(text, len, &e, err);
     }

@@ -1,5 +1,6 @@
 /* Reflection over the contract's tables, the other way round than the parser: the table decides what random
  * values are allowed, so that whatever is made here must serialize and come back. */
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -71,13 +72,15 @@ static const char *random_string(struct random_source *r, const struct contract_
     }
     size_t most = f->max_length != 0 && f->max_length < 12 ? f->max_length : 12;
     size_t n = f->min_length + random_next(r) % (most - f->min_length + 1);
-    char *s = arena_zalloc(r->arena, 4 * 12 + 16 * n + 1);
+    char *s = arena_zalloc(r->arena, 16 * n + 1), *end = s;
     for (size_t i = 0; i < n; i++) {
         const char *piece = pieces[random_next(r) % COUNT_OF(pieces)];
         if (strlen(piece) > 4) {
             piece = f->max_length == 0 ? piece : "x";
         }
-        memcpy(s + strlen(s), piece, strlen(piece));
+        while (*piece != '\0') {
+            *end++ = *piece++;
+        }
     }
     return s;
 }
@@ -101,6 +104,7 @@ static yyjson_val *random_json(struct random_source *r)
 
 static void value_fill(struct random_source *r, const struct contract_field *f, void *slot, unsigned level)
 {
+    assert(f->type != CONTRACT_MESSAGE || f->message != NULL);
     switch (f->type) {
     case CONTRACT_BOOL:
         *(bool *)slot = random_next(r) % 2;
@@ -135,6 +139,7 @@ static void value_fill(struct random_source *r, const struct contract_field *f, 
 
 static size_t element_size(const struct contract_field *f)
 {
+    assert(f != NULL);
     switch (f->type) {
     case CONTRACT_BOOL:
         return sizeof(bool);
@@ -149,6 +154,7 @@ static size_t element_size(const struct contract_field *f)
 
 static void array_fill(struct random_source *r, const struct contract_field *f, char *base, unsigned level)
 {
+    assert(f->element != NULL);
     size_t most = f->max_length != 0 && f->max_length < 4 ? f->max_length : 4,
            size = element_size(f->element);
     size_t least = f->min_length < most ? f->min_length : most,
@@ -168,6 +174,7 @@ static void array_fill(struct random_source *r, const struct contract_field *f, 
 void random_message_fill(struct random_source *r, const struct contract_message *m, void *out, unsigned level)
 {
     char *base = out;
+    assert(m != NULL);
     memset(out, 0, m->size);
     for (size_t i = 0; i < m->field_count; i++) {
         const struct contract_field *f = &m->fields[i];
@@ -194,6 +201,7 @@ void random_message_fill(struct random_source *r, const struct contract_message 
 
 static bool values_equal(const struct contract_field *f, const void *a, const void *b)
 {
+    assert(a != NULL && b != NULL);
     switch (f->type) {
     case CONTRACT_BOOL:
         return *(const bool *)a == *(const bool *)b;
@@ -245,6 +253,7 @@ static bool arrays_equal(const struct contract_field *f, const char *a, const ch
 const char *message_difference(const struct contract_message *m, const void *a, const void *b)
 {
     const char *ba = a, *bb = b;
+    assert(a != NULL && b != NULL);
     for (size_t i = 0; i < m->field_count; i++) {
         const struct contract_field *f = &m->fields[i];
         if (f->has_offset != SIZE_MAX) {

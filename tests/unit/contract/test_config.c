@@ -18,7 +18,7 @@ static struct config *load(const char *yaml, const char *const *env)
 {
     struct config *cfg = NULL;
     memset(&error, 0, sizeof error);
-    int rc = config_load_text("config.yaml", yaml, strlen(yaml), env, &cfg, &error);
+    int rc = config_load_text("config.yaml", yaml, yaml ? strlen(yaml) : 0, env, &cfg, &error);
     if (rc != 0) {
         fail_msg("%s\n%s", yaml, error.text);
     }
