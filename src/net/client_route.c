@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
 
 struct route_call {
@@ -186,13 +187,16 @@ static int route_start(struct client *c, const struct client_target *target,
 {
     static const struct client_events events = {.on_data = on_route_data, .on_done = on_route_done};
     struct buf path = BUF_INIT, body = BUF_INIT;
+    struct error err = {0};
     bool has_body = route->request != NULL && request != NULL;
-    int code = client_route_path(route, params, &path, NULL);
+    int code = client_route_path(route, params, &path, &err);
     if (code == 0 && has_body)
         code = contract_serialize(route->request, request, &body);
     if (code == 0)
         code = client_start(c, target, route->method, path.data, has_body ? "application/json" : NULL,
-                            body.data, body.len, options, &events, rc, out, NULL);
+                            body.data, body.len, options, &events, rc, out, &err);
+    if (err.code != 0) /* the caller's mistake: it only gets the code */
+        log_error("client", "a call cannot be made", LOG_S("route", route->id), LOG_S("why", err.text));
     buf_free(&path);
     buf_free(&body);
     return code;

@@ -23,9 +23,11 @@ struct sse_parser {
 
 void sse_init(struct sse_parser *p, size_t max_event); /* 0: 16 MiB */
 void sse_free(struct sse_parser *p);
-/* Calls fn for each complete event, its strings valid UTF-8 (malformed pieces replaced); fn returns 0 to go on, anything else stops
- * (the rest of the bytes is dropped) and is returned. 0, VX11_ETOO_LARGE, VX11_ENOMEM or fn's value. */
-int sse_feed(struct sse_parser *p, const char *data, size_t len, int (*fn)(void *ctx, const struct sse_event *e), void *ctx);
+/* Calls fn for each complete event, its strings valid UTF-8 (malformed pieces replaced); fn returns 0 to go
+ * on, anything else stops (the rest of the bytes is dropped) and is returned. 0, VX11_ETOO_LARGE, VX11_ENOMEM
+ * or fn's value. */
+int sse_feed(struct sse_parser *p, const char *data, size_t len,
+             int (*fn)(void *ctx, const struct sse_event *e), void *ctx);
 /* Bytes of an unfinished event when the stream ended: 0 means it ended cleanly. */
 size_t sse_pending(const struct sse_parser *p);
 

@@ -1,5 +1,5 @@
-/* The event stream reader: however the stream is cut, the events are those of the stream in one piece. The first bytes of the
- * input seed the cuts, the rest is the stream. */
+/* The event stream reader: however the stream is cut, the events are those of the stream in one piece. The
+ * first bytes of the input seed the cuts, the rest is the stream. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +14,8 @@ static int write_down(void *ctx, const struct sse_event *e)
 {
     struct buf *out = ctx;
     const char separator = '\x1f';
-    if (e->data[e->data_len] != 0 || !utf8_valid(e->data, e->data_len) || !utf8_valid(e->event, strlen(e->event)) ||
-        !utf8_valid(e->id, strlen(e->id)))
+    if (e->data[e->data_len] != 0 || !utf8_valid(e->data, e->data_len) ||
+        !utf8_valid(e->event, strlen(e->event)) || !utf8_valid(e->id, strlen(e->id)))
         abort();
     buf_puts(out, e->event);
     buf_append(out, &separator, 1);

@@ -402,11 +402,10 @@ static void test_reuse(void **state)
             assert_int_equal(many[i].code, 0);
             buf_free(&many[i].body);
         }
-        if (round == 0)
-            fds = calls_count_fds();
     }
-    assert_int_equal(calls_count_fds(), fds);
-    assert_true(script_server_connections(t.server) <= 64);
+    /* Each connection has two ends in this process; a fast answer frees its connection for the next call. */
+    assert_int_equal(calls_count_fds(), fds + 2 * (script_server_connections(t.server) - 1));
+    assert_in_range(script_server_connections(t.server), 1, 64);
     calls_close(&t);
 }
 
