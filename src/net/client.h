@@ -1,6 +1,6 @@
 /* Client: HTTP by libcurl's multi interface in the same libuv loop. TCP and Unix sockets, keep-alive,
  * streamed replies, cancellation, per-phase deadlines. Never follows redirects, never reads proxies from the
- * environment unless told. */
+ * environment. */
 #ifndef VX11_NET_CLIENT_H
 #define VX11_NET_CLIENT_H
 
@@ -33,10 +33,10 @@ struct client_header {
 };
 
 struct client_call_options {
-    const char *request_id; /* sent as X-Request-Id */
-    const char *trace;      /* traceparent */
-    int64_t
-        deadline_ms; /* monotonic ms; 0: none. Also sent as X-Request-Deadline-Ms: remaining minus a margin */
+    const char *request_id;              /* sent as X-Request-Id */
+    const char *trace;                   /* traceparent */
+    int64_t deadline_ms;                 /* monotonic ms; 0: none. What is left, less a margin, goes out too
+                                            (X-Request-Deadline-Ms) */
     int64_t connect_timeout_ms;          /* 0: 5 s */
     int64_t first_byte_timeout_ms;       /* until headers arrive; 0: only the deadline */
     int64_t idle_timeout_ms;             /* between pieces of the body; 0: only the deadline */
@@ -56,10 +56,10 @@ struct client_events {
      * sentence. The call is freed after it returns. */
     void (*on_done)(struct client_call *call, void *ctx, int result, const struct error *err);
 };
-/* A kept connection that dies before a byte of the answer came is replaced and the request sent again,
- * whatever its method: requests that must not run twice carry an Idempotency-Key. The process must ignore
- * SIGPIPE. Starts a request. method, url path (appended to base_url), body are copied. on_done always runs
- * later, never inside this call, if it returned 0. */
+/* Starts a request. method, url path (appended to base_url), body are copied. on_done always runs later,
+ * never inside this call, if it returned 0. A kept connection that dies before a byte of the answer came is
+ * replaced and the request sent again, whatever its method: requests that must not run twice carry an
+ * Idempotency-Key. The process must ignore SIGPIPE. */
 int client_start(struct client *c, const struct client_target *target, const char *method, const char *path,
                  const char *content_type, const void *body, size_t body_len,
                  const struct client_call_options *options, const struct client_events *events, void *ctx,
@@ -72,9 +72,8 @@ void client_cancel(struct client_call *call);
 void client_pause(struct client_call *call);
 void client_resume(struct client_call *call);
 int client_call_status(const struct client_call *call); /* 0 before the headers */
-const char *
-client_call_header(const struct client_call *call,
-                   const char *name); /* reply header, NULL: absent; valid until on_done returned */
+/* A header of the reply, NULL: absent; valid until on_done returned. */
+const char *client_call_header(const struct client_call *call, const char *name);
 /* Seconds from the start; -1: that point was not reached. connect_s is near 0 on a kept connection; total_s
  * is until now, or the end. */
 void client_call_times(const struct client_call *call, double *connect_s, double *first_byte_s,

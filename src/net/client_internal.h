@@ -33,7 +33,7 @@ enum client_body_kind {
 enum {
     CLIENT_MAX_HEADERS = 64,          /* lines that we send */
     CLIENT_HEAD_MAX = 256 * 1024,     /* bytes of reply headers, interim replies included */
-    CLIENT_POOL_MAX = 256,            /* idle calls kept with their handles */
+    CLIENT_POOL_MAX = 64,             /* idle calls kept with their handles, some 20 KiB each */
     CLIENT_POOL_BODY_MAX = 64 * 1024, /* an idle call keeps no larger buffer than this */
     CLIENT_CONNECT_MS = 5000,
     CLIENT_LIMIT_MAX_MS = 1000000000, /* 11 days */
