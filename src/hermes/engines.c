@@ -284,7 +284,7 @@ static void refusal_set(struct engine_refusal *r, int status, const char *code, 
     va_list args;
     *r = (struct engine_refusal){.status = status, .code = code, .retry_after_ms = retry_after_ms};
     va_start(args, fmt);
-    (void)vsnprintf(r->text, sizeof r->text, fmt, args);
+    (void)vsnprintf(r->text, sizeof r->text, fmt, args); // NOLINT(clang-analyzer-valist.Uninitialized)
     va_end(args);
 }
 
@@ -653,7 +653,7 @@ void engines_close(struct engines *all, int64_t limit_ms, void (*done)(void *ctx
     all->closed = done;
     all->closed_ctx = ctx;
     for (struct engine *e = all->first; e; e = next) {
-        next = e->next;
+        next = e->next; // NOLINT(clang-analyzer-unix.Malloc): an engine is freed where it leaves the list
         if (e->worker) {
             e->state = HERMES_ENGINE_STATE_STOPPING;
             worker_stop(e->worker, limit_ms);

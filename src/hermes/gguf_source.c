@@ -44,7 +44,7 @@ void gguf_source_about(struct gguf_source *s, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    (void)vsnprintf(s->subject, sizeof s->subject, fmt, args);
+    (void)vsnprintf(s->subject, sizeof s->subject, fmt, args); // NOLINT(clang-analyzer-valist.Uninitialized)
     va_end(args);
 }
 

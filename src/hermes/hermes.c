@@ -220,6 +220,7 @@ static int hermes_start(struct module *m, void **context, struct error *err)
     struct hermes *h = calloc(1, sizeof *h);
     if (!h)
         return error_set(err, VX11_ENOMEM, "out of memory");
+    *context = h; /* of a start that fails too: the process ends then, and nothing is taken apart */
     h->module = m;
     h->store = module_store(m);
     h->writer = module_writer(m);
@@ -232,16 +233,15 @@ static int hermes_start(struct module *m, void **context, struct error *err)
         rc = hasher_create(module_loop(m), h->store, &h->hasher);
     if (rc == 0)
         rc = start_engines(h, err);
-    if (rc != 0) /* the process ends: nothing is taken apart */
-        return error_set(err, rc, "Hermes cannot start: %.400s",
-                         err && err->text[0] ? err->text : "out of memory");
+    if (rc != 0)
+        return err && err->text[0] ? error_prefix(err, rc, "Hermes cannot start")
+                                   : error_set(err, rc, "Hermes cannot start");
     scanner_on_scan(h->scanner, on_scanned, h);
     uv_timer_init(module_loop(m), &h->scan_timer);
     h->scan_timer.data = h;
     start_scan_timer(h, module_config(m));
     install_guide(h);
     start_scan(h);
-    *context = h;
     return 0;
 }
 

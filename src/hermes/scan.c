@@ -289,7 +289,7 @@ static void note_problem(struct scanner *s, const struct hermes_scan_reply *repl
     s->problem[0] = '\0';
     if (!reply)
         (void)snprintf(s->problem, sizeof s->problem, "the last scan failed: %.400s", err->text);
-    else if (problems > 0)
+    else if (reply->refused && problems > 0)
         (void)snprintf(s->problem, sizeof s->problem, "%.200s: %.200s", reply->refused[0].path,
                        reply->refused[0].reason);
 }
@@ -331,7 +331,7 @@ static void on_walked(uv_work_t *work, int status)
 {
     struct scanner *s = work->data;
     struct scan_job *job = s->job;
-    struct hermes_scan_reply reply;
+    struct hermes_scan_reply reply = {0};
     struct error err = {0};
     if (status != 0)
         job->result = VX11_ECANCELLED;
