@@ -1,0 +1,222 @@
+/* Cli: the table of commands, help, and the way to one. */
+#include "cli/cli_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/cli.h"
+#include "base/str.h"
+#include "version.h"
+
+const struct command cli_commands[] = {
+    {"up", "[--detach]", "Start everything.",
+     "  --detach   return when every module is healthy; without it a status screen runs and Ctrl-C stops "
+     "everything\n",
+     "--detach", command_up},
+    {"down", "[--now]", "Stop everything cleanly.",
+     "  --now      cancel running requests instead of letting them finish\n", "--now", command_down},
+    {"restart", "[MODULE]", "Restart one module, or everything.", NULL, "@modules", command_restart},
+    {"status", "[--json] [--watch]", "Each module's process, health, memory, and the page's address.",
+     "  --json     as JSON\n  --watch    again every second, until q or Ctrl-C\n", "--json --watch",
+     command_status},
+    {"logs", "[MODULE] [-f] [--since TIME] [--level LEVEL] [-n LINES]", "Read the logs.",
+     "  -f             go on with what comes\n  --since TIME   15m, 2h, 7d or 2026-11-22T14:45:04Z\n  "
+     "--level LEVEL  trace, debug, info, warn, error\n"
+     "  -n LINES       the last LINES records only\n",
+     "@modules -f --since --level -n", command_logs},
+    {"chat", "[PROMPT] [--model M] [--system TEXT] [--json]",
+     "Talk to a model; in a pipe, answer what comes in.",
+     "  --model M      model to ask (vx11 models list)\n  --system TEXT  instructions that come first\n"
+     "  --json         the whole answer as JSON\n",
+     "--model --system --json", command_chat},
+    {"models", "list|show NAME|add FILE [--name N]|remove NAME|scan|engines|unload NAME",
+     "The models and the engines that run them.", "  --json     as JSON\n",
+     "list show add remove scan engines unload --json", command_models},
+    {"modules", "[set NAME STATE [--reason TEXT]]", "The modules; set one active, standby or off.", NULL,
+     "set @modules", command_modules},
+    {"token", "show|list|create|rotate|promote|revoke", "Access tokens.",
+     "  show                                   print the owner's token\n  list [--json]                      "
+     "    names, scopes, ages; never secrets\n"
+     "  create --scope S,S --name N [--expires 30d]  make one and print it, once; scopes: read chat act "
+     "admin publish\n"
+     "  rotate [NAME]                          make the next one beside the current one (owner's when no "
+     "name)\n"
+     "  promote [NAME]                         the next one becomes the current one, which stops working\n"
+     "  revoke NAME|ID                         make it stop working\n",
+     "show list create rotate promote revoke --scope --name", command_token},
+    {"login", "", "Print a new one-time link to the page.", NULL, "", command_login},
+    {"config", "check|show [--origin]|path|reload|default", "The configuration.",
+     "  check            is it right? names the line when not\n  show [--origin]  effective values, and "
+     "where each comes from\n"
+     "  path             where the file is\n  reload           apply the file's changes to what runs\n  "
+     "default          a file with every key, its default and its meaning\n",
+     "check show path reload default --origin", command_config},
+    {"run", "MODULE [ARGUMENTS]", "Run one module in the foreground (what `up` does for each).", NULL,
+     "@modules engine supervisor", command_run},
+    {"completion", "bash|zsh|fish", "Print a completion script.", NULL, "bash zsh fish", command_completion},
+    {"version", "[--json]", "Print the version.", NULL, "--json", command_version},
+    {"help", "[COMMAND]", "Print help.", NULL, "", command_help},
+};
+const size_t cli_command_count = COUNT_OF(cli_commands);
+
+const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < cli_command_count; i++)
+        if (strcmp(cli_commands[i].name, name) == 0)
+            return &cli_commands[i];
+    return NULL;
+}
+
+/* What is said may quote a reply from elsewhere: it is cleaned as such. */
+static void complain(const char *fmt, va_list args)
+{
+    struct buf text = BUF_INIT, clean = BUF_INIT;
+    fflush(stdout); /* what was printed before comes before */
+    if (buf_vprintf(&text, fmt, args) == 0 && terminal_clean(text.data, text.len, true, &clean) == 0)
+        fprintf(stderr, "vx11: %s\n", clean.data);
+    else
+        fputs("vx11: out of memory\n", stderr);
+    buf_free(&text);
+    buf_free(&clean);
+}
+
+int cli_fail(int code, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    complain(fmt, args);
+    va_end(args);
+    return code;
+}
+
+int cli_usage(const char *command, const char *fmt, ...)
+{
+    const struct command *c = command_find(command);
+    va_list args;
+    va_start(args, fmt);
+    complain(fmt, args);
+    va_end(args);
+    if (c)
+        fprintf(stderr, "usage: vx11 %s %s\n", c->name, c->arguments);
+    return CLI_USAGE;
+}
+
+int cli_option(const char *command, int argc, char **argv, int *i, const char *name, const char **value)
+{
+    size_t n = strlen(name);
+    if (strncmp(argv[*i], name, n) != 0)
+        return 0;
+    if (argv[*i][n] == '=') {
+        *value = argv[*i] + n + 1;
+        return 1;
+    }
+    if (argv[*i][n] != '\0')
+        return 0;
+    if (*i + 1 >= argc) {
+        cli_usage(command, "%s wants a value", name);
+        return -1;
+    }
+    *value = argv[++*i];
+    return 1;
+}
+
+int cli_print_json(const struct contract_message *message, const void *value)
+{
+    struct buf out = BUF_INIT;
+    int rc = contract_serialize_pretty(message, value, &out);
+    if (rc == 0)
+        puts(out.data);
+    buf_free(&out);
+    return rc == 0 ? 0 : cli_fail(CLI_FAILED, "the answer cannot be written as JSON: %s", error_describe(rc));
+}
+
+int cli_flushed(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    return code != 0 ? code : cli_fail(CLI_FAILED, "the output could not be written");
+}
+
+bool cli_color(void)
+{
+    const char *no = getenv("NO_COLOR");
+    return isatty(STDOUT_FILENO) && !(no && no[0]);
+}
+
+/* ---- help, version ---- */
+
+static void help_all(FILE *out)
+{
+    fputs("VX11: a local-first AI operations system.\n\nusage: vx11 COMMAND [ARGUMENTS]\n\n", out);
+    for (size_t i = 0; i < cli_command_count; i++)
+        fprintf(out, "  %-11s %s\n", cli_commands[i].name, cli_commands[i].summary);
+    fputs("\nFiles are kept below $VX11_HOME (default: ~/.local/share/vx11).\n"
+          "Exit codes: 0 done, 1 failed, 64 wrong arguments, 69 VX11 does not run, 77 not allowed, 78 wrong "
+          "configuration, 130 interrupted.\n",
+          out);
+}
+
+int command_help(int argc, char **argv)
+{
+    if (argc < 2) {
+        help_all(stdout);
+        return CLI_OK;
+    }
+    const struct command *c = command_find(argv[1]);
+    if (!c)
+        return cli_fail(CLI_USAGE, "there is no command %s", argv[1]);
+    printf("usage: vx11 %s %s\n\n%s\n", c->name, c->arguments, c->summary);
+    if (c->help)
+        printf("\n%s", c->help);
+    return CLI_OK;
+}
+
+int command_version(int argc, char **argv)
+{
+    if (argc > 2 || (argc == 2 && strcmp(argv[1], "--json") != 0))
+        return cli_usage("version", "unknown argument %s", argv[argc - 1]);
+    const struct cli_version v = {
+        .version = VX11_VERSION, .commit = VX11_COMMIT[0] ? VX11_COMMIT : NULL, .profile = VX11_PROFILE};
+    if (argc == 2)
+        return cli_print_json(&cli_version_message, &v);
+    printf("vx11 %s", v.version);
+    if (v.commit)
+        printf(" (%s)", v.commit);
+    puts(strcmp(v.profile, "release") == 0 ? "" : ", " VX11_PROFILE " build");
+    return CLI_OK;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[COUNT_OF(cli_commands)];
+    size_t near;
+    for (size_t i = 0; i < cli_command_count; i++)
+        names[i] = cli_commands[i].name;
+    if (str_nearest(name, names, cli_command_count, &near, 1) > 0)
+        return cli_fail(CLI_USAGE, "there is no command %s; did you mean %s? (vx11 help lists them)", name,
+                        names[near]);
+    return cli_fail(CLI_USAGE, "there is no command %s (vx11 help lists them)", name);
+}
+
+int cli_main(int argc, char **argv)
+{
+    if (argc < 2) {
+        help_all(stderr);
+        return CLI_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return command_help(1, argv);
+    if (strcmp(argv[1], "--version") == 0)
+        return command_version(1, argv);
+    const struct command *c = command_find(argv[1]);
+    if (!c)
+        return unknown_command(argv[1]);
+    if (argc > 2 && c->run != command_run && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
+        char *help[] = {argv[0], argv[1], NULL};
+        return command_help(2, help);
+    }
+    return cli_flushed(c->run(argc - 1, argv + 1));
+}
