@@ -43,19 +43,21 @@ static int64_t need_of(const struct engine *e)
     return e->size_bytes + kv + OVERHEAD_BYTES;
 }
 
-/* Memory that a process holds for itself alone: resident minus what is backed by files. -1: unknown. */
-static int64_t anonymous_bytes(int pid)
+/* From statm, which is kept by the kernel anyway: smaps walks every page of the model. */
+bool process_memory(int pid, int64_t *resident, int64_t *anonymous)
 {
     char path[64];
-    long long size, resident, shared;
+    long long size, pages, shared;
     struct buf b = BUF_INIT;
-    int64_t bytes = -1;
     (void)snprintf(path, sizeof path, "/proc/%d/statm", pid);
-    if (fs_read_file(path, 4096, &b, NULL) == 0 &&
-        sscanf(b.data, "%lld %lld %lld", &size, &resident, &shared) == 3)
-        bytes = (resident - shared) * sysconf(_SC_PAGESIZE);
+    bool known = fs_read_file(path, 4096, &b, NULL) == 0 &&
+                 sscanf(b.data, "%lld %lld %lld", &size, &pages, &shared) == 3;
+    if (known) {
+        *resident = pages * sysconf(_SC_PAGESIZE);
+        *anonymous = (pages - shared) * sysconf(_SC_PAGESIZE);
+    }
     buf_free(&b);
-    return bytes;
+    return known;
 }
 
 struct room {
@@ -74,10 +76,10 @@ static void measure(struct engines *all, struct room *out)
     for (const struct engine *e = all->first; e; e = e->next) {
         if (!e->worker)
             continue;
-        int64_t held = anonymous_bytes(e->worker->pid);
+        int64_t resident, held;
         out->processes++;
         out->stopping += e->state == HERMES_ENGINE_STATE_STOPPING;
-        if (held < 0)
+        if (!process_memory(e->worker->pid, &resident, &held))
             continue;
         out->usable -= e->need_bytes > held ? e->need_bytes - held : 0;
         out->with_all += held;

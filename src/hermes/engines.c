@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "base/proc.h"
 #include "base/str.h"
 
 #define LINE_MS          100 /* how often the line is looked at while somebody stands in it */
@@ -172,7 +171,7 @@ static struct engine *engine_find_or_create(struct engines *all, const struct en
 
 static void engine_view(const struct engine *e, struct hermes_engine *out)
 {
-    struct proc_usage usage;
+    int64_t anonymous;
     const char *reason = e->line ? e->block_text : e->reason;
     *out = (struct hermes_engine){
         .model = e->name,
@@ -193,8 +192,7 @@ static void engine_view(const struct engine *e, struct hermes_engine *out)
     out->started_at = e->started_at;
     out->has_load_ms = e->load_ms >= 0;
     out->load_ms = e->load_ms;
-    out->has_rss_bytes = proc_usage(e->worker->pid, &usage) == 0;
-    out->rss_bytes = out->has_rss_bytes ? (int64_t)usage.rss_bytes : 0;
+    out->has_rss_bytes = process_memory(e->worker->pid, &out->rss_bytes, &anonymous);
 }
 
 static bool view_copy(const struct engine *e, struct arena *a, struct hermes_engine *out)

@@ -115,6 +115,8 @@ void worker_stop(struct worker *w, int64_t limit_ms);
 void worker_probe(struct worker *w); /* unless one is in flight */
 
 /* capacity.c */
+/* Bytes that a process has in memory, and of those the ones that no file backs. false: unknown. */
+bool process_memory(int pid, int64_t *resident, int64_t *anonymous);
 enum capacity { CAPACITY_OK, CAPACITY_WAIT, CAPACITY_NEVER };
 /* Whether e may be started now. May begin to unload another. Says why not in e->block and e->block_text. */
 enum capacity capacity_check(struct engines *all, struct engine *e);
