@@ -43,8 +43,8 @@ static void module_fill(struct supervisor_module *out, struct child *c)
     int64_t now = clock_mono_ms();
     memset(out, 0, sizeof *out);
     out->name = c->what->name;
-    out->state = c->wanted;
-    out->process = c->state;
+    out->state = (int)c->wanted;
+    out->process = (int)c->state;
     bool alive = child_is_alive(c);
     out->has_pid = alive;
     out->pid = alive ? c->process.pid : 0;

@@ -47,7 +47,7 @@ static void provider_message(const struct provider *p, struct switch_breaker *b,
     breaker_message(&p->breaker, b);
     *out = (struct switch_provider){
         .name = p->name,
-        .kind = p->kind,
+        .kind = (int)p->kind,
         .status = (int)provider_status(p),
         .base_url = p->base_url,
         .models = (const char **)p->models,
