@@ -306,7 +306,7 @@ int metrics_on_render(struct metrics *m, void (*fn)(void *ctx), void *ctx)
 
 static void render_number(struct buf *out, double v)
 {
-    if (v == floor(v) && fabs(v) < 9007199254740992.0)
+    if (v > -1e15 && v < 1e15 && v == (double)(long long)v)
         buf_printf(out, "%lld", (long long)v);
     else
         buf_printf(out, "%.9g", v);

@@ -123,7 +123,7 @@ void server_tick_start(struct server *s)
 static void set_defaults(struct server_options *o)
 {
     o->max_body = o->max_body ? o->max_body : 1024 * 1024;
-    o->max_header = o->max_header ? o->max_header : 32 * 1024;
+    o->max_header = o->max_header ? o->max_header : 16 * 1024;
     o->header_timeout_ms = o->header_timeout_ms ? o->header_timeout_ms : 10 * 1000;
     o->request_timeout_ms = o->request_timeout_ms ? o->request_timeout_ms : 60 * 1000;
     o->stream_queue = o->stream_queue ? o->stream_queue : 1024 * 1024;
@@ -175,7 +175,7 @@ static int daemon_start(struct listener *l, struct error *err)
     unsigned flags = MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE;
     l->daemon = MHD_start_daemon(flags, 0, NULL, NULL, conn_on_access, l, MHD_OPTION_LISTEN_SOCKET, l->fd,
                                  MHD_OPTION_CONNECTION_LIMIT, s->o.max_connections + CONNECTION_SLACK,
-                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, s->o.max_header + HEADER_SLACK,
+                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, s->o.max_header + s->o.max_header / 2,
                                  MHD_OPTION_NOTIFY_CONNECTION, conn_on_notify, l, MHD_OPTION_NOTIFY_COMPLETED,
                                  conn_on_completed, l, MHD_OPTION_URI_LOG_CALLBACK, conn_on_target, l,
                                  MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL, MHD_OPTION_END);

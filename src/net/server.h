@@ -48,7 +48,7 @@ struct server_options {
     const char *const *allowed_hosts; /* besides 127.0.0.1, localhost, [::1] (any port) and listeners' hosts; NULL-terminated, may be NULL */
     const char *const *allowed_origins; /* besides http://HOST:PORT of the listeners; NULL-terminated, may be NULL */
     uint64_t max_body;               /* 0: 1 MiB; a route's own max_body wins */
-    size_t max_header;               /* 0: 32 KiB */
+    size_t max_header;               /* 0: 16 KiB; each open connection holds one and a half times that */
     int64_t header_timeout_ms;       /* 0: 10 s for a whole header or body to arrive without progress */
     int64_t request_timeout_ms;      /* 0: 60 s; a route's timeout_ms wins; the caller's X-Request-Deadline-Ms can only shorten it */
     size_t stream_queue;             /* bytes waiting for one slow reader before it is dropped; 0: 1 MiB */
@@ -91,7 +91,9 @@ uv_loop_t *request_loop(const struct request *r);
 struct server *request_server(const struct request *r);
 void request_set(struct request *r, void *ctx);      /* the handler's own pointer */
 void *request_get(const struct request *r);
-/* Runs fn once if the client leaves or the deadline passes before the terminal call; reason VX11_ECLOSED or VX11_ETIMEOUT or VX11_ECANCELLED (drain). */
+/* Runs fn once if the client leaves or the deadline passes before the terminal call; reason VX11_ECLOSED or VX11_ETIMEOUT or VX11_ECANCELLED
+ * (drain) or VX11_ETOO_LARGE (a streamed body passed its bound). In fn a terminal call still reaches a client that is there; after fn the kit
+ * has answered by itself (504, 503, 413; a stream is cut off) and request_header finds nothing any more. */
 void request_on_cancel(struct request *r, void (*fn)(struct request *r, void *ctx, int reason), void *ctx);
 bool request_cancelled(const struct request *r);
 
@@ -128,7 +130,8 @@ int request_stream_write(struct request *r, const void *data, size_t len);
 /* One SSE event: "id:", "event:", "data:" lines (data split at newlines). event and id may be NULL. */
 int request_stream_event(struct request *r, const char *event, const char *id, const void *data, size_t len);
 size_t request_stream_queued(const struct request *r); /* bytes not yet handed to the kernel */
-/* fn runs each time the queue has fallen below a quarter of its bound after it was above half. */
+/* fn runs each time the queue has fallen below 32 KiB after it was above 64 KiB (or a quarter and half of a smaller bound): whoever pauses
+ * its source at a queue of 64 KiB or more is always told when to go on. */
 void request_on_drain(struct request *r, void (*fn)(struct request *r, void *ctx), void *ctx);
 /* Exempts from the slow-reader drop: the caller promises to heed request_stream_queued (a relay that pauses its upstream). */
 void request_stream_backpressure(struct request *r);

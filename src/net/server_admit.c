@@ -5,7 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "net/server_internal.h"
@@ -25,12 +24,13 @@ bool request_refuse(struct request *r, int status, const char *code, const char 
 
 struct wanted {
     const char *name;
+    size_t len;
     size_t offset; /* of the pointer in struct request_headers */
     bool once;
 };
 #define WANTED(text, member, is_once)                                                                        \
     {                                                                                                        \
-        text, offsetof(struct request_headers, member), is_once                                              \
+        text, sizeof(text) - 1, offsetof(struct request_headers, member), is_once                            \
     }
 
 static const struct wanted wanted_headers[] = {
@@ -60,7 +60,7 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     (void)value_len;
     for (size_t i = 0; i < COUNT_OF(wanted_headers); i++) {
         const struct wanted *w = &wanted_headers[i];
-        if (strncasecmp(w->name, name, name_len) != 0 || w->name[name_len] != '\0')
+        if (w->len != name_len || strncasecmp(w->name, name, name_len) != 0)
             continue;
         const char **slot = (const char **)(void *)((char *)h + w->offset);
         if (!*slot)
@@ -154,7 +154,7 @@ static bool set_deadline(struct request *r)
         if (limit < 0 || given < limit)
             limit = given;
     }
-    r->deadline = limit < 0 ? INT64_MAX : clock_mono_ms() + limit;
+    r->deadline = limit < 0 ? INT64_MAX : (int64_t)(r->started_ns / 1000000) + limit;
     if (limit == 0)
         return request_refuse(r, 504, "deadline_exceeded", "The request's time ran out before it began.");
     return true;

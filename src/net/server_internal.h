@@ -41,7 +41,8 @@ enum {                                /* sizes and times that are nobody's busin
        LINGER_MS = 3000,            /* reading on after an early refusal, so that the client gets to see it */
        LINGER_MAX = 256,            /* such connections at a time */
        CONNECTION_SLACK = 64,       /* connections past the limit that are told so */
-       HEADER_SLACK = 16 * 1024,    /* of MHD's memory: header nodes and the reply's headers */
+       STREAM_HIGH = 64 * 1024,     /* a queue past this … */
+       STREAM_LOW = 32 * 1024,      /* … that falls below this is worth a word to the handler */
        STREAM_FLUSH_AT = 64 * 1024, /* a stream is flushed in mid-turn past this */
        DRAIN_GRACE_MS = 1000,       /* for the last bytes of a drain */
 };
@@ -130,8 +131,8 @@ struct request {
 struct stream {
     bool open;   /* begun and not finished on the wire */
     bool direct; /* the socket is ours to write to */
-    bool chunked, sse, backpressure, ended, above_half;
-    bool want_write;           /* waiting for the socket to take more */
+    bool chunked, sse, backpressure, ended;
+    bool high;                 /* the queue has been above STREAM_HIGH */
     bool listed;               /* on the server's list of streams to flush */
     struct MHD_Response *held; /* begun before the request's body was complete: queued after it */
     struct buf raw;            /* not yet framed */

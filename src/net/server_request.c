@@ -110,7 +110,6 @@ static void deadline_arm(struct server *s)
     if (!s->first_deadline || s->stopped)
         return;
     int64_t wait = s->first_deadline->deadline - clock_mono_ms();
-    uv_update_time(s->loop);
     uv_timer_start(&s->deadline, on_deadline, wait > 0 ? (uint64_t)wait : 0, 0);
 }
 
@@ -306,10 +305,11 @@ static const struct failure *parse_body(struct request *r)
 void request_dispatch(struct request *r)
 {
     r->dispatched = true;
-    request_deadline_add(r);
     log_set_request(r->id);
     r->handler(r, r->module);
     log_set_request(NULL);
+    if (!r->ended && r->conn) /* most handlers answer at once and need no clock */
+        request_deadline_add(r);
 }
 
 static void body_end_to_handler(struct request *r)

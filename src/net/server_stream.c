@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -92,9 +93,10 @@ static void tell_drained(struct conn *c)
 {
     struct stream *st = &c->stream;
     struct request *r = c->request;
-    if (!st->above_half || pending(st) >= c->server->o.stream_queue / 4)
+    size_t quarter = c->server->o.stream_queue / 4;
+    if (!st->high || pending(st) >= (quarter < STREAM_LOW ? quarter : STREAM_LOW))
         return;
-    st->above_half = false;
+    st->high = false;
     if (r && !r->ended && r->on_drain) {
         request_pin(r);
         r->on_drain(r, r->drain_ctx);
@@ -205,32 +207,33 @@ static int send_raw(struct conn *c)
     return rc;
 }
 
-/* Sends what it can of a stream whose socket is ours. */
-static void stream_flush(struct conn *c)
+/* Sends what it can of a stream whose socket is ours. Calls nobody back. 0 or VX11_ECLOSED. */
+static int stream_send(struct conn *c)
 {
     struct stream *st = &c->stream;
     int rc = 0;
-    if (!st->direct || c->dead)
-        return;
     if (st->wire.len > 0)
         rc = send_wire(c);
     if (rc == 0 && st->wire.len == 0 && st->raw.len > st->raw_off)
         rc = send_raw(c);
-    if (rc != 0) {
-        stream_lost(c);
+    if (rc == 0)
+        rc = conn_poll(c, st->wire.len > 0 ? UV_WRITABLE : 0);
+    return rc == 0 ? 0 : VX11_ECLOSED;
+}
+
+static void stream_flush(struct conn *c)
+{
+    struct stream *st = &c->stream;
+    if (!st->direct || c->dead)
         return;
-    }
-    bool waiting = st->wire.len > 0;
-    if (conn_poll(c, waiting ? UV_WRITABLE : 0) != 0) {
+    if (c->gone || stream_send(c) != 0) {
         stream_lost(c);
-        return;
-    }
-    if (!waiting && st->ended) {
+    } else if (st->ended && pending(st) == 0) {
         st->direct = false; /* MHD writes the last chunk */
         conn_resume(c);
-        return;
+    } else {
+        tell_drained(c);
     }
-    tell_drained(c);
 }
 
 void stream_on_writable(struct conn *c)
@@ -242,7 +245,7 @@ void streams_flush(struct server *s)
 {
     struct conn *list = s->flush_list;
     s->flush_list = NULL;
-    /* A drain callback may write to any stream or end any of them, so the list is unhooked one by one. */
+    /* What is called back may write to any stream or end any of them; no connection is freed here. */
     while (list) {
         struct conn *c = list;
         list = c->stream.next_flush;
@@ -267,10 +270,19 @@ void streams_heartbeat(struct server *s, uint64_t now)
 
 /* ---- the handler's side ---- */
 
+static bool has_header(const struct request *r, const char *name)
+{
+    for (const struct reply_header *h = r->reply_headers; h; h = h->next) {
+        if (strcasecmp(h->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static struct MHD_Response *make_response(struct request *r, const char *content_type)
 {
     bool sse = content_type == NULL;
-    if (sse && request_reply_header(r, "Cache-Control", "no-cache") != 0)
+    if (sse && !has_header(r, "Cache-Control") && request_reply_header(r, "Cache-Control", "no-cache") != 0)
         return NULL;
     /* MHD would end the absent body of a HEAD with a last chunk. An empty reply it leaves alone; when it is
      * out, the handler hears that its client has left. */
@@ -345,17 +357,17 @@ static int written(struct request *r, size_t len)
         return VX11_ENOMEM;
     }
     r->bytes_out += len;
-    if (st->direct && !st->want_write) {
-        if (pending(st) > STREAM_FLUSH_AT && st->wire.len == 0)
-            stream_flush(c);
-        else
-            list_for_flush(c);
-        if (r->conn != c || c->dead || c->gone)
+    if (st->direct && st->wire.len == 0) { /* else the socket is full, and the poll tells when it is not */
+        /* No callback may run inside a handler's write: a loss or a drain is told at the end of the turn. */
+        list_for_flush(c);
+        if (pending(st) > STREAM_FLUSH_AT && stream_send(c) != 0) {
+            c->gone = true;
             return VX11_ECLOSED;
+        }
     }
     size_t queued = pending(st);
-    if (queued > bound / 2)
-        st->above_half = true;
+    if (queued > (bound / 2 < STREAM_HIGH ? bound / 2 : STREAM_HIGH))
+        st->high = true;
     if (queued > bound && !st->backpressure) {
         drop_slow_reader(r);
         return VX11_ECLOSED;

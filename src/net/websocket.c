@@ -341,23 +341,38 @@ static void close_with(struct websocket *ws, int code, const char *reason)
         ws->code = CODE_BROKEN;
 }
 
+/* After something was queued by the module. Calls nobody back: an end is told from the loop, which the
+ * shutdown wakes. */
+static void push(struct websocket *ws)
+{
+    if (ws->busy)
+        return; /* inside one of our own calls, whose end does all this */
+    if (!ws->code && wslay_event_want_write(ws->wslay) && wslay_event_send(ws->wslay) != 0)
+        ws->code = CODE_BROKEN;
+    bool read = wslay_event_want_read(ws->wslay), write = wslay_event_want_write(ws->wslay);
+    if (!ws->code && conn_poll(ws->conn, (read ? UV_READABLE : 0) | (write ? UV_WRITABLE : 0)) != 0)
+        ws->code = CODE_BROKEN;
+    if (ws->code || (!read && !write))
+        shutdown(ws->conn->fd, SHUT_RDWR);
+}
+
 int websocket_send(struct websocket *ws, const char *text, size_t len)
 {
     if (ws->finishing || ws->closing || ws->code || !ws->open)
         return VX11_ECLOSED;
     int rc = 0;
-    enter(ws);
+    size_t queued = wslay_event_get_queued_msg_length(ws->wslay);
     struct wslay_event_msg m = {.opcode = WSLAY_TEXT_FRAME, .msg = (const uint8_t *)text, .msg_length = len};
-    if (wslay_event_get_queued_msg_length(ws->wslay) + len > ws->queue) {
+    if (queued + len > ws->queue) {
         metric_add(ws->server->m_slow, 1);
         log_warn("http", "slow_reader", LOG_S("event", "slow_reader"), LOG_S("route", "websocket"),
-                 LOG_I("queued", wslay_event_get_queued_msg_length(ws->wslay)));
+                 LOG_I("queued", queued));
         ws->code = CODE_SLOW; /* a close frame would only queue up behind the rest */
         rc = VX11_EFULL;
     } else if (wslay_event_queue_msg(ws->wslay, &m) != 0) {
-        rc = VX11_ENOMEM;
+        return VX11_ENOMEM;
     }
-    leave(ws);
+    push(ws);
     return rc;
 }
 
@@ -365,14 +380,15 @@ void websocket_close(struct websocket *ws, int code, const char *reason)
 {
     if (ws->finishing)
         return;
-    enter(ws);
     close_with(ws, code, reason);
-    leave(ws);
+    push(ws);
 }
 
 void websocket_going_away(struct websocket *ws)
 {
-    websocket_close(ws, WSLAY_CODE_GOING_AWAY, "shutting down");
+    enter(ws);
+    close_with(ws, WSLAY_CODE_GOING_AWAY, "shutting down");
+    leave(ws);
 }
 
 void websocket_cut(struct websocket *ws)

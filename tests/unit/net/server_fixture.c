@@ -465,7 +465,7 @@ static void on_late(struct request *r, void *module)
 static void relay_fill(struct timer_job *j)
 {
     static char data[16384];
-    while (j->left > 0 && request_stream_queued(j->r) < 700000) {
+    while (j->left > 0 && request_stream_queued(j->r) < 100000) {
         if (request_stream_write(j->r, data, sizeof data) != 0)
             return;
         j->left--;
