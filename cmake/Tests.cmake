@@ -28,13 +28,14 @@ elseif(VX11_PROFILE STREQUAL "tsan")
     set(VX11_TEST_SLOWER 5)
 endif()
 
+# `all` is the product; these are the tests.
 add_custom_target(vx11_tests)        # every test executable
 add_custom_target(vx11_tests_thread) # those that the tsan build runs
 
 function(vx11_test NAME)
     cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;ROOMS;LABELS" ${ARGN})
     list(TRANSFORM T_ROOMS PREPEND vx11_)
-    add_executable(${NAME} ${T_SOURCES})
+    add_executable(${NAME} EXCLUDE_FROM_ALL ${T_SOURCES})
     target_link_libraries(${NAME} PRIVATE vx11_flags ${T_ROOMS} PkgConfig::cmocka)
     # A test may reach into its own folder for its helpers.
     set_target_properties(${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
@@ -71,10 +72,14 @@ function(vx11_tests_integration)
     file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/integration/test_*.c)
     file(GLOB helpers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/integration/*.c)
     list(FILTER helpers EXCLUDE REGEX "/test_[^/]*\\.c$")
+    # Sockets and bytes on both ends, as net's own tests have them.
+    list(APPEND helpers ${CMAKE_SOURCE_DIR}/tests/unit/net/raw_client.c
+        ${CMAKE_SOURCE_DIR}/tests/unit/net/script_server.c)
     foreach(test IN LISTS tests)
         get_filename_component(name ${test} NAME_WE)
         string(REGEX REPLACE "^test_" "itest_" name ${name})
         vx11_test(${name} SOURCES ${test} ${helpers} ROOMS module LABELS integration TIMEOUT 300)
+        target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit/net)
         set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
         if(TARGET vx11)
             add_dependencies(${name} vx11)
@@ -91,7 +96,7 @@ function(vx11_tests_fuzz)
     list(TRANSFORM rooms PREPEND vx11_)
     foreach(target IN LISTS targets)
         get_filename_component(name ${target} NAME_WE)
-        add_executable(${name} ${target})
+        add_executable(${name} EXCLUDE_FROM_ALL ${target})
         target_link_libraries(${name} PRIVATE vx11_flags ${rooms})
         # libFuzzer's entry point has no header.
         set_source_files_properties(${target} PROPERTIES COMPILE_OPTIONS -Wno-missing-prototypes)
