@@ -184,7 +184,8 @@ static int on_event(void *ctx, const struct sse_event *e)
         rc = contract_parse_value(&openai_chat_chunk_message, s->arena, root, NULL, &chunk, &bad);
     if (rc != 0) {
         char text[600];
-        snprintf(text, sizeof text, "a piece of the answer does not fit: %s %s", bad.pointer, bad.text);
+        snprintf(text, sizeof text, "a piece of the answer is not what it should be:%s%s %s",
+                 bad.pointer[0] ? " " : "", bad.pointer, bad.text);
         fail(s, CLI_FAILED, NULL, text);
         return rc;
     }

@@ -44,7 +44,9 @@ static int config_check(void)
     if (code == 0)
         code = config_read(&config);
     if (code == 0)
-        printf(fs_exists(path) ? "%s is right.\n" : "There is no %s: every key has its default.\n", path);
+        printf(fs_exists(path) ? "%s is right.\n"
+                               : "There is no %s: the defaults and the environment hold, and are right.\n",
+               path);
     config_free(config);
     return code;
 }

@@ -25,12 +25,14 @@
 #define REFRESH_MS 1000
 #define ASK_MS     3000
 #define WARNINGS   64
+#define PAD_COLUMNS 1024
 
 enum { PAIR_OK = 1, PAIR_MIDDLE, PAIR_BAD };
 
 struct screen {
     struct cli *c;
     bool owner, drawn, colors; /* drawn: by ncurses */
+    WINDOW *pad;               /* drawn only */
     char link[600];
     uv_timer_t timer;
     uv_poll_t keys;
@@ -159,28 +161,36 @@ static void screen_ask(struct screen *s)
 
 static void put_health(struct screen *s, const char *word)
 {
-    int pair = strcmp(word, "ok") == 0                                    ? PAIR_OK
-               : strcmp(word, "down") == 0 || strcmp(word, "failed") == 0 ? PAIR_BAD
-                                                                          : PAIR_MIDDLE;
-    attr_t attributes = s->colors ? (attr_t)COLOR_PAIR(pair) : strcmp(word, "ok") == 0 ? A_NORMAL : A_BOLD;
-    attron((int)attributes);
-    printw("%-9s", word);
-    attroff((int)attributes);
+    bool ok = strcmp(word, "ok") == 0, bad = strcmp(word, "down") == 0 || strcmp(word, "failed") == 0;
+    int pair = ok ? PAIR_OK : bad ? PAIR_BAD : PAIR_MIDDLE;
+    attr_t attributes = s->colors ? (attr_t)COLOR_PAIR(pair) : ok ? A_NORMAL : A_BOLD;
+    wattron(s->pad, (int)attributes);
+    wprintw(s->pad, "%-9s", word);
+    wattroff(s->pad, (int)attributes);
 }
 
 static int draw_module(struct screen *s, int y, const struct supervisor_module *m)
 {
     struct status_cells cell;
     status_cells(m, &cell);
-    mvprintw(y++, 0, "%-12s ", m->name);
+    mvwprintw(s->pad, y++, 0, "%-12s ", m->name);
     put_health(s, cell.health);
-    printw(" %-8s %7s %6s %9s %8s %7s %9s", cell.state, cell.pid, cell.port, cell.uptime, cell.restarts,
-           cell.cpu, cell.memory);
+    wprintw(s->pad, " %-8s %7s %6s %9s %8s %7s %9s", cell.state, cell.pid, cell.port, cell.uptime,
+            cell.restarts, cell.cpu, cell.memory);
     if (m->reason)
-        mvprintw(y++, 13, "%s", terminal_line(s->arena, m->reason));
+        mvwprintw(s->pad, y++, 13, "%s", terminal_line(s->arena, m->reason));
     if (m->has_next_start_ms)
-        mvprintw(y++, 13, "starts again in %lld ms; last: %s", (long long)m->next_start_ms,
-                 m->last_exit ? terminal_line(s->arena, m->last_exit) : "unknown");
+        mvwprintw(s->pad, y++, 13, "starts again in %lld ms; last: %s", (long long)m->next_start_ms,
+                  m->last_exit ? terminal_line(s->arena, m->last_exit) : "unknown");
+    return y;
+}
+
+/* The one line that is of no use when it is cut: a narrow terminal gets it in pieces. */
+static int draw_link(struct screen *s, int y)
+{
+    size_t width = COLS > 20 ? (size_t)COLS - 6 : 14;
+    for (const char *at = s->link; *at; at += strnlen(at, width))
+        mvwprintw(s->pad, y++, 0, "%-5s %.*s", at == s->link ? "login" : "", (int)width, at);
     return y;
 }
 
@@ -189,20 +199,19 @@ static int draw_status(struct screen *s)
     const struct supervisor_status *st = s->status;
     char uptime[24];
     int y = 0;
-    mvprintw(y, 0, "VX11 %s  ", st->version);
+    mvwprintw(s->pad, y, 0, "VX11 %s  ", st->version);
     put_health(s, common_health_names[st->health]);
-    printw(" up %s", str_format_duration((int64_t)(st->uptime_s * 1000), uptime));
+    wprintw(s->pad, " up %s", str_format_duration((int64_t)(st->uptime_s * 1000), uptime));
     y++;
-    mvprintw(y++, 0, "page  %s", st->page);
-    mvprintw(y++, 0, "api   %s", st->api);
-    if (s->link[0])
-        mvprintw(y++, 0, "login %s  (once; l makes another)", s->link);
-    mvprintw(y++, 0, "home  %s", st->home);
+    mvwprintw(s->pad, y++, 0, "page  %s", st->page);
+    y = draw_link(s, y);
+    mvwprintw(s->pad, y++, 0, "api   %s", st->api);
+    mvwprintw(s->pad, y++, 0, "home  %s", st->home);
     y++;
-    attron(A_BOLD);
-    mvprintw(y++, 0, "%-12s %-9s %-8s %7s %6s %9s %8s %7s %9s", "MODULE", "HEALTH", "STATE", "PID", "PORT",
-             "UPTIME", "RESTARTS", "CPU", "MEMORY");
-    attroff(A_BOLD);
+    wattron(s->pad, A_BOLD);
+    mvwprintw(s->pad, y++, 0, "%-12s %-9s %-8s %7s %6s %9s %8s %7s %9s", "MODULE", "HEALTH", "STATE", "PID",
+              "PORT", "UPTIME", "RESTARTS", "CPU", "MEMORY");
+    wattroff(s->pad, A_BOLD);
     for (size_t i = 0; i < st->modules_count; i++)
         y = draw_module(s, y, &st->modules[i]);
     return y + 1;
@@ -215,34 +224,52 @@ static void draw_warnings(struct screen *s, int y)
         n++;
     if (n == 0 || room < 1)
         return;
-    attron(A_BOLD);
-    mvprintw(y++, 0, "WARNINGS AND ERRORS (UTC)");
-    attroff(A_BOLD);
+    wattron(s->pad, A_BOLD);
+    mvwprintw(s->pad, y++, 0, "WARNINGS AND ERRORS (UTC)");
+    wattroff(s->pad, A_BOLD);
     if (n > room)
         n = room;
     for (; n > 0; n--, y++)
-        mvaddnstr(y, 0, s->warnings[(s->warning_next + WARNINGS - (size_t)n) % WARNINGS], -1);
+        mvwaddnstr(s->pad, y, 0, s->warnings[(s->warning_next + WARNINGS - (size_t)n) % WARNINGS],
+                   PAD_COLUMNS);
 }
 
+/* Drawn on a pad that is wider than any terminal: what does not fit is cut at the edge instead of running on
+ * into the next line. */
 static void draw_curses(struct screen *s)
 {
     int y = 0;
-    erase();
+    werase(s->pad);
     if (s->status)
         y = draw_status(s);
     if (s->trouble[0]) {
-        attron(A_REVERSE);
-        mvprintw(y++, 0, "%s", s->trouble);
-        attroff(A_REVERSE);
+        wattron(s->pad, A_REVERSE);
+        mvwprintw(s->pad, y++, 0, "%s", s->trouble);
+        wattroff(s->pad, A_REVERSE);
         y++;
     }
     draw_warnings(s, y);
-    attron(A_DIM);
-    mvprintw(LINES - 1, 0, "%s",
-             s->owner ? "q stop everything   r refresh   l login link" : "q quit   r refresh   l login link");
-    clrtoeol();
-    attroff(A_DIM);
-    refresh();
+    wmove(s->pad, LINES - 1, 0);
+    wclrtoeol(s->pad);
+    wattron(s->pad, A_DIM);
+    wprintw(s->pad, "%s",
+            s->owner ? "q stop everything   r refresh   l login link" : "q quit   r refresh   l login link");
+    wattroff(s->pad, A_DIM);
+    pnoutrefresh(s->pad, 0, 0, 0, 0, LINES - 1, COLS - 1);
+    doupdate();
+}
+
+/* A pad as high as the terminal is now. */
+static bool pad_open(struct screen *s)
+{
+    if (s->pad)
+        delwin(s->pad);
+    s->pad = newpad(LINES, PAD_COLUMNS);
+    if (!s->pad)
+        return false;
+    nodelay(s->pad, TRUE);
+    keypad(s->pad, TRUE);
+    return true;
 }
 
 static void screen_draw(struct screen *s)
@@ -273,6 +300,10 @@ static void screen_resize(struct screen *s)
     if (!s->drawn || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0)
         return;
     resizeterm(size.ws_row, size.ws_col);
+    if (!pad_open(s)) {
+        screen_leave(s, cli_fail(CLI_FAILED, "out of memory"));
+        return;
+    }
     clearok(curscr, TRUE);
     screen_draw(s);
 }
@@ -287,7 +318,7 @@ static void on_keys(uv_poll_t *poll, int status, int events)
     }
     /* The terminal may have gone: then it is readable for ever and has nothing. */
     int key, n = 0;
-    while (!s->over && (key = getch()) != ERR) {
+    while (!s->over && (key = wgetch(s->pad)) != ERR) {
         n++;
         if (key == 'q' || key == 'Q') {
             screen_leave(s, CLI_OK);
@@ -367,6 +398,15 @@ static void handles_close(struct screen *s)
         uv_run(&s->c->loop, UV_RUN_ONCE);
 }
 
+static void curses_end(struct screen *s)
+{
+    if (s->pad)
+        delwin(s->pad);
+    s->pad = NULL;
+    endwin();
+    delscreen(set_term(NULL));
+}
+
 /* False: not a terminal that can be drawn on. */
 static bool curses_begin(struct screen *s)
 {
@@ -378,23 +418,18 @@ static bool curses_begin(struct screen *s)
     cbreak();
     noecho();
     curs_set(0);
-    nodelay(stdscr, TRUE);
-    keypad(stdscr, TRUE);
     set_escdelay(25);
+    refresh(); /* the empty screen once: what stood there goes */
     s->colors = cli_color() && has_colors() && start_color() == OK && use_default_colors() == OK;
     if (s->colors) {
         init_pair(PAIR_OK, COLOR_GREEN, -1);
         init_pair(PAIR_MIDDLE, COLOR_YELLOW, -1);
         init_pair(PAIR_BAD, COLOR_RED, -1);
     }
-    return true;
-}
-
-static void curses_end(void)
-{
-    SCREEN *screen = set_term(NULL);
-    endwin();
-    delscreen(screen);
+    if (pad_open(s))
+        return true;
+    curses_end(s);
+    return false;
 }
 
 static int owner_stop(struct screen *s)
@@ -425,7 +460,7 @@ int screen_run(struct cli *c, bool owner, const char *link)
     while (!s.over)
         uv_run(&c->loop, UV_RUN_ONCE);
     if (s.drawn)
-        curses_end();
+        curses_end(&s);
     if (s.trouble[0])
         fprintf(s.code ? stderr : stdout, "%s\n", s.trouble);
     if (owner)
