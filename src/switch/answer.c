@@ -37,7 +37,12 @@ static bool chunk_has_token(const struct switch_upstream *u)
 {
     for (size_t i = 0; i < u->choices_count; i++) {
         const struct switch_upstream_choice *c = &u->choices[i];
-        if ((c->text && c->text[0]) || (c->delta && (json_says_something(c->delta->content) || json_says_something(c->delta->tool_calls))))
+        const struct switch_upstream_message *m = c->delta;
+        if (c->text && c->text[0])
+            return true;
+        /* A model that thinks aloud, or refuses, has begun to answer too. */
+        if (m && (json_says_something(m->content) || json_says_something(m->tool_calls) || json_says_something(m->reasoning_content) ||
+                  json_says_something(m->reasoning) || json_says_something(m->refusal)))
             return true;
     }
     return false;
@@ -75,9 +80,13 @@ static void answer_begin(struct dispatch *d)
 
 static int event_hold(struct dispatch *d, const struct sse_event *e)
 {
-    buf_puts(&d->held, "data: ");
-    buf_append(&d->held, e->data, e->data_len);
-    int rc = buf_puts(&d->held, "\n\n");
+    for (const char *line = e->data, *end; line; line = end ? end + 1 : NULL) {
+        end = strchr(line, '\n');
+        buf_puts(&d->held, "data: ");
+        buf_append(&d->held, line, end ? (size_t)(end - line) : strlen(line));
+        buf_putc(&d->held, '\n');
+    }
+    int rc = buf_putc(&d->held, '\n');
     return d->held.len > ANSWER_HELD_MAX ? VX11_ETOO_LARGE : rc;
 }
 
@@ -125,9 +134,8 @@ static int on_event(void *ctx, const struct sse_event *e)
     if (d->cancel_reason)
         return VX11_ECANCELLED;
     if (strcmp(e->data, "[DONE]") == 0) {
+        /* Passed on at the end of the stream, when nothing is wrong with it. */
         d->complete = true;
-        answer_begin(d);
-        event_pass(d, e);
         return 0;
     }
     arena_reset(d->scratch);
@@ -149,6 +157,7 @@ static void on_headers(struct client_call *call, void *ctx, int status)
     const char *retry = client_call_header(call, "Retry-After");
     int64_t seconds;
     d->upstream_status = status;
+    d->retry_after_ms = -1;
     if (retry && str_to_i64(retry, 0, 86400, &seconds) == 0)
         d->retry_after_ms = seconds * 1000;
     d->sse_open = d->stream && status == 200 && type && str_starts(type, "text/event-stream");
@@ -176,12 +185,19 @@ static void on_data(struct client_call *call, void *ctx, const char *data, size_
     }
 }
 
+static void local_remember(struct dispatch *d)
+{
+    const struct candidate *c = &d->selection.list[d->at];
+    if (c->provider->kind == SWITCH_PROVIDER_KIND_LOCAL)
+        snprintf(d->sw->active_model, sizeof d->sw->active_model, "%s", c->model);
+}
+
 /* ---- the end of a stream ---- */
 
-static void stream_break(struct dispatch *d, const char *text)
+static void stream_break(struct dispatch *d, const char *code, const char *text)
 {
     struct request *r = d->r;
-    struct common_error_body body = {.message = text, .type = "upstream_error", .code = "upstream_broken", .request_id = request_id(r)};
+    struct common_error_body body = {.message = text, .type = "upstream_error", .code = code, .request_id = request_id(r)};
     struct common_error message = {.error = &body};
     struct buf out = BUF_INIT;
     bool told = d->failed_midway && d->own_end == 0; /* the provider's own error event went through */
@@ -198,7 +214,10 @@ static void stream_done(struct dispatch *d, int result, const struct error *err)
     if (result == 0 && d->complete && !d->failed_midway) {
         answer_begin(d);
         struct request *r = d->r;
+        local_remember(d);
         dispatch_end(d, DISPATCH_GOOD, SWITCH_OUTCOME_OK, 200, NULL);
+        /* Also when the provider left it out: who reads to the end may count on it. */
+        request_stream_event(r, NULL, NULL, "[DONE]", 6);
         request_stream_end(r);
         return;
     }
@@ -211,10 +230,11 @@ static void stream_done(struct dispatch *d, int result, const struct error *err)
         snprintf(text, sizeof text, "%.280s", err->text);
     else
         snprintf(text, sizeof text, "the provider's stream ended before its end");
+    const char *code = late ? "upstream_timeout" : "upstream_broken";
     if (d->begun)
-        stream_break(d, text);
+        stream_break(d, code, text);
     else
-        dispatch_failed(d, DISPATCH_BAD, late ? 504 : 502, late ? "upstream_timeout" : "upstream_broken", text);
+        dispatch_failed(d, DISPATCH_BAD, late ? 504 : 502, code, text);
 }
 
 /* ---- the end of a whole reply ---- */
@@ -268,8 +288,7 @@ static void reply_good(struct dispatch *d, const struct switch_upstream *u)
     struct request *r = d->r;
     struct buf body = d->reply;
     usage_take(d, u->usage);
-    if (d->selection.list[d->at].provider->kind == SWITCH_PROVIDER_KIND_LOCAL)
-        snprintf(d->sw->active_model, sizeof d->sw->active_model, "%s", d->selection.list[d->at].model);
+    local_remember(d);
     if (d->whole) {
         d->whole(d, u);
         return;

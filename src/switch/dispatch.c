@@ -117,7 +117,7 @@ void dispatch_failed(struct dispatch *d, enum dispatch_verdict verdict, int stat
     sse_free(&d->sse);
     buf_clear(&d->reply);
     buf_clear(&d->held);
-    d->sse_open = d->complete = false;
+    d->sse_open = d->complete = d->failed_midway = d->paused = false;
     d->own_end = d->upstream_status = 0;
     d->at++;
     dispatch_try(d);
@@ -183,7 +183,8 @@ static void dispatch_call(struct dispatch *d)
         options.header_count = 0; /* who asks is nobody's business outside */
     options.connect_timeout_ms = c->provider->connect_timeout_ms;
     options.idle_timeout_ms = c->provider->idle_timeout_ms;
-    d->first_token_until = clock_mono_ms() + c->provider->first_token_timeout_ms;
+    /* An answer that is not streamed comes with its last token: it has the request's whole time. */
+    d->first_token_until = d->stream ? clock_mono_ms() + c->provider->first_token_timeout_ms : 0;
     sse_init(&d->sse, 0);
     rc = client_start(module_client(d->sw->m), &d->target, "POST", d->path, "application/json", body, len, &options, &answer_events, d, &d->call,
                       &err);
@@ -286,6 +287,7 @@ static void dispatch_try(struct dispatch *d)
     d->account.provider = c->provider->name;
     d->account.model = c->model;
     d->account.reason = c->reason;
+    d->account.prompt_tokens = d->account.completion_tokens = d->account.cached_tokens = -1; /* an earlier one's do not count */
     c->provider->in_flight++;
     c->provider->requests++;
     metric_add(c->provider->requests_metric, 1);

@@ -13,6 +13,7 @@
 
 #define NEAREST 3
 
+/* The model's name must live in the request's arena: the provider's list and the configuration may change while the request runs. */
 static void selection_add(struct selection *s, struct provider *p, const char *model, const char *reason)
 {
     for (size_t i = 0; i < s->count; i++)
@@ -50,8 +51,8 @@ static struct provider *split_name(const struct switch_ *sw, struct arena *a, co
     if (!slash || slash == name || !slash[1])
         return NULL;
     char *prefix = arena_strndup(a, name, (size_t)(slash - name));
-    *model = slash + 1;
-    return prefix ? provider_find(sw, prefix) : NULL;
+    *model = arena_strdup(a, slash + 1);
+    return prefix && *model ? provider_find(sw, prefix) : NULL;
 }
 
 static int not_found(const struct switch_ *sw, struct arena *a, const char *wanted, struct error *err)
@@ -113,6 +114,9 @@ int selection_make(const struct switch_ *sw, struct arena *a, const char *wanted
         wanted = selection_default(sw);
     if (!wanted)
         return error_set(err, VX11_EUNAVAILABLE, "no provider offers any model now");
+    wanted = arena_strdup(a, wanted);
+    if (!wanted)
+        return error_set(err, VX11_ENOMEM, "out of memory");
     out->model = wanted;
     add_offering(sw, wanted, only, first, out);
     bool offered = out->count > 0;

@@ -17,7 +17,7 @@
 #include "net/sse.h"
 #include "switch/switch.h"
 
-#define SWITCH_PROVIDERS 32
+#define SWITCH_PROVIDERS 128 /* the configuration takes 64; the rest is for those that a reload dropped */
 #define SWITCH_CANDIDATES 16
 
 struct switch_;
