@@ -62,6 +62,7 @@ struct chat {
     struct cli *c;
     struct conversation talk;
     char *model, *system; /* NULL: default, none */
+    bool piped;            /* "-": standard input is part of the question */
 };
 
 static void dim(const char *text)
@@ -270,11 +271,12 @@ static int stdin_read(struct buf *out)
     return 0;
 }
 
-/* The prompt, and below it what comes in by standard input when that is no terminal. */
-static int question_read(const char *prompt, struct buf *out)
+/* The prompt, and below it what comes in by standard input: when there is no prompt, or when "-" asks for it. Only then: a script's standard
+ * input may be a pipe that nobody ever closes. */
+static int question_read(const char *prompt, bool piped, struct buf *out)
 {
     struct buf input = BUF_INIT;
-    int code = !prompt || !isatty(STDIN_FILENO) ? stdin_read(&input) : 0;
+    int code = !prompt || piped ? stdin_read(&input) : 0;
     if (code == 0 && prompt)
         buf_puts(out, prompt);
     if (code == 0 && input.len > 0)
@@ -295,7 +297,7 @@ static int chat_once(struct chat *t, const char *prompt, bool json)
     struct answer a;
     struct chat_asking asking = {
         .model = t->model, .system = t->system, .json = json, .terminal = isatty(STDOUT_FILENO)};
-    int code = question_read(prompt, &question);
+    int code = question_read(prompt, t->piped, &question);
     if (code == 0 && conversation_add(&t->talk, OPENAI_ROLE_USER, question.data, question.len) != 0)
         code = cli_fail(CLI_FAILED, "out of memory");
     buf_free(&question);
@@ -332,7 +334,9 @@ static int arguments_read(int argc, char **argv, struct chat *t, struct buf *pro
             *json = true;
         else if (!words && strcmp(argv[i], "--") == 0)
             words = true;
-        else if (!words && argv[i][0] == '-' && argv[i][1])
+        else if (!words && strcmp(argv[i], "-") == 0)
+            t->piped = true;
+        else if (!words && argv[i][0] == '-')
             return cli_usage("chat", "unknown argument %s", argv[i]);
         else
             buf_printf(prompt, "%s%s", prompt->len ? " " : "", argv[i]);

@@ -205,7 +205,7 @@ struct unloading {
 static void unloaded(void *ctx)
 {
     struct unloading *u = ctx;
-    request_reply_bytes(u->request, 204, "application/json", NULL, 0, false);
+    request_reply_empty(u->request, 204);
     free(u);
 }
 

@@ -137,7 +137,7 @@ void page_logout(struct request *r, void *module)
         return;
     }
     request_reply_header(r, "Set-Cookie", AUTH_COOKIE "=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
-    request_reply(r, 204, NULL, NULL);
+    request_reply_empty(r, 204);
 }
 
 void page_session(struct request *r, void *module)

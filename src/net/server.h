@@ -108,6 +108,8 @@ void request_body_resume(struct request *r);
 int request_reply_header(struct request *r, const char *name, const char *value);
 /* Terminal: status and a message of the contract. */
 void request_reply(struct request *r, int status, const struct contract_message *m, const void *message);
+/* Terminal: a status without a body (204). */
+void request_reply_empty(struct request *r, int status);
 /* Terminal: bytes as they are. Copies unless `owned`, when it takes data and free()s it. */
 void request_reply_bytes(struct request *r, int status, const char *content_type, const void *data, size_t len, bool owned);
 /* Terminal: static bytes that outlive the server (embedded files). */

@@ -27,8 +27,7 @@ bool request_end(struct request *r)
     if (!c->gone && !c->dead)
         return true;
     r->status = r->status ? r->status : 499;
-    if (c->suspended)
-        conn_abort(c);
+    conn_abort(c);
     return false;
 }
 
@@ -238,6 +237,13 @@ void request_reply(struct request *r, int status, const struct contract_message 
             .status = 500, .code = "internal_error", .text = "The reply could not be written."};
         reply_failure(r, &f);
     }
+    request_release(r);
+}
+
+void request_reply_empty(struct request *r, int status)
+{
+    if (request_end(r))
+        reply_send(r, status, NULL, "", 0, MHD_RESPMEM_PERSISTENT);
     request_release(r);
 }
 

@@ -49,7 +49,7 @@ export async function startSystem({ config, env: extra } = {}) {
       try {
         await vx11("down");
       } finally {
-        await rm(home, { recursive: true, force: true });
+        if (!process.env.VX11_KEEP) await rm(home, { recursive: true, force: true });
       }
     },
   };
