@@ -45,10 +45,15 @@ export async function startSystem({ config, env: extra } = {}) {
       child.on("close", (code) => resolve({ code, stdout: out, stderr: err }));
       child.stdin.end(text);
     }),
+    // Whatever a test looked at, no module may have died under it.
     stop: async () => {
       try {
+        const { stdout } = await vx11("status", "--json");
+        const died = JSON.parse(stdout).modules.filter((m) => m.restarts > 0).map((m) => `${m.name}: ${m.last_exit}`);
         await vx11("down");
+        if (died.length > 0) throw new Error(`modules died: ${died.join("; ")}`);
       } finally {
+        await vx11("down").catch(() => {});
         if (!process.env.VX11_KEEP) await rm(home, { recursive: true, force: true });
       }
     },
