@@ -51,7 +51,7 @@ static struct engine_model_facts facts_of(const struct model *m)
         .chat_template = m->template_state == MODEL_TEMPLATE_READY    ? ENGINE_CHAT_TEMPLATE_READY
                          : m->template_state == MODEL_TEMPLATE_ABSENT ? ENGINE_CHAT_TEMPLATE_ABSENT
                                                                       : ENGINE_CHAT_TEMPLATE_UNSUPPORTED,
-        .threads = m->thread_count,
+        .threads = atomic_load(&m->threads.count),
         .batch = m->batch,
     };
 }

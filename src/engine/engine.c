@@ -132,7 +132,7 @@ static void on_load_ended(struct engine *e)
         e->state = ENGINE_STATE_READY;
     log_info("engine", "ready", LOG_S("model", m->name), LOG_S("description", m->description),
              LOG_I("load_ms", m->load_ms), LOG_I("context", m->context_length),
-             LOG_I("parallel", m->parallel), LOG_I("threads", m->thread_count));
+             LOG_I("parallel", m->parallel), LOG_I("threads", atomic_load(&m->threads.count)));
     if (m->template_state != MODEL_TEMPLATE_READY)
         log_warn("engine", "chats cannot be answered: the model has no chat template that can be applied");
     notify(e, "ready");

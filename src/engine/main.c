@@ -24,7 +24,7 @@ static const char usage[] =
     "trained for)\n"
     "  --max-ctx N         bound on that default (default 8192)\n"
     "  --parallel N        sequences at a time (default 4)\n"
-    "  --threads N         threads that compute (default 0: one per physical core)\n"
+    "  --threads N         threads that compute (default 0: as many as measure fastest, up to the cores)\n"
     "  --batch N           most tokens of one step (default 512)\n"
     "  --gpu-layers N      layers on a graphics processor, where there is one (default -1: all)\n"
     "  --kv-type TYPE      f16 or q8_0 (default f16)\n"

@@ -24,6 +24,9 @@
 #include "base/str.h"
 #include "engine/template.h"
 
+/* Weights that a core reads from its caches: below this, threads cost more than they give. */
+#define MODEL_SMALL_BYTES (64ull << 20)
+
 struct llama_sink {
     pthread_mutex_t lock;
     char line[1024]; /* pieces of a line that came without their newline */
@@ -178,25 +181,6 @@ static bool progress_forward(float share, void *user)
     return !p->stopped;
 }
 
-/* A pool that stays: without one ggml starts and joins its threads for every step, which costs more than a
- * small model's step. */
-static void threads_attach(struct model *m)
-{
-    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-    ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(cpu);
-    void *create = ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_new");
-    void *release = ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_free");
-    struct ggml_threadpool *(*threads_new)(struct ggml_threadpool_params * params) = NULL;
-    if (!create || !release)
-        return;
-    memcpy(&threads_new, &create, sizeof create);
-    memcpy(&m->threads_free, &release, sizeof release);
-    struct ggml_threadpool_params params = ggml_threadpool_params_default(m->thread_count);
-    m->threads = threads_new(&params);
-    if (m->threads)
-        llama_attach_threadpool(m->context, m->threads, NULL);
-}
-
 static int context_check(struct model *m, const struct model_options *o, struct error *err)
 {
     m->context_trained = llama_model_n_ctx_train(m->llama);
@@ -212,19 +196,19 @@ static int context_check(struct model *m, const struct model_options *o, struct 
     m->cells = m->context_length * o->parallel;
     m->batch = o->batch < m->cells ? o->batch : m->cells;
     m->parallel = o->parallel;
-    m->thread_count = o->threads > 0 ? o->threads : (int32_t)proc_physical_cores();
     return 0;
 }
 
 static int context_create(struct model *m, const struct model_options *o, struct error *err)
 {
+    const int most = o->threads > 0 ? o->threads : (int)proc_physical_cores();
     struct llama_context_params p = llama_context_default_params();
     p.n_ctx = (uint32_t)m->cells;
     p.n_batch = (uint32_t)m->batch;
     p.n_ubatch = (uint32_t)m->batch;
     p.n_seq_max = (uint32_t)m->parallel;
     p.n_outputs_max = (uint32_t)m->parallel; /* one row of logits per sequence and step, not one per token */
-    p.n_threads = p.n_threads_batch = m->thread_count;
+    p.n_threads = p.n_threads_batch = most;
     p.type_k = p.type_v = o->kv_type == MODEL_KV_Q8_0 ? GGML_TYPE_Q8_0 : GGML_TYPE_F16;
     p.kv_unified = true; /* one pool of cells: sequences share the cells of a common prefix */
     p.no_perf = true;
@@ -235,7 +219,7 @@ static int context_create(struct model *m, const struct model_options *o, struct
     if (!m->context)
         return sink_fail(err, VX11_ENOMEM, "the context could not be made");
     m->cells = (int32_t)llama_n_ctx(m->context);
-    threads_attach(m);
+    threads_start(&m->threads, m->context, most, o->threads > 0, m->size_bytes < MODEL_SMALL_BYTES);
     return 0;
 }
 
@@ -358,12 +342,9 @@ void model_free(struct model *m)
     if (!m)
         return;
     if (m->context) {
-        if (m->threads)
-            llama_detach_threadpool(m->context);
+        threads_stop(&m->threads);
         llama_free(m->context);
     }
-    if (m->threads)
-        m->threads_free(m->threads);
     llama_model_free(m->llama);
     free(m->specials);
     free(m->chat_template);

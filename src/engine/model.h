@@ -12,6 +12,7 @@
 #include <llama.h>
 
 #include "base/error.h"
+#include "engine/threads.h"
 
 enum model_kv_type { MODEL_KV_F16, MODEL_KV_Q8_0 };
 
@@ -28,7 +29,7 @@ struct model_options {
                          to context_most */
     int64_t context_most; /* 0: MODEL_CONTEXT_DEFAULT */
     int parallel;         /* sequences at a time, 1 … MODEL_PARALLEL_MAX */
-    int threads;          /* 0: one for each physical core that we may use */
+    int threads;          /* that many; 0: as many as measure fastest, up to one for each physical core */
     int batch;            /* tokens of one step, 1 … MODEL_BATCH_MAX */
     int gpu_layers;       /* layers on a GPU where a backend for one is there; -1: all */
     enum model_kv_type kv_type;
@@ -44,8 +45,7 @@ struct model {
     struct llama_model *llama;
     struct llama_context *context;
     const struct llama_vocab *vocab;
-    struct ggml_threadpool *threads;
-    void (*threads_free)(struct ggml_threadpool *threads);
+    struct threads threads; /* the decode thread's, but for its count */
 
     char *name, *path;
     char description[128]; /* architecture, weights and quantisation: "llama 1.1B Q4_K - Medium" */
@@ -57,7 +57,7 @@ struct model {
     int64_t load_ms;
     int32_t context_trained, context_length; /* tokens */
     int32_t cells;                           /* KV cells: context_length for each of `parallel` sequences */
-    int32_t vocabulary, batch, parallel, thread_count;
+    int32_t vocabulary, batch, parallel;
     size_t longest_piece; /* bytes of the longest token's text */
     bool can_trim; /* the tail of a sequence can be dropped and a prefix shared (not so for recurrent models)
                     */

@@ -319,11 +319,14 @@ void step_run(struct scheduler *s)
     const int32_t prompt_tokens = prompts_add(s, running);
     if (s->batch.n_tokens == 0)
         return;
+    const uint64_t before = clock_mono_ns();
     const int32_t rc = decode(s);
+    const uint64_t after = clock_mono_ns();
     if (rc != 0) {
         decode_failed(s, rc);
         return;
     }
+    threads_measured(&s->model->threads, s->batch.n_tokens, (double)(after - before) / 1e9, after);
     int32_t rows = 0;
     for (int32_t i = 0; i < s->model->parallel; i++) {
         struct slot *slot = &s->slots[i];

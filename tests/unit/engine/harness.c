@@ -26,7 +26,7 @@ struct model *harness_model(int parallel, int64_t context, int batch)
                                     .name = "guide",
                                     .context = context,
                                     .parallel = parallel,
-                                    .threads = 2,
+                                    .threads = 1,
                                     .batch = batch,
                                     .gpu_layers = 0};
     if (model_backends_load(&err) != 0 || model_load(&o, NULL, NULL, &m, &err) != 0)

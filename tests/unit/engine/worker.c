@@ -16,7 +16,7 @@ static _Noreturn void child(const struct worker *w, const char *model, int paral
 {
     const struct log_options log = {.module = "engine", .level = LOG_ERROR};
     const struct engine_options o = {
-        .model = {.path = model, .name = "guide", .parallel = parallel, .threads = 2, .batch = 256},
+        .model = {.path = model, .name = "guide", .parallel = parallel, .threads = 1, .batch = 256},
         .socket = w->socket,
         .queue_limit = queue,
         .choices_most = 4,

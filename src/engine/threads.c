@@ -1,0 +1,157 @@
+/* The search for the fastest number of threads: a step by step descent that is repeated for ever, for the
+ * machine's load changes. Losing trials make the next one wait twice as long; a step that has become much
+ * slower brings it forward. Only small batches are compared, and only with batches of the same size: reading
+ * a prompt is another kind of work. */
+#include "engine/threads.h"
+
+#include <string.h>
+
+#include "base/log.h"
+
+#define BETTER   0.9          /* of the mean: how much faster a number must be to be taken */
+#define WAIT_MIN 250000000ull /* ns between trials */
+#define WAIT_MAX 30000000000ull
+
+enum { TRIAL_STEPS = 4, MEAN_STEPS = 8, TOKENS_COMPARED = 16, POLL = 1 };
+
+/* Threads of a pool poll for work for some milliseconds after a step (that is what POLL means) and then
+ * sleep, so that an idle worker costs nothing and a running one does not wait for them to wake. */
+static struct ggml_threadpool *pool_of(struct threads *t, int choice)
+{
+    if (!t->pools[choice] && t->pool_new) {
+        struct ggml_threadpool_params params = ggml_threadpool_params_default(t->counts[choice]);
+        params.poll = POLL;
+        t->pools[choice] = t->pool_new(&params);
+    }
+    return t->pools[choice];
+}
+
+static void use(struct threads *t, int choice)
+{
+    struct ggml_threadpool *pool = pool_of(t, choice);
+    if (pool)
+        llama_attach_threadpool(t->context, pool, NULL);
+    llama_set_n_threads(t->context, t->counts[choice], t->counts[choice]);
+    atomic_store(&t->count, t->counts[choice]);
+}
+
+/* The pool's functions are in the backend, which was loaded at run time. */
+static void pool_functions(struct threads *t)
+{
+    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(cpu);
+    void *create = ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_new");
+    void *release = ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_free");
+    if (!create || !release)
+        return; /* then ggml starts threads for each step by itself */
+    memcpy(&t->pool_new, &create, sizeof create);
+    memcpy(&t->pool_free, &release, sizeof release);
+}
+
+void threads_start(struct threads *t, struct llama_context *context, int most, bool fixed, bool small)
+{
+    *t = (struct threads){.context = context, .trial = -1, .direction = small ? -1 : 1, .wait_ns = WAIT_MIN};
+    for (int n = most; n >= 1 && t->choices < THREADS_CHOICES; n /= 2) {
+        t->counts[t->choices++] = n;
+        if (fixed)
+            break;
+    }
+    pool_functions(t);
+    t->current = small ? t->choices - 1 : 0;
+    use(t, t->current);
+}
+
+void threads_stop(struct threads *t)
+{
+    llama_detach_threadpool(t->context);
+    for (int i = 0; i < t->choices; i++) {
+        if (t->pools[i])
+            t->pool_free(t->pools[i]);
+        t->pools[i] = NULL;
+    }
+}
+
+/* ---- the search ---- */
+
+static void mean_restart(struct threads *t, int32_t tokens, double seconds)
+{
+    t->mean = seconds;
+    t->mean_tokens = tokens;
+    t->mean_steps = 1;
+}
+
+static void mean_add(struct threads *t, double seconds)
+{
+    const double weight = t->mean_steps < MEAN_STEPS ? 1.0 / ++t->mean_steps : 0.2;
+    t->mean += (seconds - t->mean) * weight;
+}
+
+static void trial_begin(struct threads *t)
+{
+    int choice = t->current + t->direction;
+    if (choice < 0 || choice >= t->choices) {
+        t->direction = -t->direction;
+        choice = t->current + t->direction;
+    }
+    t->trial = choice;
+    t->trial_seconds = 0;
+    t->trial_steps = 0;
+    use(t, choice);
+}
+
+static void trial_end(struct threads *t, bool won, uint64_t now_ns)
+{
+    if (won) {
+        log_debug("threads", "another number is faster", LOG_I("threads", t->counts[t->trial]),
+                  LOG_I("before", t->counts[t->current]),
+                  LOG_D("step_ms", t->trial_seconds / t->trial_steps * 1000),
+                  LOG_D("before_ms", t->mean * 1000));
+        t->current = t->trial;
+        t->mean = t->trial_seconds / t->trial_steps;
+        t->wait_ns = WAIT_MIN;
+    } else {
+        use(t, t->current);
+        t->direction = -t->direction;
+        t->wait_ns = t->wait_ns * 2 < WAIT_MAX ? t->wait_ns * 2 : WAIT_MAX;
+    }
+    t->trial = -1;
+    t->settled = t->mean;
+    t->next_trial_ns = now_ns + t->wait_ns;
+}
+
+static void trial_measured(struct threads *t, int32_t tokens, double seconds, uint64_t now_ns)
+{
+    if (tokens != t->mean_tokens) { /* not comparable any more: as if it had not begun */
+        t->trial = -1;
+        use(t, t->current);
+        return;
+    }
+    t->trial_seconds += seconds;
+    t->trial_steps++;
+    if (seconds > 2 * t->mean)
+        trial_end(t, false, now_ns);
+    else if (t->trial_steps == TRIAL_STEPS)
+        trial_end(t, t->trial_seconds / TRIAL_STEPS < t->mean * BETTER, now_ns);
+}
+
+void threads_measured(struct threads *t, int32_t tokens, double seconds, uint64_t now_ns)
+{
+    if (t->choices < 2 || tokens > TOKENS_COMPARED)
+        return;
+    if (t->trial >= 0) {
+        trial_measured(t, tokens, seconds, now_ns);
+        return;
+    }
+    if (tokens != t->mean_tokens) {
+        mean_restart(t, tokens, seconds);
+        t->settled = 0;
+        return;
+    }
+    mean_add(t, seconds);
+    if (t->mean_steps < MEAN_STEPS)
+        return;
+    if (!(t->settled > 0))
+        t->settled = t->mean;
+    if (now_ns >= t->next_trial_ns || t->mean > 2 * t->settled)
+        trial_begin(t);
+}
