@@ -17,7 +17,8 @@ static int cli_load_config(struct cli *c, bool anyway)
         return 0;
     if (!anyway)
         return cli_fail(CLI_CONFIG, "%s", err.text);
-    cli_fail(CLI_CONFIG, "%s; going on with the defaults", err.text);
+    cli_fail(CLI_CONFIG, "%s", err.text);
+    cli_fail(CLI_CONFIG, "going on with the defaults");
     if (config_load_text("defaults", "", 0, NULL, &c->config, &err) != 0)
         return cli_fail(CLI_CONFIG, "%s", err.text);
     return 0;

@@ -69,7 +69,7 @@ static void warnings_open(struct screen *s)
     if (s->logs || fs_path(dir, sizeof dir, s->c->home, "log") != 0)
         return;
     /* Those of this run: the supervisor's age says since when. */
-    int64_t age_ms = s->status ? (int64_t)(s->status->uptime_s * 1000) + 1000 : 0;
+    int64_t age_ms = s->status ? (int64_t)(s->status->uptime_s * 1000) + 100 : 0;
     struct log_reader_options options = {.dir = dir, .level = LOG_WARN, .since_ms = clock_wall_ms() - age_ms};
     log_reader_open(&options, &s->logs, NULL);
 }
@@ -115,6 +115,14 @@ static void status_keep(struct screen *s, const struct client_reply *reply)
     }
 }
 
+/* What was shown is no longer known to be so. */
+static void status_lose(struct screen *s, const struct client_reply *reply)
+{
+    s->status = NULL;
+    snprintf(s->trouble, sizeof s->trouble, "%.590s",
+             reply->result == VX11_EUNAVAILABLE ? "the supervisor does not answer" : reply->error.text);
+}
+
 static void on_status(struct client_call *call, void *ctx, const struct client_reply *reply)
 {
     struct screen *s = ctx;
@@ -126,8 +134,7 @@ static void on_status(struct client_call *call, void *ctx, const struct client_r
     if (reply->message)
         status_keep(s, reply);
     else
-        snprintf(s->trouble, sizeof s->trouble, "%.590s",
-                 reply->result == VX11_EUNAVAILABLE ? "the supervisor does not answer" : reply->error.text);
+        status_lose(s, reply);
     if (s->drawn)
         warnings_read(s);
     screen_draw(s);

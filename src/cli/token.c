@@ -201,6 +201,7 @@ static int token_create_new(struct tokens *t, const char *name, const char *scop
     if (rc != 0)
         return cli_fail(code_of(rc), "%s", err.text[0] ? err.text : error_describe(rc));
     puts(token);
+    fflush(stdout);
     fprintf(stderr, "Token %s (%s) may: %s. It is shown this once; only its hash is kept.\n", name, id,
             scopes);
     memset(token, 0, sizeof token);
@@ -262,6 +263,7 @@ static int token_make_next(struct tokens *t, const char *name)
         printf("%s holds the next token now. Both work until `vx11 token promote`.\n", t->file);
     } else {
         puts(token);
+        fflush(stdout);
         fprintf(stderr,
                 "This is the next token of %s, shown this once. Both work until `vx11 token promote %s`.\n",
                 name, name);
