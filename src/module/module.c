@@ -286,12 +286,20 @@ static int module_open_home(struct module *m, struct error *err)
     return rc;
 }
 
+int module_store_path(const struct config *config, const char *home, char *out, size_t size)
+{
+    const char *path = config->values->store->path;
+    if (!path || !path[0])
+        return fs_path(out, size, home, "vx11.db");
+    int n = snprintf(out, size, "%s", path);
+    return n > 0 && (size_t)n < size ? 0 : VX11_ETOO_LARGE;
+}
+
 static int module_open_store(struct module *m, struct error *err)
 {
     char path[4096];
     const struct config_store *config = m->config->values->store;
-    int rc = config->path && config->path[0] ? (snprintf(path, sizeof path, "%s", config->path), 0)
-                                             : fs_path(path, sizeof path, m->home, "vx11.db");
+    int rc = module_store_path(m->config, m->home, path, sizeof path);
     if (rc != 0)
         return error_set(err, rc, "the path of the database is too long");
     struct store_options store = {.path = path, .busy_timeout_ms = config->busy_timeout_ms, .migrate = true};

@@ -56,6 +56,8 @@ void module_set_drain_limit(struct module *m, int64_t limit_ms);   /* instead of
 /* As SIGHUP: reads the configuration again and applies what can be applied. 0 and what changed (in the arena), or an error that names the
  * line; then nothing has changed. */
 int module_reload(struct module *m, struct arena *a, struct config_change **changes, size_t *n, struct error *err);
+/* Path of the database: store.path, else vx11.db in the home. 0 or VX11_ETOO_LARGE. */
+int module_store_path(const struct config *config, const char *home, char *out, size_t size);
 const char *module_version(void);
 double module_uptime_s(const struct module *m);
 /* Reads tokens and sessions again now, not at the next look: after this process changed them. */

@@ -59,6 +59,7 @@ void supervisor_child_gone(struct supervisor *s)
             return;
     for (size_t i = 0; i < s->child_count; i++)
         child_close(&s->children[i]);
+    retain_stop(s);
     if (s->health_open)
         uv_close((uv_handle_t *)&s->health, on_health_closed);
     s->health_open = false;
@@ -108,6 +109,8 @@ static int supervisor_start(struct module *m, void **context, struct error *err)
         child_init(s, &s->children[s->child_count], &supervisor_modules[i], (enum common_state)row.state);
         s->child_count++;
     }
+    if (rc == 0)
+        rc = retain_start(s, err);
     if (rc != 0)
         return rc;
     watch_start(s);

@@ -51,8 +51,22 @@ struct child {
     } waiting;
 };
 
+/* The work that keeps tables within their bounds (retain.c). */
+struct retain {
+    struct supervisor *s;
+    uv_timer_t timer;
+    uv_work_t work;
+    bool timer_open, running;
+    char path[4096];
+    /* written by the thread, read when it has ended */
+    int rc;
+    struct error err;
+    uint64_t rows, credentials;
+};
+
 struct supervisor {
     struct module *m;
+    struct retain retain;
     struct child children[SUPERVISOR_MAX];
     size_t child_count;
     uv_timer_t health;
@@ -78,6 +92,10 @@ void watch_start(struct supervisor *s);
 void watch_probe(struct supervisor *s, struct child *c);
 /* Takes a health answer (NULL: none, err says why) into the child's state. */
 void watch_take(struct child *c, const struct common_health_reply *reply, const struct error *err);
+
+/* retain.c */
+int retain_start(struct supervisor *s, struct error *err);
+void retain_stop(struct supervisor *s);
 
 /* api.c */
 extern const request_handler supervisor_handlers[SUPERVISOR_ROUTE_COUNT];
