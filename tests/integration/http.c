@@ -68,6 +68,15 @@ void http(struct http_reply *out, const struct http_at *at, const char *method, 
     raw_close(fd);
 }
 
+int http_status(const struct http_at *at, const char *method, const char *path, const char *body)
+{
+    struct http_reply r;
+    http(&r, at, method, path, body);
+    int status = r.status;
+    http_free(&r);
+    return status;
+}
+
 void http_free(struct http_reply *r)
 {
     yyjson_doc_free(r->json);

@@ -31,6 +31,7 @@ void http_read(int fd, struct http_reply *out);
 /* Connect, ask, read, close. */
 void http(struct http_reply *out, const struct http_at *at, const char *method, const char *path,
           const char *body);
+int http_status(const struct http_at *at, const char *method, const char *path, const char *body); /* only that */
 void http_free(struct http_reply *r);
 /* What a JSON pointer finds; "" and -1 when it is not there or of another type. */
 const char *http_text(const struct http_reply *r, const char *pointer);
