@@ -123,7 +123,7 @@ int selection_make(const struct switch_ *sw, struct arena *a, const char *wanted
     if (!offered) {
         struct provider *p = split_name(sw, a, wanted, &model);
         /* A provider that could not list its models may still have this one; one that could does not. */
-        if (p && may_use(p, only) && (provider_offers(p, model) || p->models_at == 0)) {
+        if (p && may_use(p, only) && (provider_offers(p, model) || (!p->models_fixed && p->models_at == 0))) {
             selection_add(out, p, model, "named by the caller");
             return 0;
         }
