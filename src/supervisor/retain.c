@@ -36,7 +36,7 @@ static void retain_done(uv_work_t *work, int status)
     if (status != UV_ECANCELED && t->rc != 0)
         log_error("retain", "old rows could not be deleted", LOG_S("reason", t->err.text));
     else if (t->rows + t->credentials > 0)
-        log_info("retain", "old rows were deleted", LOG_I("rows", t->rows), LOG_I("expired_credentials", t->credentials));
+        log_info("retain", "old rows were deleted", LOG_I("rows", t->rows), LOG_I("expired_logins", t->credentials));
     supervisor_child_gone(s);
 }
 
