@@ -77,6 +77,17 @@ void request_headers_read(struct request *r)
     MHD_get_connection_values_n(r->conn->mhd, MHD_HEADER_KIND, on_header, &r->headers);
 }
 
+/* What MHD is going to read, whatever else is wrong with the request. */
+static void measure_body(struct request *r)
+{
+    const struct request_headers *h = &r->headers;
+    int64_t length = 0;
+    bool sound = !h->content_length || str_to_i64(h->content_length, 0, INT64_MAX, &length) == 0;
+    r->content_length = sound ? (uint64_t)length : UINT64_MAX;
+    r->chunked_body = h->transfer_encoding != NULL;
+    r->has_body = r->chunked_body || r->content_length > 0;
+}
+
 static void identify(struct request *r)
 {
     if (r->headers.request_id && parse_request_id(r->headers.request_id))
@@ -261,6 +272,7 @@ void request_admit(struct request *r, const char *method, const char *version)
         r->target = r->empty; /* out of memory: refused as too long */
     r->path = r->query = r->target;
     request_headers_read(r);
+    measure_body(r);
     identify(r);
     log_set_request(r->id);
     if (!admit(r, method, version) && r->failure.status == 0)

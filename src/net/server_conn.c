@@ -6,6 +6,8 @@
  * Refusals in the middle of a body therefore go past MHD (conn_send_raw).
  *  - While suspended a connection is in no epoll set of MHD's: a client that leaves is noticed by our own
  * uv_poll.
+ *  - A connection that is closed from the content callback stays until MHD looks at it again
+ * (conn_hasten_close).
  *  - NOTIFY_CLOSED comes before close(fd), so our poll is gone before the number can be used again. */
 #include <errno.h>
 #include <linux/sockios.h>
@@ -41,6 +43,14 @@ void conn_resume(struct conn *c)
     server_mark_dirty(c->server, c->listener);
 }
 
+/* A connection that MHD closes in its content callback is not cleaned up before something else makes MHD look
+ * at it. Connections with a time limit of their own it looks at in every run. */
+void conn_hasten_close(struct conn *c)
+{
+    MHD_set_connection_option(c->mhd, MHD_CONNECTION_OPTION_TIMEOUT, 1U);
+    server_mark_dirty(c->server, c->listener);
+}
+
 void conn_abort(struct conn *c)
 {
     c->dead = true;
@@ -49,6 +59,7 @@ void conn_abort(struct conn *c)
         conn_resume(c);
     else if (!c->in_callback)
         shutdown(c->fd, SHUT_RDWR); /* MHD sees a hang-up; it fails only when the peer was faster */
+    conn_hasten_close(c);
 }
 
 int conn_poll(struct conn *c, unsigned events)
@@ -308,8 +319,9 @@ enum MHD_Result conn_on_access(void *cls, struct MHD_Connection *mhd, const char
     request_pin(r);
     if (!r->seen_headers) {
         on_headers(c, r, method, version);
-    } else if (*size > 0) {
-        request_piece(r, data, size);
+    } else if (data) { /* of no size when MHD expects a body that there is none of ("Expect" without one) */
+        if (*size > 0)
+            request_piece(r, data, size);
     } else {
         c->can_queue = true;
         if (!r->body_done) {
@@ -318,6 +330,8 @@ enum MHD_Result conn_on_access(void *cls, struct MHD_Connection *mhd, const char
         }
         if (!c->queued && !c->dead)
             conn_suspend(c);
+        if (c->suspended && c->gone) /* it left before this request of its was looked at */
+            conn_left(c);
     }
     c->in_callback = c->can_queue = false;
     request_unpin(r);
@@ -384,6 +398,14 @@ static void check_sending(struct conn *c, uint64_t now)
     }
 }
 
+/* MHD takes a short read for all there is. A client that hung up in the same moment gives it no second event:
+ * its end of the stream is only found by looking. */
+static bool has_hung_up(const struct conn *c)
+{
+    char byte;
+    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static void conn_check(struct conn *c, uint64_t now)
 {
     const struct server *s = c->server;
@@ -401,7 +423,7 @@ static void conn_check(struct conn *c, uint64_t now)
         check_sending(c, now);
     } else if (!r) {
         uint64_t limit = c->served && patience < IDLE_TIMEOUT_MS ? IDLE_TIMEOUT_MS : patience;
-        if (now - c->since_ms > limit)
+        if (now - c->since_ms > limit || (now - c->since_ms > 1000 && has_hung_up(c)))
             conn_abort(c);
     } else if (!r->body_done && !r->body_paused && now - r->progress_ms > patience) {
         if (r->dispatched)

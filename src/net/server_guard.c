@@ -19,11 +19,6 @@ enum { NAME_MAX_LEN = 256 };
 static bool check_framing(struct request *r)
 {
     const struct request_headers *h = &r->headers;
-    int64_t length = 0;
-    bool sound_length = !h->content_length || str_to_i64(h->content_length, 0, INT64_MAX, &length) == 0;
-    r->content_length = (uint64_t)length;
-    r->chunked_body = h->transfer_encoding != NULL;
-    r->has_body = r->chunked_body || r->content_length > 0;
     if (h->repeated)
         return request_refuse(r, 400, "repeated_header", "The header %s is there more than once.",
                               h->repeated);
@@ -33,7 +28,7 @@ static bool check_framing(struct request *r)
     if (h->transfer_encoding && strcasecmp(h->transfer_encoding, "chunked") != 0)
         return request_refuse(r, 501, "unsupported_transfer_encoding",
                               "Only the chunked transfer encoding is known.");
-    if (!sound_length)
+    if (r->content_length == UINT64_MAX)
         return request_refuse(r, 400, "invalid_length", "Content-Length is not a number.");
     if (h->expect && strcasecmp(h->expect, "100-continue") != 0)
         return request_refuse(r, 417, "unknown_expectation", "The expectation is not known.");

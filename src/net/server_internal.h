@@ -239,6 +239,7 @@ void conn_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
                        enum MHD_RequestTerminationCode code);
 void conn_suspend(struct conn *c);
 void conn_resume(struct conn *c);
+void conn_hasten_close(struct conn *c);
 void conn_abort(struct conn *c); /* closes it as soon as MHD lets us */
 int conn_poll(struct conn *c,
               unsigned events); /* what our own poll waits for: UV_DISCONNECT always among them */

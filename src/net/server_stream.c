@@ -110,8 +110,10 @@ static ssize_t on_read(void *cls, uint64_t pos, char *out, size_t max)
     struct conn *c = cls;
     struct stream *st = &c->stream;
     (void)pos;
-    if (c->dead || c->gone || st->wire.len > st->wire_off)
+    if (c->dead || c->gone || st->wire.len > st->wire_off) {
+        conn_hasten_close(c);
         return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
     size_t n = st->raw.len - st->raw_off;
     if (n > 0) {
         n = n < max ? n : max;
@@ -125,8 +127,11 @@ static ssize_t on_read(void *cls, uint64_t pos, char *out, size_t max)
         tell_drained(c);
         return (ssize_t)n;
     }
-    if (st->ended)
+    if (st->ended) {
+        if (!st->chunked)
+            conn_hasten_close(c); /* the end of the connection is the end of the reply */
         return MHD_CONTENT_READER_END_OF_STREAM;
+    }
     st->direct = true;
     conn_suspend(c);
     return 0;

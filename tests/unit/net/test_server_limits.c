@@ -228,6 +228,11 @@ static void test_framing(void **state)
             "POST /t/raw HTTP/1.1\r\n" HOST "Expect: pigs\r\nContent-Length: 3\r\n\r\nabc");
     refused(400, "invalid_deadline",
             "GET /t/control HTTP/1.1\r\n" HOST "X-Request-Deadline-Ms: soon\r\n\r\n");
+    refused(400, "invalid_path", "POST /%%zz HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip\r\n\r\nabc");
+    raw_once(f.port, &r,
+             "GET /t/control HTTP/1.1\r\n" HOST "Expect: 100-continue\r\n\r\n"); /* for no body at all */
+    assert_int_equal(r.status, 200);
+    raw_reply_free(&r);
     int fd = raw_tcp(f.port); /* refused, its body read: the connection goes on */
     raw_printf(fd, "POST /t/act HTTP/1.1\r\n" HOST
                    "Content-Length: 5\r\n\r\nhelloGET /t/control HTTP/1.1\r\n" HOST "\r\n");

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -247,6 +248,55 @@ static void test_drain_idle(void **state)
     assert_true(clock_mono_ms() - before < 500);
 }
 
+static bool connections_fall_to(double n)
+{
+    for (int i = 0; i < 400; i++) {
+        if (fixture_metric(&f, METRIC_GAUGE, "vx11_http_connections", NULL) <= n)
+            return true;
+        usleep(10000);
+    }
+    return false;
+}
+
+/* Closed connections must not wait for older ones to go first. */
+static void test_connections_go(void **state)
+{
+    struct raw_reply r;
+    int fds[10];
+    (void)state;
+    int oldest = raw_tcp(f.port);
+    raw_printf(oldest, "GET /t/control HTTP/1.1\r\n" HOST "\r\n");
+    raw_read(oldest, false, &r);
+    raw_reply_free(&r);
+    assert_true(connections_fall_to(1));
+    for (int i = 0; i < 10; i++) {
+        fds[i] = raw_tcp(f.port);
+        raw_printf(fds[i], "GET /t/stream?count=100000 HTTP/1.1\r\n" HOST "\r\n");
+        assert_true(raw_wait_for(fds[i], "tick", NULL));
+    }
+    for (int i = 0; i < 10; i++)
+        raw_close(fds[i]);
+    assert_true(connections_fall_to(1));
+    for (int i = 0; i < 10; i++) { /* the end of the connection is the end of the body */
+        fds[i] = raw_tcp(f.port);
+        raw_printf(fds[i], "GET /t/stream?count=2 HTTP/1.0\r\n" HOST "\r\n");
+        raw_read(fds[i], false, &r);
+        assert_non_null(strstr(r.body.data, "tick 0"));
+        raw_reply_free(&r);
+    }
+    assert_true(connections_fall_to(1));
+    for (int i = 0; i < 10; i++)
+        raw_close(fds[i]);
+    int fd = raw_tcp(f.port); /* a request and the end in one segment, and the reply is not waited for */
+    int one = 1;
+    setsockopt(fd, SOL_TCP, TCP_CORK, &one, sizeof one);
+    raw_printf(fd, "GET /t/control HTTP/1.1\r\n" HOST "\r\nGET /t/hang HTTP/1.1\r\n" HOST "\r\nGET /par");
+    shutdown(fd, SHUT_WR);
+    assert_true(connections_fall_to(1));
+    raw_close(fd);
+    raw_close(oldest);
+}
+
 static void test_many_streams(void **state)
 {
     enum { N = 100 };
@@ -273,8 +323,8 @@ int main(void)
         cmocka_unit_test(test_heartbeat),     cmocka_unit_test(test_slow_reader),
         cmocka_unit_test(test_backpressure),  cmocka_unit_test(test_abort),
         cmocka_unit_test(test_client_leaves), cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_many_streams),  cmocka_unit_test(test_drain),
-        cmocka_unit_test(test_drain_idle),
+        cmocka_unit_test(test_many_streams),  cmocka_unit_test(test_connections_go),
+        cmocka_unit_test(test_drain),         cmocka_unit_test(test_drain_idle),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
