@@ -46,12 +46,12 @@ static void wake(void *ctx)
     sem_post(&h->woken);
 }
 
-struct harness *harness_start(int parallel, size_t queue)
+struct harness *harness_start(int parallel, int64_t context, size_t queue)
 {
     struct harness *h = calloc(1, sizeof *h);
     assert_non_null(h);
     sem_init(&h->woken, 0, 0);
-    h->model = harness_model(parallel, 0, 512);
+    h->model = harness_model(parallel, context, 512);
     h->scheduler =
         scheduler_create(&(struct scheduler_options){.queue_limit = queue, .wake = wake, .ctx = h});
     assert_non_null(h->scheduler);

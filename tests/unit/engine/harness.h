@@ -40,7 +40,8 @@ struct answer { /* what came of one generation */
 /* $VX11_GUIDE, else $VX11_SRC/models/guide/guide.gguf. */
 const char *harness_guide(void);
 struct model *harness_model(int parallel, int64_t context, int batch);
-struct harness *harness_start(int parallel, size_t queue);
+/* context 0: the model's own. */
+struct harness *harness_start(int parallel, int64_t context, size_t queue);
 void harness_stop(struct harness *h);
 
 /* Tokens of a one-question chat, through the model's template. */

@@ -9,7 +9,7 @@
 
 static int start(void **state)
 {
-    *state = harness_start(4, 64);
+    *state = harness_start(4, 0, 64);
     return 0;
 }
 
@@ -128,7 +128,7 @@ static void test_choices(void **state)
  * made up moves logits in their last bits, so that only equal histories give equal draws for certain. */
 static void draw(struct answer *a)
 {
-    struct harness *h = harness_start(4, 8);
+    struct harness *h = harness_start(4, 0, 8);
     struct tokens prompt = TOKENS_INIT;
     harness_chat(h->model, "Write a poem about stones.", &prompt);
     struct generation_options o = harness_greedy(&prompt);
@@ -180,7 +180,8 @@ static void test_stop_string(void **state)
 
 static void test_length(void **state)
 {
-    struct harness *h = *state;
+    (void)state;
+    struct harness *h = harness_start(1, 256, 2);
     struct answer a = {0};
     struct tokens prompt = TOKENS_INIT;
     harness_chat(h->model, "Which port is switch on?", &prompt);
@@ -201,6 +202,7 @@ static void test_length(void **state)
     assert_int_equal(a.usage.prompt_tokens + a.usage.completion_tokens, h->model->context_length);
     answer_free(&a);
     tokens_free(&prompt);
+    harness_stop(h);
 }
 
 static void test_prompt_too_long(void **state)
@@ -318,7 +320,7 @@ static void test_cancel_while_waiting(void **state)
 static void test_queue_full(void **state)
 {
     (void)state;
-    struct harness *h = harness_start(1, 2);
+    struct harness *h = harness_start(1, 0, 2);
     enum { N = 12 };
     struct answer a[N] = {0};
     struct generation *g[N] = {0};
@@ -346,7 +348,7 @@ static void test_queue_full(void **state)
 static void test_stop_while_running(void **state)
 {
     (void)state;
-    struct harness *h = harness_start(2, 8);
+    struct harness *h = harness_start(2, 0, 8);
     struct answer a[4] = {0};
     struct tokens prompt = TOKENS_INIT;
     harness_chat(h->model, "Count from 1 to 9.", &prompt);
