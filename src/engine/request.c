@@ -2,6 +2,7 @@
  * free-form fields, what this engine cannot do, and whether it all fits the context. */
 #include "engine/engine_internal.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -163,13 +164,13 @@ bool request_fits(const struct model *m, size_t prompt_tokens, int64_t max_token
         return true;
     if (max_tokens > 0)
         fault_set(fault, "context_length_exceeded", "max_tokens",
-                  "the context is %lld tokens: %lld of the prompt and %lld of max_tokens are %lld",
-                  (long long)context, (long long)prompt, (long long)max_tokens,
-                  (long long)(prompt + max_tokens));
+                  "the context is %" PRId64 " tokens: %" PRId64 " of the prompt and %" PRId64
+                  " of max_tokens are %" PRId64,
+                  context, prompt, max_tokens, prompt + max_tokens);
     else
         fault_set(fault, "context_length_exceeded", NULL,
-                  "the context is %lld tokens: %lld of the prompt leave no room for an answer",
-                  (long long)context, (long long)prompt);
+                  "the context is %" PRId64 " tokens: %" PRId64 " of the prompt leave no room for an answer",
+                  context, prompt);
     return false;
 }
 

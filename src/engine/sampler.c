@@ -160,7 +160,7 @@ size_t logits_probabilities(const float *logits, int32_t vocabulary, llama_token
         if (n > 0 && (count < n || logits[t] > top[count - 1].logprob))
             top_insert(top, &count, n, t, logits[t]);
     }
-    const float base = highest + (float)log(sum);
+    const float base = highest + (float)log(sum > 1 ? sum : 1); /* the highest alone gives 1 */
     *chosen_logprob = logits[chosen] - base;
     for (size_t i = 0; i < count; i++)
         top[i].logprob -= base;

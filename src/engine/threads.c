@@ -23,6 +23,7 @@ static struct ggml_threadpool *pool_of(struct threads *t, int choice)
         params.poll = POLL;
         t->pools[choice] = t->pool_new(&params);
     }
+    /* cppcheck-suppress returnDanglingLifetime ; the pool copies its parameters */
     return t->pools[choice];
 }
 
