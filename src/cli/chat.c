@@ -62,7 +62,7 @@ struct chat {
     struct cli *c;
     struct conversation talk;
     char *model, *system; /* NULL: default, none */
-    bool piped;            /* "-": standard input is part of the question */
+    bool piped;           /* "-": standard input is part of the question */
 };
 
 static void dim(const char *text)
@@ -271,8 +271,8 @@ static int stdin_read(struct buf *out)
     return 0;
 }
 
-/* The prompt, and below it what comes in by standard input: when there is no prompt, or when "-" asks for it. Only then: a script's standard
- * input may be a pipe that nobody ever closes. */
+/* The prompt, and below it what comes in by standard input: when there is no prompt, or when "-" asks for it.
+ * Only then: a script's standard input may be a pipe that nobody ever closes. */
 static int question_read(const char *prompt, bool piped, struct buf *out)
 {
     struct buf input = BUF_INIT;
@@ -355,7 +355,7 @@ int command_chat(int argc, char **argv)
     struct buf prompt = BUF_INIT;
     bool json = false;
     int code = arguments_read(argc, argv, &t, &prompt, &json);
-    bool talk = prompt.len == 0 && !json && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    bool talk = prompt.len == 0 && !json && !t.piped && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     if (code == 0) {
         terminal_locale();
         code = cli_open_anyway(&c);

@@ -98,8 +98,9 @@ int chat_line_open(const char *home, struct chat_line **out)
     el_set(l->edit, EL_EDITOR, "emacs");
     el_set(l->edit, EL_HIST, history, l->history);
     el_set(l->edit, EL_SETTY, "-d", "-isig", NULL);
-    el_set(l->edit, EL_ADDFN, "vx11-leave", "Leave the chat", on_leave);
-    el_set(l->edit, EL_ADDFN, "vx11-suspend", "Suspend the chat", on_suspend);
+    /* Its narrow twin leaks copies of the names. */
+    el_wset(l->edit, EL_ADDFN, L"vx11-leave", L"Leave the chat", on_leave);
+    el_wset(l->edit, EL_ADDFN, L"vx11-suspend", L"Suspend the chat", on_suspend);
     el_set(l->edit, EL_BIND, "^C", "vx11-leave", NULL);
     el_set(l->edit, EL_BIND, "^Z", "vx11-suspend", NULL);
     el_set(l->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);

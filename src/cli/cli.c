@@ -29,7 +29,8 @@ const struct command cli_commands[] = {
      "@modules -f --since --level -n", command_logs},
     {"chat", "[PROMPT] [-] [--model M] [--system TEXT] [--json]",
      "Talk to a model; in a pipe, answer what comes in.",
-     "  -              with a PROMPT: what comes in by standard input goes below it\n  --model M      model to ask (vx11 models list)\n  --system TEXT  instructions that come first\n"
+     "  -              with a PROMPT: what comes in by standard input goes below it\n  --model M      model "
+     "to ask (vx11 models list)\n  --system TEXT  instructions that come first\n"
      "  --json         the whole answer as JSON\n",
      "--model --system --json", command_chat},
     {"models", "list|show NAME|add FILE [--name N]|remove NAME|scan|engines|unload NAME",

@@ -22,9 +22,9 @@
 #include "base/str.h"
 #include "cli/logs.h"
 
-#define REFRESH_MS 1000
-#define ASK_MS     3000
-#define WARNINGS   64
+#define REFRESH_MS  1000
+#define ASK_MS      3000
+#define WARNINGS    64
 #define PAD_COLUMNS 1024
 
 enum { PAIR_OK = 1, PAIR_MIDDLE, PAIR_BAD };

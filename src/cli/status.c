@@ -79,6 +79,15 @@ void status_cells(const struct supervisor_module *m, struct status_cells *out)
         snprintf(out->port, sizeof out->port, "%lld", (long long)m->port);
 }
 
+/* A reason may quote a provider. */
+static void print_words(const char *label, const char *words)
+{
+    struct buf clean = BUF_INIT;
+    if (terminal_clean(words, strlen(words), true, &clean) == 0)
+        printf("             %s%s\n", label, clean.data);
+    buf_free(&clean);
+}
+
 static void print_module(const struct supervisor_module *m)
 {
     struct status_cells cell;
@@ -87,10 +96,12 @@ static void print_module(const struct supervisor_module *m)
            cli_color() ? "\033[0m" : "", cell.state, cell.pid, cell.port, cell.uptime, cell.restarts,
            cell.cpu, cell.memory);
     if (m->reason)
-        printf("             %s\n", m->reason);
-    if (m->has_next_start_ms)
-        printf("             starts again in %lld ms; last: %s\n", (long long)m->next_start_ms,
-               m->last_exit ? m->last_exit : "unknown");
+        print_words("", m->reason);
+    if (m->has_next_start_ms) {
+        char when[64];
+        snprintf(when, sizeof when, "starts again in %lld ms; last: ", (long long)m->next_start_ms);
+        print_words(when, m->last_exit ? m->last_exit : "unknown");
+    }
 }
 
 void status_print(const struct supervisor_status *s)

@@ -19,8 +19,11 @@
 #include "base/clock.h"
 #include "base/fs.h"
 
-#define READY_MS 60000 /* a first start on a slow disk writes the guide model and the database */
-#define POLL_MS  20
+#define READY_MS     60000 /* a first start on a slow disk writes the guide model and the database */
+#define DEGRADED_MS  3000
+#define POLL_MS      10
+#define POLL_FAST_MS 2000
+#define POLL_SLOW_MS 250
 
 /* ---- the supervisor's process ---- */
 
@@ -114,24 +117,54 @@ static const struct supervisor_module *module_that_fails(const struct supervisor
     return NULL;
 }
 
+/* The first module that is not well; NULL: all are. */
+static const struct supervisor_module *module_unwell(const struct supervisor_status *s)
+{
+    for (size_t i = 0; i < s->modules_count; i++) {
+        const struct supervisor_module *m = &s->modules[i];
+        bool ok = m->process == SUPERVISOR_PROCESS_RUNNING && m->has_health && m->health == COMMON_HEALTH_OK;
+        if (m->state != COMMON_STATE_OFF && !ok)
+            return m;
+    }
+    return NULL;
+}
+
+static const char *module_why(const struct supervisor_module *m)
+{
+    return m->reason ? m->reason : m->last_exit ? m->last_exit : "it does not say why";
+}
+
+static int up_say_not_healthy(const struct supervisor_status *s)
+{
+    const struct supervisor_module *m = s ? module_unwell(s) : NULL;
+    if (!m)
+        return cli_fail(CLI_FAILED, "the supervisor has not answered for %d s; see log/supervisor.log",
+                        READY_MS / 1000);
+    return cli_fail(CLI_FAILED, "%s is not healthy after %d s: %s", m->name, READY_MS / 1000, module_why(m));
+}
+
+/* Until every module is healthy, or all run and one stays degraded: then that is how it is, and status says
+ * why. */
 static int up_wait_healthy(struct cli *c, struct supervisor_status **out)
 {
-    int64_t until = clock_mono_ms() + READY_MS;
-    while (clock_mono_ms() < until) {
+    int64_t begun = clock_mono_ms(), degraded_since = 0, now;
+    while ((now = clock_mono_ms()) < begun + READY_MS) {
         int code = status_fetch(c, out, true);
-        if (code == 0 && (*out)->health == COMMON_HEALTH_OK)
+        int health = code == 0 ? (*out)->health : COMMON_HEALTH_DOWN;
+        if (health == COMMON_HEALTH_OK)
+            return 0;
+        if (health != COMMON_HEALTH_DEGRADED)
+            degraded_since = 0;
+        else if (degraded_since == 0)
+            degraded_since = now;
+        else if (now - degraded_since >= DEGRADED_MS)
             return 0;
         const struct supervisor_module *bad = code == 0 ? module_that_fails(*out) : NULL;
-        if (bad) {
-            cli_fail(CLI_FAILED, "%s cannot start: %s", bad->name,
-                     bad->reason      ? bad->reason
-                     : bad->last_exit ? bad->last_exit
-                                      : "unknown reason");
-            return CLI_FAILED;
-        }
-        usleep(POLL_MS * 1000);
+        if (bad)
+            return cli_fail(CLI_FAILED, "%s cannot start: %s", bad->name, module_why(bad));
+        usleep((now - begun < POLL_FAST_MS ? POLL_MS : POLL_SLOW_MS) * 1000);
     }
-    return cli_fail(CLI_FAILED, "not every module is healthy after %d s; see `vx11 status`", READY_MS / 1000);
+    return up_say_not_healthy(*out);
 }
 
 /* ---- words ---- */
@@ -198,6 +231,16 @@ int command_login(int argc, char **argv)
 
 /* ---- up ---- */
 
+/* It is up, but not all of it works: 0, or an exit code after having said what. */
+static int up_say_degraded(const struct supervisor_status *s)
+{
+    int code = 0;
+    for (size_t i = 0; i < s->modules_count; i++)
+        if (s->modules[i].has_health && s->modules[i].health == COMMON_HEALTH_DEGRADED)
+            code = cli_fail(CLI_FAILED, "%s is degraded: %s", s->modules[i].name, module_why(&s->modules[i]));
+    return code;
+}
+
 static int up_start(struct cli *c, bool detach, struct supervisor_status **status, char *link,
                     size_t link_size)
 {
@@ -240,8 +283,9 @@ int command_up(int argc, char **argv)
                (long long)status->pid, status->home, status->page);
     } else if (code == 0) {
         code = up_start(&c, detach, &status, link, sizeof link);
-        if (code == 0 && !detach)
-            code = screen_run(&c, true, link);
+        int degraded = code == 0 ? up_say_degraded(status) : 0;
+        if (code == 0)
+            code = detach ? degraded : screen_run(&c, true, link);
     }
     cli_close(&c);
     return code;
