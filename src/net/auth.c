@@ -95,7 +95,7 @@ void auth_token_make(char out[AUTH_TOKEN_LEN + 1])
 {
     unsigned char bits[32];
     random_bytes(bits, sizeof bits);
-    memcpy(out, "vx11_", 5);
+    memcpy(out, "vx11_", sizeof "vx11_");
     sodium_bin2base64(out + 5, AUTH_TOKEN_LEN - 4, bits, sizeof bits,
                       sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     sodium_memzero(bits, sizeof bits);

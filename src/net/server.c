@@ -298,6 +298,15 @@ static void server_stop(struct server *s)
     }
 }
 
+/* MHD found its own state broken: going on would be guesswork. The abort is caught by the crash handler. */
+static void on_panic(void *cls, const char *file, unsigned int line, const char *reason)
+{
+    (void)cls;
+    log_error("server", "libmicrohttpd gave up", LOG_S("file", file), LOG_I("line", line),
+              LOG_S("reason", reason ? reason : ""));
+    abort();
+}
+
 int server_start(const struct server_options *options, struct server **out, struct error *err)
 {
     *out = NULL;
@@ -307,9 +316,10 @@ int server_start(const struct server_options *options, struct server **out, stru
     s->o = *options;
     set_defaults(&s->o);
     s->loop = options->loop;
-    s->started_ms = clock_mono_ns() / 1000000;
+    s->started_ms = clock_mono_ms();
     random_bytes(&s->span_seed, sizeof s->span_seed);
     raise_descriptor_limit(s->o.max_connections);
+    MHD_set_panic_func(on_panic, NULL);
     int rc = routes_init(s, err);
     if (rc == 0)
         rc = account_init(s, err);

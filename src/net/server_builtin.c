@@ -96,7 +96,7 @@ static void on_health(struct request *r, void *module)
         .module = s->o.contract->name,
         .version = s->o.version ? s->o.version : "",
         .state = s->state == SERVER_ACTIVE ? COMMON_STATE_ACTIVE : COMMON_STATE_STANDBY,
-        .uptime_s = (double)(clock_mono_ns() / 1000000 - s->started_ms) / 1e3,
+        .uptime_s = (double)(clock_mono_ms() - s->started_ms) / 1e3,
         .checks = h->checks,
         .checks_count = h->count,
     };

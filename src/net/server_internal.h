@@ -181,7 +181,7 @@ struct server {
     uv_loop_t *loop;
     struct server_options o;
     enum server_state state;
-    uint64_t started_ms;
+    int64_t started_ms;
     struct router *router;
     const struct contract_route **routes; /* the contract's, then the kit's */
     size_t route_count;

@@ -154,6 +154,7 @@ static const struct contract_route routes[] = {
     {.id = "relay", .method = "GET", .path = "/t/relay", OPEN, .timeout_ms = -1},
     {.id = "broken", .method = "GET", .path = "/t/broken", OPEN},
     {.id = "burst", .method = "GET", .path = "/t/burst", OPEN},
+    {.id = "big", .method = "GET", .path = "/t/big", OPEN},
     {.id = "whoami",
      .method = "GET",
      .path = "/t/whoami",
@@ -539,6 +540,13 @@ static void on_burst(struct request *r, void *module)
     request_stream_end(r);
 }
 
+static void on_big(struct request *r, void *module)
+{
+    static char data[32 << 20]; /* more than any socket's buffers hold */
+    (void)module;
+    request_reply_static(r, 200, "application/octet-stream", data, sizeof data);
+}
+
 static void on_whoami(struct request *r, void *module)
 {
     const struct principal *p = request_principal(r);
@@ -549,9 +557,9 @@ static void on_whoami(struct request *r, void *module)
     request_reply_bytes(r, 200, "text/plain", text, (size_t)n, false);
 }
 
-const request_handler fixture_handlers[] = {on_echo,  on_item,   on_later,  on_hang,   on_stream, on_flood,
-                                            on_raw,   on_upload, on_socket, on_act,    on_page,   on_control,
-                                            on_files, on_late,   on_relay,  on_broken, on_burst,  on_whoami};
+const request_handler fixture_handlers[] = {
+    on_echo, on_item,    on_later, on_hang, on_stream, on_flood,  on_raw,   on_upload, on_socket, on_act,
+    on_page, on_control, on_files, on_late, on_relay,  on_broken, on_burst, on_big,    on_whoami};
 
 /* ---- life ---- */
 

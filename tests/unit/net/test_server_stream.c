@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "net/server_internal.h"
 #include "raw_client.h"
 #include "server_fixture.h"
 
@@ -297,6 +298,44 @@ static void test_connections_go(void **state)
     raw_close(oldest);
 }
 
+static void an_hour_passes(struct fixture *x)
+{
+    for (struct conn *c = x->server->conns; c; c = c->next) {
+        c->since_ms -= 3600 * 1000;
+        c->stream.last_ms -= 3600 * 1000;
+    }
+}
+
+/* Clients that stop reading, in the middle of a plain reply and at the end of a stream, and one that stops
+ * asking. */
+static void test_stalled_readers(void **state)
+{
+    struct raw_reply r;
+    (void)state;
+    assert_true(connections_fall_to(0));
+    int plain = raw_tcp(f.port), stream = raw_tcp(f.port), idle = raw_tcp(f.port);
+    raw_printf(plain, "GET /t/big HTTP/1.1\r\n" HOST "\r\n");
+    raw_printf(stream, "GET /t/relay HTTP/1.1\r\n" HOST "\r\n");
+    raw_printf(idle, "GET /t/control HTTP/1.1\r\n" HOST "\r\n");
+    raw_read(idle, false, &r);
+    raw_reply_free(&r);
+    usleep(100000);
+    fixture_on_loop(&f, an_hour_passes); /* the first look only notes how much is unsent */
+    usleep(100000);
+    fixture_on_loop(&f, an_hour_passes);
+    assert_true(raw_closed(idle));
+    assert_true(connections_fall_to(0));
+    int reading = raw_tcp(f.port);
+    raw_printf(reading, "GET /t/big HTTP/1.1\r\n" HOST "\r\n");
+    raw_read(reading, false, &r);
+    assert_int_equal(r.body.len, 32 << 20);
+    raw_reply_free(&r);
+    raw_close(plain);
+    raw_close(stream);
+    raw_close(idle);
+    raw_close(reading);
+}
+
 static void test_many_streams(void **state)
 {
     enum { N = 100 };
@@ -319,12 +358,19 @@ static void test_many_streams(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sse),           cmocka_unit_test(test_headers_come_at_once),
-        cmocka_unit_test(test_heartbeat),     cmocka_unit_test(test_slow_reader),
-        cmocka_unit_test(test_backpressure),  cmocka_unit_test(test_abort),
-        cmocka_unit_test(test_client_leaves), cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_many_streams),  cmocka_unit_test(test_connections_go),
-        cmocka_unit_test(test_drain),         cmocka_unit_test(test_drain_idle),
+        cmocka_unit_test(test_sse),
+        cmocka_unit_test(test_headers_come_at_once),
+        cmocka_unit_test(test_heartbeat),
+        cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_backpressure),
+        cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_client_leaves),
+        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_many_streams),
+        cmocka_unit_test(test_connections_go),
+        cmocka_unit_test(test_stalled_readers),
+        cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_drain_idle),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
