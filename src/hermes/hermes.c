@@ -1,7 +1,6 @@
 /* Start and stop of Hermes, its clockwork and its health. What it does is in the files beside this one. */
 #include "hermes/hermes.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,6 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "base/ulid.h"
 #include "embed/guide.h"
 #include "hermes/guide.h"
 #include "hermes/hermes_internal.h"
@@ -158,15 +156,7 @@ static void install_guide(struct hermes *h)
 static void on_crash(void *ctx, const char *model, const char *reason)
 {
     struct hermes *h = ctx;
-    struct buf b = BUF_INIT;
-    char id[ULID_LEN + 1], message[700];
-    (void)snprintf(message, sizeof message, "The engine of %s ended: %s", model, reason);
-    buf_printf(&b, "{\"alert_id\":\"%s\",\"severity\":\"L3\",\"message\":", ulid_make(id));
-    buf_put_json_string(&b, message, strlen(message));
-    buf_printf(&b, ",\"timestamp\":%" PRId64 "}", clock_wall_ms());
-    if (!b.failed)
-        module_event(h->module, "system.alert", b.data);
-    buf_free(&b);
+    module_alert(h->module, LINK_ALERT_SEVERITY_L3, "The engine of %s ended: %s", model, reason);
 }
 
 /* ---- life ---- */

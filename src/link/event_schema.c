@@ -1,4 +1,5 @@
-/* Event schema: each type's payload is a message of the contract; this is the table from one to the other, with its size. */
+/* Event schema: each type's payload is a message of the contract; this is the table from one to the other,
+ * with its size. */
 #include "link/link_internal.h"
 
 #include <string.h>
@@ -24,8 +25,10 @@ int event_check(int type, yyjson_val *payload, struct arena *a, struct contract_
     if (!scratch)
         return VX11_ENOMEM;
     int rc = contract_parse_value(m, a, payload, NULL, scratch, bad);
-    if (rc == 0 && type == LINK_EVENT_TYPE_SWITCH_TENSION_UPDATED && !yyjson_is_obj(yyjson_obj_get(payload, "components"))) {
-        *bad = (struct contract_error){.code = VX11_EINVALID, .pointer = "/components", .text = "must be an object"};
+    if (rc == 0 && type == LINK_EVENT_TYPE_SWITCH_TENSION_UPDATED &&
+        !yyjson_is_obj(yyjson_obj_get(payload, "components"))) {
+        *bad = (struct contract_error){
+            .code = VX11_EINVALID, .pointer = "/components", .text = "must be an object"};
         rc = VX11_EINVALID;
     }
     return rc;

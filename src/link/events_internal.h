@@ -5,7 +5,7 @@
 #include "link/link_internal.h"
 #include "net/websocket.h"
 
-#define EVENTS_RING 1024
+#define EVENTS_RING       1024
 #define EVENTS_REPLAY_MAX 1000
 
 struct ring_event {
@@ -19,12 +19,12 @@ struct ring_event {
 struct event_stream {
     struct link_events *e;
     struct event_stream *next, *prev;
-    struct request *r;     /* SSE, else NULL */
-    struct websocket *ws;  /* WebSocket, else NULL; NULL too before it is open */
-    int type;              /* only this type; -1: all */
+    struct request *r;        /* SSE, else NULL */
+    struct websocket *ws;     /* WebSocket, else NULL; NULL too before it is open */
+    int type;                 /* only this type; -1: all */
     char after[ULID_LEN + 1]; /* WebSocket: replay from here once open */
     int64_t replay;
-    bool replaying, left;     /* a reader can be dropped in the middle of its replay: then it is freed after it */
+    bool replaying, left; /* a reader can be dropped in the middle of its replay: then it is freed after it */
 };
 
 struct link_events {

@@ -86,7 +86,8 @@ static void link_free(void *context)
     free(l);
 }
 
-static void link_reload(struct module *m, void *context, const struct config *before, const struct config *now)
+static void link_reload(struct module *m, void *context, const struct config *before,
+                        const struct config *now)
 {
     const struct config_link *b = before->values->link, *n = now->values->link;
     (void)m;

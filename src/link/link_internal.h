@@ -43,11 +43,11 @@ void status_breakers(struct request *r, void *module);
 
 /* events.c: the log of events. */
 int events_create(struct link *l, struct link_events **out, struct error *err);
-void events_close(struct link_events *e);   /* ends every stream */
+void events_close(struct link_events *e); /* ends every stream */
 void events_destroy(struct link_events *e);
 void events_ingest(struct request *r, void *module);
-void events_publish(void *module, const char *type, const char *source, const char *payload_json); /* from inside this process */
-void events_alert(struct link *l, const char *severity, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void events_publish(void *module, const char *type, const char *source,
+                    const char *payload_json); /* from inside this process */
 size_t events_streams(const struct link_events *e);
 
 /* streams.c: who listens to them. */

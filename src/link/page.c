@@ -2,8 +2,8 @@
  *
  *   vx11 up ─prints─> /login?code=… ──code consumed──> session row + cookie (HttpOnly, SameSite=Strict) ──> /
  *
- * The answer to /login is a page that goes on to / by itself, not a redirect: with SameSite=Strict a browser that came from elsewhere would
- * not send the new cookie along with a redirect. */
+ * The answer to /login is a page that goes on to / by itself, not a redirect: with SameSite=Strict a browser
+ * that came from elsewhere would not send the new cookie along with a redirect. */
 #include "link/link_internal.h"
 
 #include <stdio.h>
@@ -16,15 +16,20 @@
 #include "embed/web.h"
 #include "store/tokens.h"
 
-static const char page_policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-                                  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+static const char page_policy[] =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 static const char session_scopes[] = "read,chat,act,admin";
 
 static const struct {
     const char *suffix, *type;
 } content_types[] = {
-    {".html", "text/html; charset=utf-8"}, {".js", "text/javascript; charset=utf-8"}, {".css", "text/css; charset=utf-8"},
-    {".svg", "image/svg+xml"},             {".png", "image/png"},                     {".ico", "image/x-icon"},
+    {".html", "text/html; charset=utf-8"},
+    {".js", "text/javascript; charset=utf-8"},
+    {".css", "text/css; charset=utf-8"},
+    {".svg", "image/svg+xml"},
+    {".png", "image/png"},
+    {".ico", "image/x-icon"},
 };
 
 static void page_headers(struct request *r)
@@ -67,13 +72,16 @@ void page_asset(struct request *r, void *module)
 
 /* ---- log in, log out ---- */
 
-static void login_answer(struct request *r, int status, const char *cookie, const char *refresh, const char *title, const char *text)
+static void login_answer(struct request *r, int status, const char *cookie, const char *refresh,
+                         const char *title, const char *text)
 {
     struct buf page = BUF_INIT;
     size_t len;
     buf_printf(&page,
-               "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">%s"
-               "<title>%s</title><link rel=\"stylesheet\" href=\"/assets/style.css\"><main class=\"note\"><h1>%s</h1><p>%s</p></main></html>",
+               "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" "
+               "content=\"width=device-width\">%s"
+               "<title>%s</title><link rel=\"stylesheet\" href=\"/assets/style.css\"><main "
+               "class=\"note\"><h1>%s</h1><p>%s</p></main></html>",
                refresh, title, title, text);
     if (page.failed) {
         buf_free(&page);
@@ -100,13 +108,15 @@ void page_login(struct request *r, void *module)
     int rc = login_code_consume(module_store(l->m), hash, now, &err);
     if (rc == VX11_ENOT_FOUND) {
         login_answer(r, 403, NULL, "", "This link does not work any more",
-                     "It was used already, has expired, or is not one of ours. Run <code>vx11 login</code> for a new one.");
+                     "It was used already, has expired, or is not one of ours. Run <code>vx11 login</code> "
+                     "for a new one.");
         return;
     }
     auth_token_make(secret);
     auth_hash(secret, hash);
     if (rc == 0)
-        rc = session_create(module_store(l->m), hash, session_scopes, request_header(r, "User-Agent"), now + config->session_ttl_ms, now, id, &err);
+        rc = session_create(module_store(l->m), hash, session_scopes, request_header(r, "User-Agent"),
+                            now + config->session_ttl_ms, now, id, &err);
     if (rc == 0)
         rc = module_auth_refresh(l->m, &err);
     if (rc != 0) {
@@ -114,8 +124,10 @@ void page_login(struct request *r, void *module)
         return;
     }
     log_info("page", "logged in", LOG_S("session", id));
-    snprintf(cookie, sizeof cookie, AUTH_COOKIE "=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld", secret, (long long)(config->session_ttl_ms / 1000));
-    login_answer(r, 200, cookie, "<meta http-equiv=\"refresh\" content=\"0;url=/\">", "Logged in", "<a href=\"/\">Go on to the page</a>");
+    snprintf(cookie, sizeof cookie, AUTH_COOKIE "=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld",
+             secret, (long long)(config->session_ttl_ms / 1000));
+    login_answer(r, 200, cookie, "<meta http-equiv=\"refresh\" content=\"0;url=/\">", "Logged in",
+                 "<a href=\"/\">Go on to the page</a>");
     memset(secret, 0, sizeof secret);
     memset(cookie, 0, sizeof cookie);
 }
@@ -126,7 +138,8 @@ void page_logout(struct request *r, void *module)
     const struct principal *p = request_principal(r);
     struct error err = {0};
     if (p->kind != AUTH_SESSION) {
-        request_fail(r, 409, "not_a_session", NULL, "only a page's session can be ended this way; revoke a token with `vx11 token revoke`");
+        request_fail(r, 409, "not_a_session", NULL,
+                     "only a page's session can be ended this way; revoke a token with `vx11 token revoke`");
         return;
     }
     int rc = session_delete(module_store(l->m), p->id, &err);

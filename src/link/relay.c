@@ -1,10 +1,12 @@
 /* Relay: hands a request to Switch and its answer back, piece by piece as it comes.
  *
  *   client ──body──> [Link] ──run/switch.sock──> Switch
- *          <─pieces─        <──────pieces───────         a slow client pauses the reading from Switch; one that leaves cancels it
+ *          <─pieces─        <──────pieces───────         a slow client pauses the reading from Switch; one
+ * that leaves cancels it
  *
- * The body is not parsed here: Switch holds the contract of these routes and answers what is wrong with it. Only failures of Switch itself
- * (no connection, cut short, too slow, 500) count against its breaker: a provider's 502 is Switch at work. */
+ * The body is not parsed here: Switch holds the contract of these routes and answers what is wrong with it.
+ * Only failures of Switch itself (no connection, cut short, too slow, 500) count against its breaker: a
+ * provider's 502 is Switch at work. */
 #include "link/link_internal.h"
 
 #include <string.h>
@@ -13,7 +15,8 @@
 #include "base/log.h"
 #include "base/str.h"
 
-/* Above this much waiting for the client, Switch is not read any further; the server tells when it has drained. */
+/* Above this much waiting for the client, Switch is not read any further; the server tells when it has
+ * drained. */
 #define RELAY_HIGH_WATER (256u * 1024u)
 
 struct relay {
@@ -57,7 +60,8 @@ static void on_data(struct client_call *call, void *ctx, const char *data, size_
             client_cancel(call);
         return;
     }
-    if (request_stream_write(relay->r, data, len) == 0 && request_stream_queued(relay->r) > RELAY_HIGH_WATER && !relay->paused) {
+    if (request_stream_write(relay->r, data, len) == 0 &&
+        request_stream_queued(relay->r) > RELAY_HIGH_WATER && !relay->paused) {
         relay->paused = true;
         client_pause(call);
     }
@@ -88,10 +92,12 @@ static void relay_breaker(struct relay *relay, int result)
         return;
     const char *state = breaker_state_name(breaker_peek(b, clock_mono_ms()));
     log_warn("relay", "breaker changed", LOG_S("peer", relay->peer->name), LOG_S("state", state));
-    events_alert(relay->l, "L3", "the breaker in front of %s is %s", relay->peer->name, state);
+    module_alert(relay->l->m, LINK_ALERT_SEVERITY_L3, "the breaker in front of %s is %s", relay->peer->name,
+                 state);
 }
 
-/* A stream that broke ends with an error event and without [DONE], so that no client takes the part for the whole. */
+/* A stream that broke ends with an error event and without [DONE], so that no client takes the part for the
+ * whole. */
 static void relay_break_stream(struct relay *relay, int result, const struct error *err)
 {
     struct common_error_body body = {
@@ -152,7 +158,8 @@ static void on_cancel(struct request *r, void *ctx, int reason)
 
 void relay_to_switch(struct request *r, void *module)
 {
-    static const struct client_events events = {.on_headers = on_headers, .on_data = on_data, .on_done = on_done};
+    static const struct client_events events = {
+        .on_headers = on_headers, .on_data = on_data, .on_done = on_done};
     struct link *l = module;
     struct relay *relay = arena_zalloc(request_arena(r), sizeof *relay);
     struct link_peer *peer = link_peer_find(l, "switch");
@@ -165,7 +172,8 @@ void relay_to_switch(struct request *r, void *module)
     if (!breaker_allow(&peer->breaker, clock_mono_ms())) {
         int64_t wait = breaker_retry_after_ms(&peer->breaker, clock_mono_ms());
         request_retry_after(r, wait);
-        request_fail(r, 503, "circuit_open", NULL, "switch has failed repeatedly and is asked again in %lld ms", (long long)wait);
+        request_fail(r, 503, "circuit_open", NULL,
+                     "switch has failed repeatedly and is asked again in %lld ms", (long long)wait);
         return;
     }
     *relay = (struct relay){.l = l, .peer = peer, .r = r, .body = BUF_INIT};
@@ -173,8 +181,9 @@ void relay_to_switch(struct request *r, void *module)
     struct client_call_options options;
     module_call_options(r, &options);
     const char *path = request_path(r);
-    int rc = client_start(module_client(l->m), module_peer(l->m, "switch"), request_method(r), path, len ? "application/json" : NULL, body, len,
-                          &options, &events, relay, &relay->call, &err);
+    int rc = client_start(module_client(l->m), module_peer(l->m, "switch"), request_method(r), path,
+                          len ? "application/json" : NULL, body, len, &options, &events, relay, &relay->call,
+                          &err);
     if (rc != 0) {
         breaker_abandon(&peer->breaker);
         request_fail(r, 500, "internal", NULL, "%s", err.text);

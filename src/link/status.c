@@ -1,4 +1,5 @@
-/* Status: every module measured now, in parallel, with a deadline; and what went through, from the database. */
+/* Status: every module measured now, in parallel, with a deadline; and what went through, from the database.
+ */
 #include "link/link_internal.h"
 
 #include <string.h>
@@ -7,7 +8,7 @@
 #include "base/clock.h"
 #include "store/states.h"
 
-#define PROBE_MS 2000
+#define PROBE_MS         2000
 #define TRAFFIC_WINDOW_S 3600
 
 /* ---- measuring ---- */
@@ -43,7 +44,8 @@ static void module_wanted(struct link *l, struct link_module_status *out)
 
 static void measure_self(struct link *l, struct link_module_status *out)
 {
-    *out = (struct link_module_status){.name = "link", .status = COMMON_HEALTH_OK, .version = module_version(), .has_uptime_s = true};
+    *out = (struct link_module_status){
+        .name = "link", .status = COMMON_HEALTH_OK, .version = module_version(), .has_uptime_s = true};
     out->uptime_s = module_uptime_s(l->m);
     out->has_port = true;
     out->port = link_peer_port(l, "link");
@@ -66,7 +68,9 @@ static void measure_sum(struct measurement *m)
                                        .healthy_modules = (int64_t)good,
                                        .unhealthy_modules = (int64_t)bad,
                                        .all_healthy = bad == 0};
-    int status = bad == 0 ? COMMON_HEALTH_OK : answered == 0 && wanted > 1 ? COMMON_HEALTH_DOWN : COMMON_HEALTH_DEGRADED;
+    int status = bad == 0                      ? COMMON_HEALTH_OK
+                 : answered == 0 && wanted > 1 ? COMMON_HEALTH_DOWN
+                                               : COMMON_HEALTH_DEGRADED;
     m->reply = (struct link_status_reply){.ok = bad == 0,
                                           .status = status,
                                           .module = "link",
@@ -87,7 +91,8 @@ static void measure_step(struct measurement *m)
 }
 
 /* The answer's strings live in the probe's arena: they are copied into the request's. */
-static void measure_take(struct measurement *m, struct link_module_status *out, const struct common_health_reply *reply)
+static void measure_take(struct measurement *m, struct link_module_status *out,
+                         const struct common_health_reply *reply)
 {
     struct arena *a = request_arena(m->r);
     out->status = reply->status;
@@ -108,7 +113,8 @@ static void measure_take(struct measurement *m, struct link_module_status *out, 
     out->checks_count = reply->checks_count;
 }
 
-static void on_probe(void *ctx, const struct common_health_reply *reply, double latency_ms, const struct error *err)
+static void on_probe(void *ctx, const struct common_health_reply *reply, double latency_ms,
+                     const struct error *err)
 {
     struct measured_peer *p = ctx;
     struct measurement *m = p->m;
@@ -126,7 +132,8 @@ static void on_probe(void *ctx, const struct common_health_reply *reply, double 
 
 static void measure(struct request *r, struct link *l, measured_fn done)
 {
-    /* In the request's arena: a probe always answers before the request may end, because only `done` ends it. */
+    /* In the request's arena: a probe always answers before the request may end, because only `done` ends it.
+     */
     struct measurement *m = arena_zalloc(request_arena(r), sizeof *m);
     if (!m) {
         request_fail(r, 500, "out_of_memory", NULL, "out of memory");
@@ -140,10 +147,12 @@ static void measure(struct request *r, struct link *l, measured_fn done)
     for (size_t i = 0; i < LINK_PEERS; i++) {
         struct link_module_status *out = &m->modules[i + 1];
         const char *name = l->peers[i].name;
-        *out = (struct link_module_status){.name = name, .status = COMMON_HEALTH_DOWN, .has_port = true, .port = link_peer_port(l, name)};
+        *out = (struct link_module_status){
+            .name = name, .status = COMMON_HEALTH_DOWN, .has_port = true, .port = link_peer_port(l, name)};
         m->peers[i] = (struct measured_peer){.m = m, .out = out};
         m->waiting++;
-        if (module_probe(module_client(l->m), module_peer(l->m, name), PROBE_MS, on_probe, &m->peers[i]) != 0) {
+        if (module_probe(module_client(l->m), module_peer(l->m, name), PROBE_MS, on_probe, &m->peers[i]) !=
+            0) {
             out->error = "could not be asked";
             m->waiting--;
         }
@@ -165,23 +174,6 @@ void status_get(struct request *r, void *module)
 
 /* ---- breakers ---- */
 
-static void breaker_message(const struct breaker *b, struct switch_breaker *out)
-{
-    int64_t now = clock_mono_ms();
-    enum breaker_state state = breaker_peek(b, now);
-    *out = (struct switch_breaker){
-        .state = (int)state, /* the contract lists them in the same order */
-        .failures = b->failures,
-        .threshold = b->threshold,
-        .has_last_failure_at = b->last_failure_wall > 0,
-        .last_failure_at = b->last_failure_wall,
-        .has_retry_after_ms = state != BREAKER_CLOSED,
-        .retry_after_ms = breaker_retry_after_ms(b, now),
-        .opened_total = (int64_t)b->opened_total,
-        .rejected_total = (int64_t)b->rejected_total,
-    };
-}
-
 /* LINK_PEERS of them, in the request's arena; NULL without memory. */
 static struct link_module_breaker *breakers_of(struct request *r, const struct link *l)
 {
@@ -190,7 +182,7 @@ static struct link_module_breaker *breakers_of(struct request *r, const struct l
     if (!out || !b)
         return NULL;
     for (size_t i = 0; i < LINK_PEERS; i++) {
-        breaker_message(&l->peers[i].breaker, &b[i]);
+        module_breaker_report(&l->peers[i].breaker, &b[i]);
         out[i] = (struct link_module_breaker){.module = l->peers[i].name, .breaker = &b[i]};
     }
     return out;
@@ -201,15 +193,18 @@ static void on_providers(struct client_call *call, void *ctx, const struct clien
     struct request *r = ctx;
     struct link *l = request_get(r);
     (void)call;
-    struct link_breaker_reply reply = {.timestamp = clock_wall_ms(), .breakers_count = LINK_PEERS, .breakers = breakers_of(r, l)};
+    struct link_breaker_reply reply = {
+        .timestamp = clock_wall_ms(), .breakers_count = LINK_PEERS, .breakers = breakers_of(r, l)};
     const struct switch_provider_list *list = in->message;
-    struct link_provider_breaker *providers = list ? arena_array(in->arena, list->providers_count + 1, sizeof *providers) : NULL;
+    struct link_provider_breaker *providers =
+        list ? arena_array(in->arena, list->providers_count + 1, sizeof *providers) : NULL;
     if (!reply.breakers || (list && !providers)) {
         request_fail(r, 500, "out_of_memory", NULL, "out of memory");
         return;
     }
     for (size_t i = 0; list && i < list->providers_count; i++)
-        providers[i] = (struct link_provider_breaker){.provider = list->providers[i].name, .breaker = list->providers[i].breaker};
+        providers[i] = (struct link_provider_breaker){.provider = list->providers[i].name,
+                                                      .breaker = list->providers[i].breaker};
     reply.providers = providers;
     reply.providers_count = list ? list->providers_count : 0;
     reply.providers_error = list ? NULL : in->error.text;
@@ -224,16 +219,17 @@ void status_breakers(struct request *r, void *module)
     module_call_options(r, &options);
     options.deadline_ms = clock_mono_ms() + PROBE_MS;
     request_set(r, l);
-    int rc = switch_providers_call(module_client(l->m), module_peer(l->m, "switch"), &options, on_providers, r, &call);
+    int rc = switch_providers_call(module_client(l->m), module_peer(l->m, "switch"), &options, on_providers,
+                                   r, &call);
     if (rc != 0)
         request_fail(r, 500, "internal", NULL, "switch could not be asked: %s", error_describe(rc));
 }
 
 /* ---- /vx11/overview ---- */
 
-static const char sql_traffic[] =
-    "SELECT count(*), coalesce(sum(outcome = 'failed'), 0), sum(prompt_tokens), sum(completion_tokens), avg(first_token_ms) "
-    "FROM decision WHERE at >= ?1";
+static const char sql_traffic[] = "SELECT count(*), coalesce(sum(outcome = 'failed'), 0), "
+                                  "sum(prompt_tokens), sum(completion_tokens), avg(first_token_ms) "
+                                  "FROM decision WHERE at >= ?1";
 static const char sql_event_count[] = "SELECT count(*) FROM event";
 
 static int on_traffic(void *ctx, const struct store_row *row)

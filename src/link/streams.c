@@ -2,7 +2,8 @@
  *
  *   replay:  table event (ids after the reader's, before the ring's first) ──> ring ──> live
  *
- * The ring bridges what the batched writer has not committed yet, so that a reader that comes back misses nothing that is still stored. */
+ * The ring bridges what the batched writer has not committed yet, so that a reader that comes back misses
+ * nothing that is still stored. */
 #include "link/events_internal.h"
 
 #include <stdlib.h>
@@ -11,12 +12,14 @@
 #include "base/log.h"
 
 #define WS_MAX_MESSAGE 1024u
-#define WS_QUEUE (1024u * 1024u)
+#define WS_QUEUE       (1024u * 1024u)
 
-static const char sql_after[] = "SELECT id, type, source, at, payload FROM event WHERE id > ?1 AND id < ?2 AND (?3 IS NULL OR type = ?3) "
-                                "ORDER BY id LIMIT ?4";
+static const char sql_after[] =
+    "SELECT id, type, source, at, payload FROM event WHERE id > ?1 AND id < ?2 AND (?3 IS NULL OR type = ?3) "
+    "ORDER BY id LIMIT ?4";
 /* The id behind which the latest ?2 events lie. */
-static const char sql_latest[] = "SELECT min(id) FROM (SELECT id FROM event WHERE id < ?1 AND (?3 IS NULL OR type = ?3) ORDER BY id DESC LIMIT ?2)";
+static const char sql_latest[] = "SELECT min(id) FROM (SELECT id FROM event WHERE id < ?1 AND (?3 IS NULL OR "
+                                 "type = ?3) ORDER BY id DESC LIMIT ?2)";
 
 /* ---- list ---- */
 
@@ -89,7 +92,10 @@ static int on_row(void *ctx, const struct store_row *row)
     struct event_stream *s = ctx;
     struct contract_error bad;
     struct buf text = BUF_INIT;
-    struct link_event event = {.id = row_text(row, 0), .type = event_type_parse(row_text(row, 1)), .source = row_text(row, 2), .timestamp = row_int(row, 3)};
+    struct link_event event = {.id = row_text(row, 0),
+                               .type = event_type_parse(row_text(row, 1)),
+                               .source = row_text(row, 2),
+                               .timestamp = row_int(row, 3)};
     struct arena *a = arena_create(0);
     const char *payload = row_text(row, 4);
     int rc = a ? contract_json_parse(a, payload, strlen(payload), NULL, &event.payload, &bad) : VX11_ENOMEM;
@@ -138,7 +144,8 @@ static void replay_from(struct event_stream *s, const char *after, int64_t repla
 {
     struct store *store = module_store(s->e->l->m);
     struct error err = {0};
-    const char *ring_first = s->e->ring_count ? s->e->ring[s->e->ring_head].id : "~"; /* sorts after every ULID */
+    const char *ring_first =
+        s->e->ring_count ? s->e->ring[s->e->ring_head].id : "~"; /* sorts after every ULID */
     struct store_value type = s->type >= 0 ? store_text(link_event_type_names[s->type]) : STORE_N;
     char from[ULID_LEN + 2] = "";
     size_t in_ring = ring_matching(s);
@@ -157,7 +164,8 @@ static void replay_from(struct event_stream *s, const char *after, int64_t repla
             from[ULID_LEN - 1]--; /* just before it: ids are compared with > */
     }
     if (from[0]) {
-        struct store_value values[] = {store_text(from), store_text(ring_first), type, STORE_I(EVENTS_REPLAY_MAX)};
+        struct store_value values[] = {store_text(from), store_text(ring_first), type,
+                                       STORE_I(EVENTS_REPLAY_MAX)};
         if (store_query(store, sql_after, values, 4, on_row, s, &err) != 0)
             log_error("events", "events cannot be replayed", LOG_S("reason", err.text));
     }
@@ -187,7 +195,8 @@ static struct event_stream *stream_create(struct request *r, struct link *l)
     const char *header = request_header(r, "Last-Event-ID");
     const char *after = header ? header : params->last_event_id;
     if (after && after[0] && !ulid_valid(after)) {
-        request_fail(r, 422, "invalid_event_id", header ? "Last-Event-ID" : "last_event_id", "the last event's id is not a ULID");
+        request_fail(r, 422, "invalid_event_id", header ? "Last-Event-ID" : "last_event_id",
+                     "the last event's id is not a ULID");
         return NULL;
     }
     struct event_stream *s = calloc(1, sizeof *s);
@@ -264,7 +273,8 @@ static void on_ws_close(struct websocket *ws, void *ctx, int code)
 
 void streams_ws(struct request *r, void *module)
 {
-    static const struct websocket_events events = {.on_open = on_ws_open, .on_message = on_ws_message, .on_close = on_ws_close};
+    static const struct websocket_events events = {
+        .on_open = on_ws_open, .on_message = on_ws_message, .on_close = on_ws_close};
     struct event_stream *s = stream_create(r, module);
     if (s)
         websocket_accept(r, WS_MAX_MESSAGE, WS_QUEUE, &events, s);

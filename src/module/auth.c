@@ -1,4 +1,5 @@
-/* Auth and state: what the store says about who may ask and whether this module serves, kept in memory and read again when the file changes. */
+/* Auth and state: what the store says about who may ask and whether this module serves, kept in memory and
+ * read again when the file changes. */
 #include "module/module_internal.h"
 
 #include <stdlib.h>
@@ -34,7 +35,8 @@ static void entry_scopes(struct auth_entry *entry, const char *scopes)
     struct error err = {0};
     if (auth_scopes_parse(scopes, &entry->principal.scopes, &err) != 0) {
         entry->principal.scopes = 0; /* such a token can do nothing: safer than guessing */
-        log_error("auth", "a stored token has scopes that do not exist", LOG_S("name", entry->principal.name), LOG_S("reason", err.text));
+        log_error("auth", "a stored token has scopes that do not exist", LOG_S("name", entry->principal.name),
+                  LOG_S("reason", err.text));
     }
 }
 

@@ -6,7 +6,8 @@
 
 #include "base/log.h"
 
-/* What each hop keeps back of the remaining time, so that the inner deadline passes before the outer one and the inner error is seen. */
+/* What each hop keeps back of the remaining time, so that the inner deadline passes before the outer one and
+ * the inner error is seen. */
 #define CALL_MARGIN_MS 50
 
 void module_call_options(struct request *r, struct client_call_options *out)
@@ -22,7 +23,8 @@ void module_call_options(struct request *r, struct client_call_options *out)
         return;
     char scopes[128];
     header->name = "X-VX11-Principal";
-    header->value = arena_printf(request_arena(r), "%s;%s;%s", p->id, p->name, auth_scopes_format(p->scopes, scopes, sizeof scopes));
+    header->value = arena_printf(request_arena(r), "%s;%s;%s", p->id, p->name,
+                                 auth_scopes_format(p->scopes, scopes, sizeof scopes));
     if (!header->value)
         return;
     out->headers = header;

@@ -1,9 +1,11 @@
 /* Events on their way to Link.
  *
  *   module_event ──> ring (bounded) ──one at a time──> POST /events/ingest on run/link.sock
- *                                    └─ Link away: wait, try again; new ones are lost, and counted, when the ring is full
+ *                                    └─ Link away: wait, try again; new ones are lost, and counted, when the
+ * ring is full
  *
- * One call is in flight at a time, which keeps the order; a refusal (4xx) is a bug of the sender and is logged, not repeated. */
+ * One call is in flight at a time, which keeps the order; a refusal (4xx) is a bug of the sender and is
+ * logged, not repeated. */
 #include "module/module_internal.h"
 
 #include <stdlib.h>
@@ -15,9 +17,9 @@
 #include "base/log.h"
 #include "base/str.h"
 
-#define EVENTS_QUEUE 1024
+#define EVENTS_QUEUE    1024
 #define EVENTS_RETRY_MS 500
-#define EVENTS_CALL_MS 5000
+#define EVENTS_CALL_MS  5000
 
 struct pending_event {
     char *type, *payload;
@@ -60,8 +62,8 @@ static void on_sent(struct client_call *call, void *ctx, const struct client_rep
     if (reply->result == 0 && reply->status >= 200 && reply->status < 300) {
         events_drop_head(e);
     } else if (refused) {
-        log_error("events", "link refused an event", LOG_S("type", e->ring[e->head].type), LOG_I("status", reply->status),
-                  LOG_S("reason", reply->error.text));
+        log_error("events", "link refused an event", LOG_S("type", e->ring[e->head].type),
+                  LOG_I("status", reply->status), LOG_S("reason", reply->error.text));
         metric_add(e->lost, 1);
         events_drop_head(e);
     } else if (!e->closed) {
@@ -91,18 +93,21 @@ static void events_send(struct module_events *e)
         yyjson_val *payload = NULL;
         int type = event_type_index(p->type);
         int rc = VX11_EINVALID;
-        if (a && type >= 0 && contract_json_parse(a, p->payload, strlen(p->payload), NULL, &payload, NULL) == 0) {
+        if (a && type >= 0 &&
+            contract_json_parse(a, p->payload, strlen(p->payload), NULL, &payload, NULL) == 0) {
             event.source = module_name(e->m);
             event.type = type;
             event.payload = payload;
             event.broadcast = true;
             struct client_call_options options = {.deadline_ms = clock_mono_ms() + EVENTS_CALL_MS};
-            rc = link_events_ingest_call(e->m->client, module_peer(e->m, "link"), &event, &options, on_sent, e, &e->call);
+            rc = link_events_ingest_call(e->m->client, module_peer(e->m, "link"), &event, &options, on_sent,
+                                         e, &e->call);
         }
         arena_destroy(a);
         if (rc == 0)
             return;
-        log_error("events", "an event could not be sent", LOG_S("type", p->type), LOG_S("reason", error_describe(rc)));
+        log_error("events", "an event could not be sent", LOG_S("type", p->type),
+                  LOG_S("reason", error_describe(rc)));
         metric_add(e->lost, 1);
         events_drop_head(e);
     }
@@ -146,7 +151,8 @@ void module_events_destroy(struct module_events *e)
     free(e);
 }
 
-void module_on_event(struct module *m, void (*fn)(void *context, const char *type, const char *source, const char *payload_json))
+void module_on_event(struct module *m, void (*fn)(void *context, const char *type, const char *source,
+                                                  const char *payload_json))
 {
     m->events->sink = fn;
 }

@@ -1,4 +1,5 @@
-/* Module: the life of a module's process, from its configuration to its last handle (see the drawing in module.h).
+/* Module: the life of a module's process, from its configuration to its last handle (see the drawing in
+ * module.h).
  *
  * A start that fails says why in one sentence: in the log, on stderr, and on fd 3 for the supervisor. */
 #include "module/module_internal.h"
@@ -18,9 +19,9 @@
 #include "base/log.h"
 #include "version.h"
 
-#define NOTIFY_FD 3
+#define NOTIFY_FD         3
 #define WATCH_INTERVAL_MS 1000
-#define WRITER_STOP_MS 10000
+#define WRITER_STOP_MS    10000
 /* sun_path holds 108 bytes; "/run/engine-" and a model's name in short must fit behind the home. */
 #define HOME_MAX 80
 
@@ -105,7 +106,8 @@ static enum log_level module_log_level(const struct config_log *log, const char 
 {
     enum log_level level = LOG_INFO;
     const char *own = yyjson_get_str(yyjson_obj_get(log->modules, module));
-    if ((own && log_level_parse(own, &level) == 0) || log_level_parse(config_log_level_names[log->level], &level) == 0)
+    if ((own && log_level_parse(own, &level) == 0) ||
+        log_level_parse(config_log_level_names[log->level], &level) == 0)
         return level;
     return LOG_INFO;
 }
@@ -135,12 +137,14 @@ static int module_open_log(struct module *m, struct error *err)
     return log_open(&options, err);
 }
 
-int module_reload(struct module *m, struct arena *a, struct config_change **changes, size_t *n, struct error *err)
+int module_reload(struct module *m, struct arena *a, struct config_change **changes, size_t *n,
+                  struct error *err)
 {
     struct config *next = NULL;
     int rc = config_load(m->config_path, &next, err);
     if (rc != 0) {
-        log_error("module", "the configuration is wrong and stays as it was", LOG_S("reason", err ? err->text : ""));
+        log_error("module", "the configuration is wrong and stays as it was",
+                  LOG_S("reason", err ? err->text : ""));
         return rc;
     }
     struct config *before = m->config;
@@ -157,7 +161,8 @@ int module_reload(struct module *m, struct arena *a, struct config_change **chan
             m->spec->reload(m, m->context, before, next);
     }
     for (size_t i = 0; i < *n; i++)
-        log_info("module", (*changes)[i].restart ? "configuration: needs a restart" : "configuration: changed",
+        log_info("module",
+                 (*changes)[i].restart ? "configuration: needs a restart" : "configuration: changed",
                  LOG_S("option", (*changes)[i].key));
     config_free(before);
     return 0;
@@ -274,8 +279,10 @@ static int module_open_home(struct module *m, struct error *err)
     if (rc != 0)
         return rc;
     if (strlen(m->home) > HOME_MAX)
-        return error_set(err, VX11_ETOO_LARGE, "VX11_HOME is longer than %d characters, which Unix sockets below it cannot bear: %s", HOME_MAX,
-                         m->home);
+        return error_set(
+            err, VX11_ETOO_LARGE,
+            "VX11_HOME is longer than %d characters, which Unix sockets below it cannot bear: %s", HOME_MAX,
+            m->home);
     rc = fs_mkdirs(m->home, 0700, err);
     for (size_t i = 0; rc == 0 && i < sizeof folders / sizeof folders[0]; i++) {
         char path[4096];
@@ -328,8 +335,10 @@ static int module_open_loop(struct module *m, struct error *err)
     m->auth = auth_create();
     if (!m->metrics || !m->auth)
         return error_set(err, VX11_ENOMEM, "out of memory");
-    m->writer_queued = metrics_get(m->metrics, METRIC_GAUGE, "vx11_writer_queued", NULL, "Rows waiting for the batched writer.");
-    m->writer_lost = metrics_get(m->metrics, METRIC_GAUGE, "vx11_writer_lost_rows", NULL, "Rows the batched writer refused or gave up.");
+    m->writer_queued = metrics_get(m->metrics, METRIC_GAUGE, "vx11_writer_queued", NULL,
+                                   "Rows waiting for the batched writer.");
+    m->writer_lost = metrics_get(m->metrics, METRIC_GAUGE, "vx11_writer_lost_rows", NULL,
+                                 "Rows the batched writer refused or gave up.");
     if (!m->writer_queued || !m->writer_lost)
         return error_set(err, VX11_ENOMEM, "out of memory");
     int rc = client_create(&m->loop, &m->client, err);
@@ -444,9 +453,11 @@ int module_run(const struct module_spec *spec)
     fcntl(NOTIFY_FD, F_SETFD, FD_CLOEXEC);
     if (module_open_home(m, &err) != 0)
         return module_fail(m, &err, 1);
-    if (config_path(m->config_path, sizeof m->config_path, &err) != 0 || config_load(m->config_path, &m->config, &err) != 0)
+    if (config_path(m->config_path, sizeof m->config_path, &err) != 0 ||
+        config_load(m->config_path, &m->config, &err) != 0)
         return module_fail(m, &err, 78);
-    /* A failed start ends the process: the kernel takes back what half a start holds, better than code that never runs otherwise would. */
+    /* A failed start ends the process: the kernel takes back what half a start holds, better than code that
+     * never runs otherwise would. */
     if (module_open(m, &err) != 0)
         return module_fail(m, &err, 1);
     uv_signal_start(&m->on_term, on_terminate, SIGTERM);

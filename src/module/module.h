@@ -1,8 +1,8 @@
 /* Module: what every module process shares, so that a module's own code is its routes and its work.
  *
- *   main ─> module_run(&spec) ─> config, log, crash capture, store (migrated by the supervisor beforehand), writer, metrics,
- *           auth from the store (reloaded when it changes), state (active/standby), HTTP client, server on TCP and
- *           run/NAME.sock, signals (TERM drains, HUP reloads), events to Link ─> loop until stopped
+ *   main ─> module_run(&spec) ─> config, log, crash capture, store (migrated by the supervisor beforehand),
+ * writer, metrics, auth from the store (reloaded when it changes), state (active/standby), HTTP client,
+ * server on TCP and run/NAME.sock, signals (TERM drains, HUP reloads), events to Link ─> loop until stopped
  */
 #ifndef VX11_MODULE_MODULE_H
 #define VX11_MODULE_MODULE_H
@@ -10,6 +10,9 @@
 #include <uv.h>
 
 #include "api/common.h"
+#include "api/link.h"
+#include "api/switch.h"
+#include "base/breaker.h"
 #include "base/error.h"
 #include "contract/config.h"
 #include "contract/contract.h"
@@ -23,7 +26,8 @@ struct module;
 struct module_spec {
     const struct contract_module *contract;
     const request_handler *handlers; /* each gets the module's own context (module_context) */
-    /* Where to listen besides run/NAME.sock: fill up to `max` listeners from the configuration, return how many. NULL: none. */
+    /* Where to listen besides run/NAME.sock: fill up to `max` listeners from the configuration, return how
+     * many. NULL: none. */
     size_t (*listen)(const struct config *config, struct server_listener *out, size_t max);
     /* Extra server options (limits, allowed hosts); may be NULL. */
     void (*server_options)(const struct config *config, struct server_options *out);
@@ -31,7 +35,8 @@ struct module_spec {
     int (*start)(struct module *m, void **context, struct error *err);
     /* The stop has begun, requests still run: end streams that have no end of their own. May be NULL. */
     void (*stopping)(struct module *m, void *context);
-    /* Before the loop ends, after the server has drained: closes handles, ends processes, then calls done (exactly once, now or later). May be NULL. */
+    /* Before the loop ends, after the server has drained: closes handles, ends processes, then calls done
+     * (exactly once, now or later). May be NULL. */
     void (*stop)(struct module *m, void *context, void (*done)(struct module *m));
     /* Last: nothing calls back any more (the client has ended its calls). Frees the context. May be NULL. */
     void (*free)(void *context);
@@ -42,20 +47,21 @@ struct module_spec {
     void (*state)(struct module *m, void *context, enum server_state state);
 };
 
-/* Runs the module until SIGTERM/SIGINT; returns the process's exit code (0 clean, 1 error, 78 configuration error). The reason of a failed
- * start is the last log record and is written to fd 3 when open (the supervisor reads it there) as one line of text; "ready\n" is written there
- * once the server listens. */
+/* Runs the module until SIGTERM/SIGINT; returns the process's exit code (0 clean, 1 error, 78 configuration
+ * error). The reason of a failed start is the last log record and is written to fd 3 when open (the
+ * supervisor reads it there) as one line of text; "ready\n" is written there once the server listens. */
 int module_run(const struct module_spec *spec);
 
 /* Writes one line to fd 3, where the parent listens while a process starts; nothing when it is not open. */
 void module_tell_parent(const char *line);
 
 /* ---- for the module's code ---- */
-void module_stop(struct module *m);                                /* as SIGTERM */
-void module_set_drain_limit(struct module *m, int64_t limit_ms);   /* instead of the configured one */
-/* As SIGHUP: reads the configuration again and applies what can be applied. 0 and what changed (in the arena), or an error that names the
- * line; then nothing has changed. */
-int module_reload(struct module *m, struct arena *a, struct config_change **changes, size_t *n, struct error *err);
+void module_stop(struct module *m);                              /* as SIGTERM */
+void module_set_drain_limit(struct module *m, int64_t limit_ms); /* instead of the configured one */
+/* As SIGHUP: reads the configuration again and applies what can be applied. 0 and what changed (in the
+ * arena), or an error that names the line; then nothing has changed. */
+int module_reload(struct module *m, struct arena *a, struct config_change **changes, size_t *n,
+                  struct error *err);
 /* Path of the database: store.path, else vx11.db in the home. 0 or VX11_ETOO_LARGE. */
 int module_store_path(const struct config *config, const char *home, char *out, size_t size);
 const char *module_version(void);
@@ -71,20 +77,32 @@ struct writer *module_writer(struct module *m);
 struct client *module_client(struct module *m);
 struct metrics *module_metrics(struct module *m);
 struct server *module_server(struct module *m);
-const char *module_home(struct module *m);           /* $VX11_HOME, absolute */
+const char *module_home(struct module *m); /* $VX11_HOME, absolute */
 /* Target of another module's Unix socket: run/NAME.sock. Cached; valid as long as the module. */
 const struct client_target *module_peer(struct module *m, const char *name);
-/* Publishes an event (type and payload as in Link's event schemas): handed to Link over its socket, in order, from a bounded queue that
- * survives Link being away for a while; lost ones are counted in vx11_events_lost_total. payload_json is an object, copied. In Link itself the
- * function given to module_on_event is called instead. */
+/* Publishes an event (type and payload as in Link's event schemas): handed to Link over its socket, in order,
+ * from a bounded queue that survives Link being away for a while; lost ones are counted in
+ * vx11_events_lost_total. payload_json is an object, copied. In Link itself the function given to
+ * module_on_event is called instead. */
 void module_event(struct module *m, const char *type, const char *payload_json);
-void module_on_event(struct module *m, void (*fn)(void *context, const char *type, const char *source, const char *payload_json));
+void module_on_event(struct module *m, void (*fn)(void *context, const char *type, const char *source,
+                                                  const char *payload_json));
 
-/* Asks a process's GET /health. fn runs once, later: reply is NULL when it did not answer in time, err says why. Any status counts as an answer. */
-typedef void (*module_probe_fn)(void *ctx, const struct common_health_reply *reply, double latency_ms, const struct error *err);
-int module_probe(struct client *c, const struct client_target *target, int64_t timeout_ms, module_probe_fn fn, void *ctx);
+/* The event system.alert with a formatted sentence (cut at 799 bytes). */
+void module_alert(struct module *m, enum link_alert_severity severity, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A breaker as the contract shows it. */
+void module_breaker_report(const struct breaker *b, struct switch_breaker *out);
 
-/* Passes a request's identity along: fills id, trace, deadline (with a margin taken off) and the X-VX11-Principal header. The strings belong to the request. */
+/* Asks a process's GET /health. fn runs once, later: reply is NULL when it did not answer in time, err says
+ * why. Any status counts as an answer. */
+typedef void (*module_probe_fn)(void *ctx, const struct common_health_reply *reply, double latency_ms,
+                                const struct error *err);
+int module_probe(struct client *c, const struct client_target *target, int64_t timeout_ms, module_probe_fn fn,
+                 void *ctx);
+
+/* Passes a request's identity along: fills id, trace, deadline (with a margin taken off) and the
+ * X-VX11-Principal header. The strings belong to the request. */
 void module_call_options(struct request *r, struct client_call_options *out);
 
 #endif

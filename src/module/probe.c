@@ -1,5 +1,6 @@
-/* Probe: one question to a process's own /health, which every server of ours answers. The supervisor and Link both ask it; neither lets the
- * answer touch a breaker, so that health polls cannot open one or hide a failing route. */
+/* Probe: one question to a process's own /health, which every server of ours answers. The supervisor and Link
+ * both ask it; neither lets the answer touch a breaker, so that health polls cannot open one or hide a
+ * failing route. */
 #include "module/module.h"
 
 #include <stdlib.h>
@@ -36,9 +37,10 @@ static void on_done(struct client_call *call, void *ctx, int result, const struc
     } else if (!a) {
         error_set(&why, VX11_ENOMEM, "out of memory");
         p->fn(p->ctx, NULL, latency_ms, &why);
-    } else if (common_health_reply_parse(a, p->body.data ? p->body.data : "", p->body.len, &reply, &bad) != 0) {
-        error_set(&why, VX11_ECORRUPT, "its health answer (status %d) does not fit the contract: %s %s", client_call_status(call),
-                  bad.pointer, bad.text);
+    } else if (common_health_reply_parse(a, p->body.data ? p->body.data : "", p->body.len, &reply, &bad) !=
+               0) {
+        error_set(&why, VX11_ECORRUPT, "its health answer (status %d) does not fit the contract: %s %s",
+                  client_call_status(call), bad.pointer, bad.text);
         p->fn(p->ctx, NULL, latency_ms, &why);
     } else {
         p->fn(p->ctx, &reply, latency_ms, &why);
@@ -48,7 +50,8 @@ static void on_done(struct client_call *call, void *ctx, int result, const struc
     free(p);
 }
 
-int module_probe(struct client *c, const struct client_target *target, int64_t timeout_ms, module_probe_fn fn, void *ctx)
+int module_probe(struct client *c, const struct client_target *target, int64_t timeout_ms, module_probe_fn fn,
+                 void *ctx)
 {
     static const struct client_events events = {.on_data = on_data, .on_done = on_done};
     struct probe *p = calloc(1, sizeof *p);

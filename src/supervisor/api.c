@@ -123,7 +123,8 @@ static void status_answer(struct status_work *w)
     free(w);
 }
 
-static void on_status_probe(void *ctx, const struct common_health_reply *reply, double latency_ms, const struct error *err)
+static void on_status_probe(void *ctx, const struct common_health_reply *reply, double latency_ms,
+                            const struct error *err)
 {
     struct status_probe *p = ctx;
     struct status_work *w = p->work;
@@ -149,7 +150,8 @@ static void on_status(struct request *r, void *module)
         if (c->state != SUPERVISOR_PROCESS_RUNNING)
             continue;
         w->probes[i] = (struct status_probe){.work = w, .child = c};
-        if (module_probe(module_client(s->m), module_peer(s->m, c->what->name), STATUS_TIMEOUT_MS, on_status_probe, &w->probes[i]) == 0)
+        if (module_probe(module_client(s->m), module_peer(s->m, c->what->name), STATUS_TIMEOUT_MS,
+                         on_status_probe, &w->probes[i]) == 0)
             w->waiting++;
     }
     if (--w->waiting == 0)
@@ -175,7 +177,8 @@ static struct child *child_of_request(struct supervisor *s, struct request *r)
     struct buf names = BUF_INIT;
     for (size_t i = 0; i < s->child_count; i++)
         buf_printf(&names, "%s%s", i ? ", " : "", s->children[i].what->name);
-    request_fail(r, 404, "module_not_found", "name", "there is no module %s; there are %s", params->name, names.data ? names.data : "none");
+    request_fail(r, 404, "module_not_found", "name", "there is no module %s; there are %s", params->name,
+                 names.data ? names.data : "none");
     buf_free(&names);
     return NULL;
 }
@@ -239,15 +242,16 @@ static void on_set_state(struct request *r, void *module)
         return;
     const struct supervisor_set_state *body = request_body(r);
     struct error err = {0};
-    int rc = module_state_set(module_store(s->m), c->what->name, (enum module_state)body->state, request_principal(r)->name, body->reason,
-                              clock_wall_ms(), &err);
+    int rc = module_state_set(module_store(s->m), c->what->name, (enum module_state)body->state,
+                              request_principal(r)->name, body->reason, clock_wall_ms(), &err);
     if (rc != 0) {
         request_fail_error(r, &err);
         return;
     }
     enum common_state before = c->wanted;
     c->wanted = (enum common_state)body->state;
-    log_info("api", "module state set", LOG_S("name", c->what->name), LOG_S("state", common_state_names[c->wanted]));
+    log_info("api", "module state set", LOG_S("name", c->what->name),
+             LOG_S("state", common_state_names[c->wanted]));
     if (c->wanted == COMMON_STATE_OFF && before != COMMON_STATE_OFF) {
         child_wait(c, r);
         child_stop(c, false);
@@ -271,6 +275,8 @@ static void on_stop(struct request *r, void *module)
     const struct supervisor_stop *body = request_body(r);
     if (body && body->has_limit_ms)
         module_set_drain_limit(s->m, body->limit_ms);
+    /* Kept open, the caller's connection would hold the end up until the drain looks for idle ones. */
+    request_reply_header(r, "Connection", "close");
     request_reply(r, 202, &common_ok_message, &ok);
     module_stop(s->m);
 }
@@ -320,6 +326,7 @@ static void on_login_link(struct request *r, void *module)
 }
 
 const request_handler supervisor_handlers[SUPERVISOR_ROUTE_COUNT] = {
-    [SUPERVISOR_ROUTE_STATUS] = on_status,   [SUPERVISOR_ROUTE_RESTART] = on_restart, [SUPERVISOR_ROUTE_SET_STATE] = on_set_state,
-    [SUPERVISOR_ROUTE_STOP] = on_stop,       [SUPERVISOR_ROUTE_RELOAD] = on_reload,   [SUPERVISOR_ROUTE_LOGIN_LINK] = on_login_link,
+    [SUPERVISOR_ROUTE_STATUS] = on_status,       [SUPERVISOR_ROUTE_RESTART] = on_restart,
+    [SUPERVISOR_ROUTE_SET_STATE] = on_set_state, [SUPERVISOR_ROUTE_STOP] = on_stop,
+    [SUPERVISOR_ROUTE_RELOAD] = on_reload,       [SUPERVISOR_ROUTE_LOGIN_LINK] = on_login_link,
 };

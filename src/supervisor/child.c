@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "base/ulid.h"
 #include "store/states.h"
 
 /* How long a hung process has to write its crash report. */
@@ -30,7 +29,8 @@ static void on_timer_closed(uv_handle_t *h)
     supervisor_child_gone(c->s);
 }
 
-void child_init(struct supervisor *s, struct child *c, const struct supervised *what, enum common_state wanted)
+void child_init(struct supervisor *s, struct child *c, const struct supervised *what,
+                enum common_state wanted)
 {
     memset(c, 0, sizeof *c);
     c->s = s;
@@ -110,7 +110,8 @@ static void child_record_exit(struct child *c, int64_t status, int sig, bool oom
 {
     struct error err = {0};
     char report[512];
-    bool reported = exit_crash_report(module_home(c->s->m), c->what->name, c->process.pid, report, sizeof report);
+    bool reported =
+        exit_crash_report(module_home(c->s->m), c->what->name, c->process.pid, report, sizeof report);
     if (reported) {
         size_t used = strlen(c->last_exit);
         snprintf(c->last_exit + used, sizeof c->last_exit - used, "; report in forensic/%.180s", report);
@@ -122,23 +123,9 @@ static void child_record_exit(struct child *c, int64_t status, int sig, bool oom
                                  .reason = c->reason,
                                  .crash_report = reported ? report : NULL};
     if (c->run_id[0] && module_run_end(module_store(c->s->m), c->run_id, &end, &err) != 0)
-        log_warn("child", "the exit could not be recorded", LOG_S("name", c->what->name), LOG_S("reason", err.text));
+        log_warn("child", "the exit could not be recorded", LOG_S("name", c->what->name),
+                 LOG_S("reason", err.text));
     c->run_id[0] = '\0';
-}
-
-static void child_alert(struct child *c)
-{
-    char id[27];
-    struct buf payload = BUF_INIT, text = BUF_INIT;
-    buf_printf(&text, "%s ended: %s", c->what->name, c->last_exit);
-    buf_printf(&payload, "{\"timestamp\":%lld,\"alert_id\":\"%s\",\"severity\":\"L3\",\"module\":\"%s\",\"message\":",
-               (long long)clock_wall_ms(), ulid_make(id), c->what->name);
-    buf_put_json_string(&payload, text.data ? text.data : "", text.len);
-    buf_putc(&payload, '}');
-    if (!payload.failed && !text.failed)
-        module_event(c->s->m, "system.alert", payload.data);
-    buf_free(&payload);
-    buf_free(&text);
 }
 
 static void on_process_closed(uv_handle_t *h)
@@ -190,8 +177,9 @@ static void on_exit_(uv_process_t *process, int64_t status, int sig)
     if (expected) {
         log_info("child", "module stopped", LOG_S("name", c->what->name), LOG_S("exit", c->last_exit));
     } else {
-        log_error("child", "module ended", LOG_S("name", c->what->name), LOG_S("exit", c->last_exit), LOG_S("reason", c->reason));
-        child_alert(c);
+        log_error("child", "module ended", LOG_S("name", c->what->name), LOG_S("exit", c->last_exit),
+                  LOG_S("reason", c->reason));
+        module_alert(c->s->m, LINK_ALERT_SEVERITY_L3, "%s ended: %s", c->what->name, c->last_exit);
     }
     c->health = -1;
     c->cpu_percent = -1;
@@ -206,7 +194,8 @@ static void on_start_limit(uv_timer_t *timer)
     struct child *c = timer->data;
     log_error("child", "module did not get ready in time", LOG_S("name", c->what->name));
     c->kill_sent = true;
-    snprintf(c->words, sizeof c->words, "did not get ready within %lld ms", (long long)supervisor_config(c->s)->start_timeout_ms);
+    snprintf(c->words, sizeof c->words, "did not get ready within %lld ms",
+             (long long)supervisor_config(c->s)->start_timeout_ms);
     c->words_len = strlen(c->words);
     uv_process_kill(&c->process, SIGKILL);
 }
@@ -215,7 +204,8 @@ static int child_stderr(struct child *c)
 {
     char name[64], dir[4096], path[4096];
     snprintf(name, sizeof name, "%s.stderr", c->what->name);
-    if (fs_path(dir, sizeof dir, module_home(c->s->m), "log") != 0 || fs_path(path, sizeof path, dir, name) != 0)
+    if (fs_path(dir, sizeof dir, module_home(c->s->m), "log") != 0 ||
+        fs_path(path, sizeof path, dir, name) != 0)
         return -1;
     /* Only what escapes the log lands here (sanitizers, the loader): it starts empty with each process. */
     return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
@@ -243,7 +233,8 @@ static int child_spawn(struct child *c, char *reason, size_t reason_size)
         {.flags = err_fd >= 0 ? UV_INHERIT_FD : UV_IGNORE, .data.fd = err_fd},
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&c->notify},
     };
-    uv_process_options_t options = {.exit_cb = on_exit_, .file = exe, .args = argv, .stdio_count = 4, .stdio = stdio};
+    uv_process_options_t options = {
+        .exit_cb = on_exit_, .file = exe, .args = argv, .stdio_count = 4, .stdio = stdio};
     c->process.data = c;
     int rc = uv_spawn(module_loop(c->s->m), &c->process, &options);
     if (err_fd >= 0)
@@ -274,13 +265,16 @@ void child_start(struct child *c)
     c->next_start_ms = 0;
     if (child_spawn(c, c->reason, sizeof c->reason) != 0) {
         snprintf(c->last_exit, sizeof c->last_exit, "never started");
-        log_error("child", "module cannot be started", LOG_S("name", c->what->name), LOG_S("reason", c->reason));
+        log_error("child", "module cannot be started", LOG_S("name", c->what->name),
+                  LOG_S("reason", c->reason));
         uv_close((uv_handle_t *)&c->process, on_process_closed);
         return;
     }
-    if (module_run_start(module_store(c->s->m), c->what->name, c->process.pid, clock_wall_ms(), c->run_id, &err) != 0) {
+    if (module_run_start(module_store(c->s->m), c->what->name, c->process.pid, clock_wall_ms(), c->run_id,
+                         &err) != 0) {
         c->run_id[0] = '\0';
-        log_warn("child", "the start could not be recorded", LOG_S("name", c->what->name), LOG_S("reason", err.text));
+        log_warn("child", "the start could not be recorded", LOG_S("name", c->what->name),
+                 LOG_S("reason", err.text));
     }
     uv_timer_start(&c->timer, on_start_limit, (uint64_t)supervisor_config(c->s)->start_timeout_ms, 0);
 }
@@ -300,7 +294,8 @@ static void backoff_begin(struct child *c)
     int64_t lived = clock_mono_ms() - c->started_ms;
     if (lived >= config->healthy_reset_ms)
         c->backoff_ms = config->backoff_min_ms;
-    c->state = c->backoff_ms >= config->backoff_max_ms ? SUPERVISOR_PROCESS_FAILED : SUPERVISOR_PROCESS_BACKOFF;
+    c->state =
+        c->backoff_ms >= config->backoff_max_ms ? SUPERVISOR_PROCESS_FAILED : SUPERVISOR_PROCESS_BACKOFF;
     c->next_start_ms = clock_mono_ms() + c->backoff_ms;
     uv_timer_start(&c->timer, on_backoff_over, (uint64_t)c->backoff_ms, 0);
     c->backoff_ms *= 2;

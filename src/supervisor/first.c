@@ -1,7 +1,7 @@
 /* First: what a first start makes, and the one-time links to the page.
  *
- * The owner's token lives in $VX11_HOME/token (0600) and, hashed, in the database under the name "owner" with every scope. Nothing has a
- * default: a home without a token file gets a new random one. */
+ * The owner's token lives in $VX11_HOME/token (0600) and, hashed, in the database under the name "owner" with
+ * every scope. Nothing has a default: a home without a token file gets a new random one. */
 #include "supervisor/supervisor_internal.h"
 
 #include <stdio.h>
@@ -24,10 +24,12 @@ static int token_register(struct store *store, const char *token, struct error *
     int rc = token_find(store, owner_name, false, &row, NULL);
     if (rc == 0 && memcmp(row.hash, hash, sizeof hash) == 0)
         return 0;
-    if (rc == 0 && token_find(store, owner_name, true, &row, NULL) == 0 && memcmp(row.hash, hash, sizeof hash) == 0)
+    if (rc == 0 && token_find(store, owner_name, true, &row, NULL) == 0 &&
+        memcmp(row.hash, hash, sizeof hash) == 0)
         return 0; /* in the middle of a rotation: the file already holds the next one */
     if (rc == 0) {
-        log_warn("first", "the token file holds another token than the database: the file's is taken, the old one is revoked");
+        log_warn("first", "the token file holds another token than the database: the file's is taken, the "
+                          "old one is revoked");
         rc = token_revoke(store, owner_name, clock_wall_ms(), err);
         if (rc != 0)
             return rc;

@@ -1,5 +1,6 @@
-/* Retain: keeps every growing table within the bounds that it declared, and drops tokens, sessions and codes that have expired. Every few minutes,
- * in a thread of the pool with a store of its own: counting a table of a million rows takes longer than a loop may stand still. */
+/* Retain: keeps every growing table within the bounds that it declared, and drops tokens, sessions and codes
+ * that have expired. Every few minutes, in a thread of the pool with a store of its own: counting a table of
+ * a million rows takes longer than a loop may stand still. */
 #include "supervisor/supervisor_internal.h"
 
 #include <string.h>
@@ -36,7 +37,8 @@ static void retain_done(uv_work_t *work, int status)
     if (status != UV_ECANCELED && t->rc != 0)
         log_error("retain", "old rows could not be deleted", LOG_S("reason", t->err.text));
     else if (t->rows + t->credentials > 0)
-        log_info("retain", "old rows were deleted", LOG_I("rows", t->rows), LOG_I("expired_logins", t->credentials));
+        log_info("retain", "old rows were deleted", LOG_I("rows", t->rows),
+                 LOG_I("expired_logins", t->credentials));
     supervisor_child_gone(s);
 }
 

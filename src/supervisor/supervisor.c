@@ -1,4 +1,5 @@
-/* Supervisor: a module like the others (configuration, log, store, server on its Unix socket), whose work is the other modules' processes. */
+/* Supervisor: a module like the others (configuration, log, store, server on its Unix socket), whose work is
+ * the other modules' processes. */
 #include "supervisor/supervisor_internal.h"
 
 #include <errno.h>
@@ -65,7 +66,7 @@ void supervisor_child_gone(struct supervisor *s)
     s->health_open = false;
     if (s->open_handles > 0)
         return;
-    void (*stopped)(struct module *m) = s->stopped;
+    void (*stopped)(struct module * m) = s->stopped;
     if (!stopped)
         return;
     s->stopped = NULL;
@@ -150,7 +151,8 @@ static int supervisor_lock(int *lock_fd, struct error *err)
         ssize_t n = read(fd, pid, sizeof pid - 1);
         pid[n > 0 ? n : 0] = '\0';
         close(fd);
-        return error_set(err, VX11_EBUSY, "VX11 runs already in %s (process %.*s)", home, (int)strcspn(pid, "\n"), pid);
+        return error_set(err, VX11_EBUSY, "VX11 runs already in %s (process %.*s)", home,
+                         (int)strcspn(pid, "\n"), pid);
     }
     int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
     if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)len, 0) != len) {

@@ -1,4 +1,5 @@
-/* Supervisor: starts every module as a process of its own, watches it, starts it again with back-off, stops it cleanly.
+/* Supervisor: starts every module as a process of its own, watches it, starts it again with back-off, stops
+ * it cleanly.
  *
  *   vx11 up ──fork──> vx11 run supervisor ──fork──> vx11 run link | switch | hermes …
  *                         │  run/supervisor.sock (status, restart, state, stop, reload, login link)
@@ -19,7 +20,8 @@ struct supervised {
 extern const struct supervised supervisor_modules[];
 extern const size_t supervisor_module_count;
 
-/* Runs the supervisor until it is told to stop; returns the process's exit code. 2 when one runs already in this $VX11_HOME. */
+/* Runs the supervisor until it is told to stop; returns the process's exit code. 2 when one runs already in
+ * this $VX11_HOME. */
 int supervisor_run(void);
 
 #endif

@@ -16,8 +16,8 @@ struct supervisor;
 /* One module's process.
  *
  *   stopped ──start──> starting ──"ready" on fd 3──> running ──exit──> backoff ──timer──> starting
- *                          └─exit before ready: reason kept; backoff grows, `failed` once it is at its longest
- *   running ──stop──> stopping ──exit (or SIGKILL after the limit)──> stopped
+ *                          └─exit before ready: reason kept; backoff grows, `failed` once it is at its
+ * longest running ──stop──> stopping ──exit (or SIGKILL after the limit)──> stopped
  */
 struct child {
     struct supervisor *s;
@@ -25,27 +25,27 @@ struct child {
     enum supervisor_process state;
     enum common_state wanted;
     uv_process_t process;
-    uv_pipe_t notify;      /* read end of the child's fd 3 */
-    uv_timer_t timer;      /* start limit, back-off, kill limit: one at a time */
+    uv_pipe_t notify; /* read end of the child's fd 3 */
+    uv_timer_t timer; /* start limit, back-off, kill limit: one at a time */
     bool process_open, notify_open, timer_open;
     bool restart_after_exit, abort_sent, kill_sent;
-    char words[512];       /* what it said on fd 3 before "ready" */
+    char words[512]; /* what it said on fd 3 before "ready" */
     size_t words_len;
-    char reason[512];      /* why it does not run or is not healthy */
+    char reason[512]; /* why it does not run or is not healthy */
     char last_exit[256];
-    char run_id[27];       /* row of module_run */
-    int64_t started_ms;    /* monotonic */
+    char run_id[27];    /* row of module_run */
+    int64_t started_ms; /* monotonic */
     int64_t backoff_ms;
     int64_t next_start_ms; /* monotonic, while in back-off */
     int64_t restarts;
     /* last measurement */
-    int health;            /* enum common_health; -1: did not answer */
-    int64_t answered_ms;   /* monotonic, last time it answered at all */
+    int health;          /* enum common_health; -1: did not answer */
+    int64_t answered_ms; /* monotonic, last time it answered at all */
     bool probing;
     uint64_t cpu_ms_before, oom_before;
     int64_t cpu_at_ms;
-    double cpu_percent;    /* negative: not known yet */
-    struct {               /* requests waiting for the next exit or start */
+    double cpu_percent; /* negative: not known yet */
+    struct {            /* requests waiting for the next exit or start */
         struct request *requests[8];
         size_t count;
     } waiting;
@@ -79,12 +79,13 @@ struct supervisor {
 const struct config_supervisor *supervisor_config(struct supervisor *s);
 
 /* child.c */
-void child_init(struct supervisor *s, struct child *c, const struct supervised *what, enum common_state wanted);
+void child_init(struct supervisor *s, struct child *c, const struct supervised *what,
+                enum common_state wanted);
 void child_start(struct child *c);
 void child_stop(struct child *c, bool start_again);
-void child_abort(struct child *c);           /* a hung one: SIGABRT for its crash report, then SIGKILL */
+void child_abort(struct child *c); /* a hung one: SIGABRT for its crash report, then SIGKILL */
 bool child_is_alive(const struct child *c);
-void child_close(struct child *c);           /* closes its handles; the process has gone */
+void child_close(struct child *c);                /* closes its handles; the process has gone */
 void supervisor_child_gone(struct supervisor *s); /* a child ended: is the stop complete? */
 
 /* watch.c: health, cpu, hangs */
@@ -105,7 +106,7 @@ void api_child_settled(struct child *c); /* answers the requests that wait for i
 void exit_describe(const struct child *c, int64_t status, int signal, bool oom, char *out, size_t size);
 /* File name (below forensic/) of the crash report that process left. False when there is none. */
 bool exit_crash_report(const char *home, const char *module, int pid, char *out, size_t size);
-uint64_t exit_oom_kills(void);               /* the kernel's count of OOM kills; 0 when it does not say */
+uint64_t exit_oom_kills(void); /* the kernel's count of OOM kills; 0 when it does not say */
 
 /* first.c: what a first start makes */
 int first_token(struct module *m, struct error *err);

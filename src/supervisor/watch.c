@@ -1,5 +1,5 @@
-/* Watch: asks every running module for its health every few seconds, and ends one that has stopped answering (with SIGABRT, so that its
- * crash report says where it hung). */
+/* Watch: asks every running module for its health every few seconds, and ends one that has stopped answering
+ * (with SIGABRT, so that its crash report says where it hung). */
 #include "supervisor/supervisor_internal.h"
 
 #include <stdio.h>
@@ -16,7 +16,8 @@ static void watch_all_healthy(struct supervisor *s)
         return;
     for (size_t i = 0; i < s->child_count; i++) {
         const struct child *c = &s->children[i];
-        if (c->wanted != COMMON_STATE_OFF && (c->state != SUPERVISOR_PROCESS_RUNNING || c->health != COMMON_HEALTH_OK))
+        if (c->wanted != COMMON_STATE_OFF &&
+            (c->state != SUPERVISOR_PROCESS_RUNNING || c->health != COMMON_HEALTH_OK))
             return;
     }
     s->all_healthy_ms = clock_mono_ms();
@@ -48,7 +49,8 @@ void watch_take(struct child *c, const struct common_health_reply *reply, const 
     watch_all_healthy(c->s);
 }
 
-static void on_probe(void *ctx, const struct common_health_reply *reply, double latency_ms, const struct error *err)
+static void on_probe(void *ctx, const struct common_health_reply *reply, double latency_ms,
+                     const struct error *err)
 {
     struct child *c = ctx;
     (void)latency_ms;
@@ -60,7 +62,8 @@ void watch_probe(struct supervisor *s, struct child *c)
 {
     if (c->probing || c->state != SUPERVISOR_PROCESS_RUNNING)
         return;
-    if (module_probe(module_client(s->m), module_peer(s->m, c->what->name), PROBE_TIMEOUT_MS, on_probe, c) == 0)
+    if (module_probe(module_client(s->m), module_peer(s->m, c->what->name), PROBE_TIMEOUT_MS, on_probe, c) ==
+        0)
         c->probing = true;
 }
 

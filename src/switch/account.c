@@ -1,4 +1,5 @@
-/* Account: what a request did, as one decision row and one usage row. Tokens are the provider's own numbers or null. */
+/* Account: what a request did, as one decision row and one usage row. Tokens are the provider's own numbers
+ * or null. */
 #include "switch/switch_internal.h"
 
 #include <stdio.h>
@@ -8,12 +9,13 @@
 #include "base/log.h"
 
 static const char sql_decision[] =
-    "INSERT INTO decision (id, request_id, at, route, principal_id, principal_name, requested_model, provider, model, reason, alternatives, "
+    "INSERT INTO decision (id, request_id, at, route, principal_id, principal_name, requested_model, "
+    "provider, model, reason, alternatives, "
     "attempts, stream, outcome, status, error, prompt_tokens, completion_tokens, first_token_ms, total_ms) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
-static const char sql_usage[] =
-    "INSERT INTO usage (id, decision_id, at, principal_id, provider, model, outcome, prompt_tokens, completion_tokens, cached_tokens, total_ms) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+static const char sql_usage[] = "INSERT INTO usage (id, decision_id, at, principal_id, provider, model, "
+                                "outcome, prompt_tokens, completion_tokens, cached_tokens, total_ms) "
+                                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 void account_begin(struct account *a, struct request *r, const char *requested_model, bool stream)
 {
@@ -103,6 +105,7 @@ void account_write(struct switch_ *sw, struct account *a, struct request *r)
     if (rc == 0)
         rc = writer_push(module_writer(sw->m), sql_usage, u, sizeof u / sizeof u[0]);
     if (rc != 0)
-        log_error("account", "a request could not be accounted for", LOG_S("request", request_id(r)), LOG_S("reason", error_describe(rc)));
+        log_error("account", "a request could not be accounted for", LOG_S("request", request_id(r)),
+                  LOG_S("reason", error_describe(rc)));
     buf_free(&a->alternatives);
 }

@@ -1,5 +1,6 @@
-/* Answer: a provider's reply as it comes. Streams go on event by event, without waiting for more; only what comes before the first token is held
- * back, so that another provider can still take over unseen. Tokens, errors and the end are read as they go by. */
+/* Answer: a provider's reply as it comes. Streams go on event by event, without waiting for more; only what
+ * comes before the first token is held back, so that another provider can still take over unseen. Tokens,
+ * errors and the end are read as they go by. */
 #include "switch/switch_internal.h"
 
 #include <stdio.h>
@@ -11,8 +12,8 @@
 
 /* Above this much waiting for the caller, the provider is not read any further. */
 #define ANSWER_HIGH_WATER (256u * 1024u)
-#define ANSWER_HELD_MAX (256u * 1024u)
-#define ANSWER_MAX_BODY (64u * 1024u * 1024u)
+#define ANSWER_HELD_MAX   (256u * 1024u)
+#define ANSWER_MAX_BODY   (64u * 1024u * 1024u)
 
 /* ---- reading ---- */
 
@@ -30,7 +31,9 @@ static void usage_take(struct dispatch *d, const struct switch_upstream_usage *u
 
 static bool json_says_something(yyjson_val *v)
 {
-    return yyjson_is_str(v) ? yyjson_get_len(v) > 0 : yyjson_is_arr(v) ? yyjson_arr_size(v) > 0 : yyjson_is_obj(v);
+    return yyjson_is_str(v)   ? yyjson_get_len(v) > 0
+           : yyjson_is_arr(v) ? yyjson_arr_size(v) > 0
+                              : yyjson_is_obj(v);
 }
 
 static bool chunk_has_token(const struct switch_upstream *u)
@@ -41,8 +44,9 @@ static bool chunk_has_token(const struct switch_upstream *u)
         if (c->text && c->text[0])
             return true;
         /* A model that thinks aloud, or refuses, has begun to answer too. */
-        if (m && (json_says_something(m->content) || json_says_something(m->tool_calls) || json_says_something(m->reasoning_content) ||
-                  json_says_something(m->reasoning) || json_says_something(m->refusal)))
+        if (m && (json_says_something(m->content) || json_says_something(m->tool_calls) ||
+                  json_says_something(m->reasoning_content) || json_says_something(m->reasoning) ||
+                  json_says_something(m->refusal)))
             return true;
     }
     return false;
@@ -59,7 +63,8 @@ static bool chunk_finishes(const struct switch_upstream *u)
 /* "error": an object with a message, or a string. */
 static const char *error_text(yyjson_val *error)
 {
-    const char *text = yyjson_is_str(error) ? yyjson_get_str(error) : yyjson_get_str(yyjson_obj_get(error, "message"));
+    const char *text =
+        yyjson_is_str(error) ? yyjson_get_str(error) : yyjson_get_str(yyjson_obj_get(error, "message"));
     return text ? text : "the provider reported an error without words";
 }
 
@@ -92,7 +97,8 @@ static int event_hold(struct dispatch *d, const struct sse_event *e)
 
 static void event_pass(struct dispatch *d, const struct sse_event *e)
 {
-    request_stream_event(d->r, strcmp(e->event, "message") == 0 ? NULL : e->event, NULL, e->data, e->data_len);
+    request_stream_event(d->r, strcmp(e->event, "message") == 0 ? NULL : e->event, NULL, e->data,
+                         e->data_len);
     if (!d->paused && d->call && request_stream_queued(d->r) > ANSWER_HIGH_WATER) {
         d->paused = true;
         client_pause(d->call);
@@ -141,7 +147,8 @@ static int on_event(void *ctx, const struct sse_event *e)
     arena_reset(d->scratch);
     struct contract_error bad = {0};
     if (switch_upstream_parse(d->scratch, e->data, e->data_len, &u, &bad) != 0) {
-        snprintf(d->failed_text, sizeof d->failed_text, "the provider sent an event that does not fit: %.60s %.200s", bad.pointer, bad.text);
+        snprintf(d->failed_text, sizeof d->failed_text,
+                 "the provider sent an event that does not fit: %.60s %.200s", bad.pointer, bad.text);
         d->failed_midway = true;
         return VX11_ECORRUPT;
     }
@@ -197,7 +204,8 @@ static void local_remember(struct dispatch *d)
 static void stream_break(struct dispatch *d, const char *code, const char *text)
 {
     struct request *r = d->r;
-    struct common_error_body body = {.message = text, .type = "upstream_error", .code = code, .request_id = request_id(r)};
+    struct common_error_body body = {
+        .message = text, .type = "upstream_error", .code = code, .request_id = request_id(r)};
     struct common_error message = {.error = &body};
     struct buf out = BUF_INIT;
     bool told = d->failed_midway && d->own_end == 0; /* the provider's own error event went through */
@@ -273,12 +281,17 @@ static void reply_error(struct dispatch *d, const struct switch_upstream *u)
         reply_pass_error(d, u);
         return;
     }
-    snprintf(text, sizeof text, "%s answered %d: %.200s", d->account.provider, status, u && u->error ? error_text(u->error) : "no words");
+    snprintf(text, sizeof text, "%s answered %d: %.200s", d->account.provider, status,
+             u && u->error ? error_text(u->error) : "no words");
     enum dispatch_verdict verdict = status >= 500 || status == 408 ? DISPATCH_BAD : DISPATCH_GOOD;
     if (status == 401 || status == 403)
         dispatch_failed(d, verdict, 502, "provider_refused_key", text);
     else if (status == 404 || status == 429 || status == 503 || status == 504)
-        dispatch_failed(d, verdict, status, status == 404 ? "model_not_found" : status == 429 ? "rate_limited" : "upstream_unavailable", text);
+        dispatch_failed(d, verdict, status,
+                        status == 404   ? "model_not_found"
+                        : status == 429 ? "rate_limited"
+                                        : "upstream_unavailable",
+                        text);
     else
         dispatch_failed(d, verdict, 502, "upstream_error", text);
 }
@@ -306,7 +319,8 @@ static void reply_done(struct dispatch *d)
     struct switch_upstream u;
     struct contract_error bad = {0};
     struct arena *a = arena_create(0);
-    bool fits = a && switch_upstream_parse(a, d->reply.data ? d->reply.data : "", d->reply.len, &u, &bad) == 0;
+    bool fits =
+        a && switch_upstream_parse(a, d->reply.data ? d->reply.data : "", d->reply.len, &u, &bad) == 0;
     char text[300];
     if (d->upstream_status != 200) {
         reply_error(d, fits ? &u : NULL);
@@ -323,7 +337,9 @@ static void reply_done(struct dispatch *d)
 static void reply_broken(struct dispatch *d, int result, const struct error *err)
 {
     bool late = result == VX11_ETIMEOUT || d->own_end == VX11_ETIMEOUT;
-    const char *text = d->own_end == VX11_ETIMEOUT ? "no answer came in time" : d->own_end ? error_describe(d->own_end) : err->text;
+    const char *text = d->own_end == VX11_ETIMEOUT ? "no answer came in time"
+                       : d->own_end                ? error_describe(d->own_end)
+                                                   : err->text;
     char copy[300];
     snprintf(copy, sizeof copy, "%.280s", text);
     dispatch_failed(d, DISPATCH_BAD, late ? 504 : 502, late ? "upstream_timeout" : "upstream_broken", copy);

@@ -1,5 +1,5 @@
-/* Chat: the entries for requests. OpenAI's pair goes to a provider as it came; /switch/chat is turned into the same and its answer back into
- * VX11's own words. */
+/* Chat: the entries for requests. OpenAI's pair goes to a provider as it came; /switch/chat is turned into
+ * the same and its answer back into VX11's own words. */
 #include "switch/switch_internal.h"
 
 #include <string.h>
@@ -55,7 +55,8 @@ static void switch_chat_whole(struct dispatch *d, const struct switch_upstream *
     dispatch_headers(d);
     struct buf out = BUF_INIT;
     int rc = switch_chat_reply_serialize(&reply, &out); /* before dispatch_end frees what it points to */
-    dispatch_end(d, DISPATCH_GOOD, rc == 0 ? SWITCH_OUTCOME_OK : SWITCH_OUTCOME_FAILED, rc == 0 ? 200 : 500, rc == 0 ? NULL : error_describe(rc));
+    dispatch_end(d, DISPATCH_GOOD, rc == 0 ? SWITCH_OUTCOME_OK : SWITCH_OUTCOME_FAILED, rc == 0 ? 200 : 500,
+                 rc == 0 ? NULL : error_describe(rc));
     if (rc == 0) {
         size_t len;
         char *data = buf_detach(&out, &len);
@@ -93,7 +94,8 @@ void chat_own(struct request *r, void *module)
     };
     buf_free(&text);
     if (!wish.body) {
-        request_fail(r, 500, "internal", NULL, "the request could not be written: %s", error_describe(rc ? rc : VX11_ENOMEM));
+        request_fail(r, 500, "internal", NULL, "the request could not be written: %s",
+                     error_describe(rc ? rc : VX11_ENOMEM));
         return;
     }
     dispatch_run(module, r, &wish);

@@ -24,15 +24,11 @@ static void dispatch_select(struct dispatch *d);
 
 static void breaker_tell(struct provider *p, bool changed)
 {
-    char text[400], id[ULID_LEN + 1];
     if (!changed)
         return;
     const char *state = breaker_state_name(breaker_peek(&p->breaker, clock_mono_ms()));
     log_warn("dispatch", "breaker changed", LOG_S("provider", p->name), LOG_S("state", state));
-    snprintf(text, sizeof text,
-             "{\"timestamp\":%lld,\"alert_id\":\"%s\",\"severity\":\"L3\",\"message\":\"the breaker of provider %s is %s\",\"provider\":\"%s\"}",
-             (long long)clock_wall_ms(), ulid_make(id), p->name, state, p->name);
-    module_event(p->sw->m, "system.alert", text);
+    module_alert(p->sw->m, LINK_ALERT_SEVERITY_L3, "the breaker of provider %s is %s", p->name, state);
 }
 
 static void attempt_end(struct dispatch *d, enum dispatch_verdict verdict)
@@ -54,7 +50,8 @@ static void attempt_end(struct dispatch *d, enum dispatch_verdict verdict)
     }
 }
 
-void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch_outcome outcome, int status, const char *error)
+void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch_outcome outcome, int status,
+                  const char *error)
 {
     struct switch_ *sw = d->sw;
     attempt_end(d, verdict);
@@ -83,15 +80,16 @@ void dispatch_cancelled(struct dispatch *d)
 {
     struct request *r = d->r;
     bool late = d->cancel_reason == VX11_ETIMEOUT, begun = d->begun;
-    dispatch_end(d, DISPATCH_SILENT, late ? SWITCH_OUTCOME_FAILED : SWITCH_OUTCOME_CANCELLED, late ? 504 : 499,
-                 late ? "the request's time was up" : "the caller left");
+    dispatch_end(d, DISPATCH_SILENT, late ? SWITCH_OUTCOME_FAILED : SWITCH_OUTCOME_CANCELLED,
+                 late ? 504 : 499, late ? "the request's time was up" : "the caller left");
     if (begun)
         request_stream_abort(r);
     else
         request_fail(r, 504, "deadline_exceeded", NULL, "the request's time was up");
 }
 
-static void dispatch_refuse(struct dispatch *d, int status, const char *code, const char *param, const char *text)
+static void dispatch_refuse(struct dispatch *d, int status, const char *code, const char *param,
+                            const char *text)
 {
     struct request *r = d->r;
     int64_t retry = d->retry_after_ms;
@@ -104,11 +102,12 @@ static void dispatch_refuse(struct dispatch *d, int status, const char *code, co
     request_fail(r, status, code, param, "%s", copy);
 }
 
-void dispatch_failed(struct dispatch *d, enum dispatch_verdict verdict, int status, const char *code, const char *text)
+void dispatch_failed(struct dispatch *d, enum dispatch_verdict verdict, int status, const char *code,
+                     const char *text)
 {
     const struct candidate *c = &d->selection.list[d->at];
-    log_warn("dispatch", "a provider failed", LOG_S("provider", c->provider->name), LOG_S("model", c->model), LOG_I("status", status),
-             LOG_S("reason", text));
+    log_warn("dispatch", "a provider failed", LOG_S("provider", c->provider->name), LOG_S("model", c->model),
+             LOG_I("status", status), LOG_S("reason", text));
     d->failed_status = status;
     snprintf(d->failed_code, sizeof d->failed_code, "%s", code);
     snprintf(d->failed_text, sizeof d->failed_text, "%s", text);
@@ -133,8 +132,8 @@ void dispatch_headers(struct dispatch *d)
     request_reply_header(d->r, "X-VX11-Model", c->model);
 }
 
-/* The caller's body with the provider's name of the model, and with usage asked for in streams (the chunk is dropped again when the caller did not
- * ask for it). The body as it came when nothing changes. */
+/* The caller's body with the provider's name of the model, and with usage asked for in streams (the chunk is
+ * dropped again when the caller did not ask for it). The body as it came when nothing changes. */
 static int dispatch_body(struct dispatch *d, const char *model, const char **out, size_t *len)
 {
     struct arena *a = request_arena(d->r);
@@ -186,8 +185,8 @@ static void dispatch_call(struct dispatch *d)
     /* An answer that is not streamed comes with its last token: it has the request's whole time. */
     d->first_token_until = d->stream ? clock_mono_ms() + c->provider->first_token_timeout_ms : 0;
     sse_init(&d->sse, 0);
-    rc = client_start(module_client(d->sw->m), &d->target, "POST", d->path, "application/json", body, len, &options, &answer_events, d, &d->call,
-                      &err);
+    rc = client_start(module_client(d->sw->m), &d->target, "POST", d->path, "application/json", body, len,
+                      &options, &answer_events, d, &d->call, &err);
     if (rc != 0)
         dispatch_failed(d, DISPATCH_SILENT, 500, "internal", err.text);
 }
@@ -209,11 +208,14 @@ static void on_acquired(struct client_call *call, void *ctx, const struct client
         return;
     }
     char text[300];
-    int status = reply->result != 0 ? (reply->result == VX11_ETIMEOUT ? 504 : 503) : reply->status >= 400 ? reply->status : 502;
+    int status = reply->result != 0     ? (reply->result == VX11_ETIMEOUT ? 504 : 503)
+                 : reply->status >= 400 ? reply->status
+                                        : 502;
     snprintf(text, sizeof text, "%.280s", reply->error.text[0] ? reply->error.text : "hermes gave no engine");
     if (reply->retry_after_ms >= 0)
         d->retry_after_ms = reply->retry_after_ms;
-    /* A model that cannot be loaded says nothing about the other models: only Hermes' silence counts against the provider. */
+    /* A model that cannot be loaded says nothing about the other models: only Hermes' silence counts against
+     * the provider. */
     dispatch_failed(d, reply->result != 0 ? DISPATCH_BAD : DISPATCH_SILENT, status,
                     reply->error_code[0] ? reply->error_code : "engine_unavailable", text);
 }
@@ -227,8 +229,11 @@ static void attempt_local(struct dispatch *d)
     hermes_acquire_request_init(request_arena(d->r), &ask);
     ask.model = c->model;
     int64_t left = options.deadline_ms ? options.deadline_ms - clock_mono_ms() : ask.wait_ms;
-    ask.wait_ms = left < 0 ? 0 : left < c->provider->first_token_timeout_ms ? left : c->provider->first_token_timeout_ms;
-    int rc = hermes_engines_acquire_call(module_client(d->sw->m), module_peer(d->sw->m, "hermes"), &ask, &options, on_acquired, d, &d->acquiring);
+    ask.wait_ms = left < 0                                     ? 0
+                  : left < c->provider->first_token_timeout_ms ? left
+                                                               : c->provider->first_token_timeout_ms;
+    int rc = hermes_engines_acquire_call(module_client(d->sw->m), module_peer(d->sw->m, "hermes"), &ask,
+                                         &options, on_acquired, d, &d->acquiring);
     if (rc != 0)
         dispatch_failed(d, DISPATCH_SILENT, 500, "internal", error_describe(rc));
 }
@@ -253,12 +258,14 @@ static bool candidate_free(struct dispatch *d, const struct candidate *c)
     if (p->max_concurrency > 0 && p->in_flight >= p->max_concurrency) {
         d->failed_status = 429;
         snprintf(d->failed_code, sizeof d->failed_code, "provider_busy");
-        snprintf(d->failed_text, sizeof d->failed_text, "provider %s already answers %lld requests, its most", p->name, (long long)p->in_flight);
+        snprintf(d->failed_text, sizeof d->failed_text, "provider %s already answers %lld requests, its most",
+                 p->name, (long long)p->in_flight);
         d->retry_after_ms = 1000;
     } else if (!breaker_allow(&p->breaker, now)) {
         d->failed_status = 503;
         snprintf(d->failed_code, sizeof d->failed_code, "circuit_open");
-        snprintf(d->failed_text, sizeof d->failed_text, "provider %s has failed repeatedly and rests", p->name);
+        snprintf(d->failed_text, sizeof d->failed_text, "provider %s has failed repeatedly and rests",
+                 p->name);
         d->retry_after_ms = breaker_retry_after_ms(&p->breaker, now);
     } else {
         return true;
@@ -287,7 +294,8 @@ static void dispatch_try(struct dispatch *d)
     d->account.provider = c->provider->name;
     d->account.model = c->model;
     d->account.reason = c->reason;
-    d->account.prompt_tokens = d->account.completion_tokens = d->account.cached_tokens = -1; /* an earlier one's do not count */
+    d->account.prompt_tokens = d->account.completion_tokens = d->account.cached_tokens =
+        -1; /* an earlier one's do not count */
     c->provider->in_flight++;
     c->provider->requests++;
     metric_add(c->provider->requests_metric, 1);
@@ -342,7 +350,8 @@ static void dispatch_select(struct dispatch *d)
         dispatch_try(d);
     } else {
         bool unknown = rc == VX11_ENOT_FOUND;
-        dispatch_refuse(d, unknown ? 404 : 503, unknown ? "model_not_found" : "no_model", unknown ? "model" : NULL, err.text);
+        dispatch_refuse(d, unknown ? 404 : 503, unknown ? "model_not_found" : "no_model",
+                        unknown ? "model" : NULL, err.text);
     }
 }
 

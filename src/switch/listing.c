@@ -1,5 +1,6 @@
-/* Listing: which models a provider offers. The local one's are Hermes' registry; another's are what its GET /models says, unless the
- * configuration names them. One listing of a provider runs at a time; all who want it wait for that one. */
+/* Listing: which models a provider offers. The local one's are Hermes' registry; another's are what its GET
+ * /models says, unless the configuration names them. One listing of a provider runs at a time; all who want
+ * it wait for that one. */
 #include "switch/switch_internal.h"
 
 #include <stdio.h>
@@ -11,7 +12,7 @@
 #include "base/log.h"
 #include "base/str.h"
 
-#define LISTING_MS 5000
+#define LISTING_MS       5000
 #define LISTING_MAX_BODY (4u * 1024u * 1024u)
 
 struct listing {
@@ -25,11 +26,15 @@ static void listing_done(struct provider *p, const char *error)
     p->listing = false;
     snprintf(p->models_error, sizeof p->models_error, "%s", error);
     if (error[0])
-        log_warn("listing", "the models could not be listed", LOG_S("provider", p->name), LOG_S("reason", error));
+        log_warn("listing", "the models could not be listed", LOG_S("provider", p->name),
+                 LOG_S("reason", error));
     else
         p->models_at = clock_wall_ms();
     /* A waiter may ask for another listing: the list is emptied first. */
-    struct { void (*fn)(void *ctx); void *ctx; } waiters[COUNT_OF(p->waiters)];
+    struct {
+        void (*fn)(void *ctx);
+        void *ctx;
+    } waiters[COUNT_OF(p->waiters)];
     for (size_t i = 0; i < n; i++) {
         waiters[i].fn = p->waiters[i].fn;
         waiters[i].ctx = p->waiters[i].ctx;
@@ -98,7 +103,8 @@ static void listing_parse(struct listing *l, char *why, size_t size)
     struct switch_upstream_models reply;
     struct contract_error bad = {0};
     struct arena *a = arena_create(0);
-    if (a && switch_upstream_models_parse(a, l->body.data ? l->body.data : "", l->body.len, &reply, &bad) == 0) {
+    if (a &&
+        switch_upstream_models_parse(a, l->body.data ? l->body.data : "", l->body.len, &reply, &bad) == 0) {
         char **names = calloc(reply.data_count + 1, sizeof *names);
         size_t n = 0;
         while (names && n < reply.data_count && (names[n] = strdup(reply.data[n].id)))
@@ -133,12 +139,14 @@ static void on_done(struct client_call *call, void *ctx, int result, const struc
 static int listing_start(struct provider *p, char *why, size_t size)
 {
     static const struct client_events events = {.on_data = on_data, .on_done = on_done};
-    struct client_call_options options = {.deadline_ms = clock_mono_ms() + LISTING_MS, .connect_timeout_ms = p->connect_timeout_ms};
+    struct client_call_options options = {.deadline_ms = clock_mono_ms() + LISTING_MS,
+                                          .connect_timeout_ms = p->connect_timeout_ms};
     struct client *client = module_client(p->sw->m);
     struct client_call *call;
     struct error err = {0};
     if (p->kind == SWITCH_PROVIDER_KIND_LOCAL) {
-        int rc = hermes_models_list_call(client, module_peer(p->sw->m, "hermes"), &options, on_registry, p, &call);
+        int rc =
+            hermes_models_list_call(client, module_peer(p->sw->m, "hermes"), &options, on_registry, p, &call);
         snprintf(why, size, "%s", rc == 0 ? "" : error_describe(rc));
         return rc;
     }
@@ -148,7 +156,8 @@ static int listing_start(struct provider *p, char *why, size_t size)
     int rc = l && a ? provider_key(p, a, &target.token, &err) : error_set(&err, VX11_ENOMEM, "out of memory");
     if (rc == 0) {
         l->p = p;
-        rc = client_start(client, &target, "GET", "/models", NULL, NULL, 0, &options, &events, l, &call, &err);
+        rc =
+            client_start(client, &target, "GET", "/models", NULL, NULL, 0, &options, &events, l, &call, &err);
     }
     if (rc != 0)
         free(l);

@@ -1,5 +1,5 @@
-/* Models: what can be asked for, of all providers. The lists are read anew when they are older than a few seconds, so that a model that was just
- * added is there. */
+/* Models: what can be asked for, of all providers. The lists are read anew when they are older than a few
+ * seconds, so that a model that was just added is there. */
 #include "switch/switch_internal.h"
 
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 
-#define LOCAL_AGE_MS 1000
+#define LOCAL_AGE_MS  1000
 #define REMOTE_AGE_MS (5 * 60 * 1000)
 
 struct models_work {
@@ -52,7 +52,8 @@ static size_t offering(const struct switch_ *sw, const char *model)
     return n;
 }
 
-static int model_fill(struct arena *a, const struct provider *p, const char *model, bool prefixed, struct openai_model *out)
+static int model_fill(struct arena *a, const struct provider *p, const char *model, bool prefixed,
+                      struct openai_model *out)
 {
     memset(out, 0, sizeof *out);
     int rc = openai_model_init(a, out);
@@ -62,7 +63,8 @@ static int model_fill(struct arena *a, const struct provider *p, const char *mod
     return rc != 0 ? rc : out->id ? 0 : VX11_ENOMEM;
 }
 
-/* Every name under which something can be asked for: local and unique names bare, all that are not local with their provider too. */
+/* Every name under which something can be asked for: local and unique names bare, all that are not local with
+ * their provider too. */
 static struct openai_model *models_all(struct models_work *w, size_t *count)
 {
     struct arena *a = request_arena(w->r);
@@ -89,7 +91,8 @@ static void list_done(struct models_work *w)
 {
     struct openai_model_list list;
     memset(&list, 0, sizeof list);
-    if (openai_model_list_init(request_arena(w->r), &list) != 0 || !(list.data = models_all(w, &list.data_count))) {
+    if (openai_model_list_init(request_arena(w->r), &list) != 0 ||
+        !(list.data = models_all(w, &list.data_count))) {
         request_fail(w->r, 500, "out_of_memory", NULL, "out of memory");
         return;
     }

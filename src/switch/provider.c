@@ -1,4 +1,5 @@
-/* Provider: those who can answer, from the configuration, each with its breaker, its counters and the models it is known to offer. */
+/* Provider: those who can answer, from the configuration, each with its breaker, its counters and the models
+ * it is known to offer. */
 #include "switch/switch_internal.h"
 
 #include <stdio.h>
@@ -59,9 +60,12 @@ static int provider_metrics(struct provider *p)
     struct metrics *m = module_metrics(p->sw->m);
     char labels[128];
     snprintf(labels, sizeof labels, "provider=\"%s\"", p->name);
-    p->first_token = metrics_get(m, METRIC_HISTOGRAM, "vx11_first_token_seconds", labels, "From a request's arrival to its first token.");
-    p->requests_metric = metrics_get(m, METRIC_COUNTER, "vx11_provider_requests_total", labels, "Requests sent to a provider.");
-    p->failures_metric = metrics_get(m, METRIC_COUNTER, "vx11_provider_failures_total", labels, "Of those, failed.");
+    p->first_token = metrics_get(m, METRIC_HISTOGRAM, "vx11_first_token_seconds", labels,
+                                 "From a request's arrival to its first token.");
+    p->requests_metric = metrics_get(m, METRIC_COUNTER, "vx11_provider_requests_total", labels,
+                                     "Requests sent to a provider.");
+    p->failures_metric =
+        metrics_get(m, METRIC_COUNTER, "vx11_provider_failures_total", labels, "Of those, failed.");
     return p->first_token && p->requests_metric && p->failures_metric ? 0 : VX11_ENOMEM;
 }
 
@@ -70,7 +74,8 @@ static int provider_apply(struct provider *p, const struct config_provider *c)
 {
     bool moved = p->models_fixed || !str_eq(p->base_url, c->base_url && c->base_url[0] ? c->base_url : NULL);
     settings_drop(p);
-    p->kind = c->kind == CONFIG_PROVIDER_KIND_LOCAL ? SWITCH_PROVIDER_KIND_LOCAL : SWITCH_PROVIDER_KIND_OPENAI;
+    p->kind =
+        c->kind == CONFIG_PROVIDER_KIND_LOCAL ? SWITCH_PROVIDER_KIND_LOCAL : SWITCH_PROVIDER_KIND_OPENAI;
     p->enabled = c->enabled;
     p->base_url = copy_or_null(c->base_url);
     p->key_env = copy_or_null(c->key_env);
@@ -92,7 +97,8 @@ static int provider_apply(struct provider *p, const struct config_provider *c)
     return 0;
 }
 
-static struct provider *provider_create(struct switch_ *sw, const struct config_provider *c, const struct config_switch *config)
+static struct provider *provider_create(struct switch_ *sw, const struct config_provider *c,
+                                        const struct config_switch *config)
 {
     struct provider *p = calloc(1, sizeof *p);
     if (!p)
@@ -108,7 +114,8 @@ static struct provider *provider_create(struct switch_ *sw, const struct config_
     return p;
 }
 
-/* A provider with requests in flight must outlive them: the ones the configuration dropped are disabled and kept until the process ends. */
+/* A provider with requests in flight must outlive them: the ones the configuration dropped are disabled and
+ * kept until the process ends. */
 int providers_load(struct switch_ *sw, const struct config *config, struct error *err)
 {
     const struct config_switch *c = config->values->switch_;
@@ -136,7 +143,8 @@ int providers_load(struct switch_ *sw, const struct config *config, struct error
             continue;
         old->enabled = false;
         if (n == SWITCH_PROVIDERS)
-            return error_set(err, VX11_ETOO_LARGE, "too many providers were dropped since the start; restart switch");
+            return error_set(err, VX11_ETOO_LARGE,
+                             "too many providers were dropped since the start; restart switch");
         order[n++] = old;
     }
     memcpy(sw->providers, order, n * sizeof *order);
@@ -189,8 +197,10 @@ int provider_key(const struct provider *p, struct arena *a, const char **key, st
         if (*key && (*key)[0])
             return 0;
         if (!p->key_file)
-            return error_set(err, VX11_EPERMISSION, "provider %s: the environment variable %s, which should hold its key, is not set", p->name,
-                             p->key_env);
+            return error_set(
+                err, VX11_EPERMISSION,
+                "provider %s: the environment variable %s, which should hold its key, is not set", p->name,
+                p->key_env);
     }
     if (!p->key_file)
         return 0;

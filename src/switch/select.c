@@ -1,7 +1,8 @@
 /* Select: from the model a request names to the providers that are asked, in order.
  *
  *   "PROVIDER/MODEL"   that provider only
- *   "MODEL"            every provider that offers it, in the order of switch.chain, then the chain's own models ("cloud/gpt-x") as a fallback
+ *   "MODEL"            every provider that offers it, in the order of switch.chain, then the chain's own
+ * models ("cloud/gpt-x") as a fallback
  *   "", "auto"         the default model, as above
  */
 #include "switch/switch_internal.h"
@@ -13,7 +14,8 @@
 
 #define NEAREST 3
 
-/* The model's name must live in the request's arena: the provider's list and the configuration may change while the request runs. */
+/* The model's name must live in the request's arena: the provider's list and the configuration may change
+ * while the request runs. */
 static void selection_add(struct selection *s, struct provider *p, const char *model, const char *reason)
 {
     for (size_t i = 0; i < s->count; i++)
@@ -44,8 +46,10 @@ const char *selection_default(const struct switch_ *sw)
     return fallback;
 }
 
-/* "provider/model": the provider, and *model behind the slash. NULL when the text before the slash is no provider. */
-static struct provider *split_name(const struct switch_ *sw, struct arena *a, const char *name, const char **model)
+/* "provider/model": the provider, and *model behind the slash. NULL when the text before the slash is no
+ * provider. */
+static struct provider *split_name(const struct switch_ *sw, struct arena *a, const char *name,
+                                   const char **model)
 {
     const char *slash = strchr(name, '/');
     if (!slash || slash == name || !slash[1])
@@ -66,9 +70,11 @@ static int not_found(const struct switch_ *sw, struct arena *a, const char *want
             names[n++] = sw->providers[i]->models[k];
     size_t found = names ? str_nearest(wanted, names, n, near, NEAREST) : 0;
     if (found == 0)
-        return error_set(err, VX11_ENOT_FOUND, "there is no model %s; GET /v1/models lists what there is", wanted);
-    return error_set(err, VX11_ENOT_FOUND, "there is no model %s; the nearest: %s%s%s%s%s", wanted, names[near[0]], found > 1 ? ", " : "",
-                     found > 1 ? names[near[1]] : "", found > 2 ? ", " : "", found > 2 ? names[near[2]] : "");
+        return error_set(err, VX11_ENOT_FOUND, "there is no model %s; GET /v1/models lists what there is",
+                         wanted);
+    return error_set(err, VX11_ENOT_FOUND, "there is no model %s; the nearest: %s%s%s%s%s", wanted,
+                     names[near[0]], found > 1 ? ", " : "", found > 1 ? names[near[1]] : "",
+                     found > 2 ? ", " : "", found > 2 ? names[near[2]] : "");
 }
 
 static bool may_use(const struct provider *p, const char *only)
@@ -76,7 +82,8 @@ static bool may_use(const struct provider *p, const char *only)
     return p->enabled && (!only || strcmp(p->name, only) == 0);
 }
 
-static void add_offering(const struct switch_ *sw, const char *model, const char *only, const char *first, struct selection *out)
+static void add_offering(const struct switch_ *sw, const char *model, const char *only, const char *first,
+                         struct selection *out)
 {
     const struct config_switch *c = module_config(sw->m)->values->switch_;
     struct provider *hinted = first ? provider_find(sw, first) : NULL;
@@ -103,8 +110,8 @@ static void add_fallbacks(const struct switch_ *sw, struct arena *a, const char 
     }
 }
 
-int selection_make(const struct switch_ *sw, struct arena *a, const char *wanted, const char *only, const char *first, struct selection *out,
-                   struct error *err)
+int selection_make(const struct switch_ *sw, struct arena *a, const char *wanted, const char *only,
+                   const char *first, struct selection *out, struct error *err)
 {
     const char *model = NULL;
     memset(out, 0, sizeof *out);

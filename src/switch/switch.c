@@ -1,4 +1,5 @@
-/* Switch: start, routes, stop, and what it says of itself. The work is in the files that switch_internal.h draws. */
+/* Switch: start, routes, stop, and what it says of itself. The work is in the files that switch_internal.h
+ * draws. */
 #include "switch/switch_internal.h"
 
 #include <stdio.h>
@@ -10,26 +11,10 @@
 
 #define LIMITS_EVERY_MS 100
 
-static const char sql_retention[] = "UPDATE retention SET max_rows = ?1 WHERE table_name IN ('decision', 'usage')";
+static const char sql_retention[] =
+    "UPDATE retention SET max_rows = ?1 WHERE table_name IN ('decision', 'usage')";
 
 /* ---- /switch/providers, /switch/context ---- */
-
-static void breaker_message(const struct breaker *b, struct switch_breaker *out)
-{
-    int64_t now = clock_mono_ms();
-    enum breaker_state state = breaker_peek(b, now);
-    *out = (struct switch_breaker){
-        .state = (int)state, /* the contract lists them in the same order */
-        .failures = b->failures,
-        .threshold = b->threshold,
-        .has_last_failure_at = b->last_failure_wall > 0,
-        .last_failure_at = b->last_failure_wall,
-        .has_retry_after_ms = state != BREAKER_CLOSED,
-        .retry_after_ms = breaker_retry_after_ms(b, now),
-        .opened_total = (int64_t)b->opened_total,
-        .rejected_total = (int64_t)b->rejected_total,
-    };
-}
 
 static enum switch_provider_status provider_status(const struct provider *p)
 {
@@ -38,13 +23,15 @@ static enum switch_provider_status provider_status(const struct provider *p)
     if (breaker_peek(&p->breaker, clock_mono_ms()) != BREAKER_CLOSED)
         return SWITCH_PROVIDER_STATUS_UNAVAILABLE;
     bool known = p->requests > p->failures || (p->models_at > 0 && !p->models_error[0]);
-    return known ? SWITCH_PROVIDER_STATUS_READY : p->models_error[0] ? SWITCH_PROVIDER_STATUS_UNAVAILABLE : SWITCH_PROVIDER_STATUS_UNKNOWN;
+    return known                ? SWITCH_PROVIDER_STATUS_READY
+           : p->models_error[0] ? SWITCH_PROVIDER_STATUS_UNAVAILABLE
+                                : SWITCH_PROVIDER_STATUS_UNKNOWN;
 }
 
 static void provider_message(const struct provider *p, struct switch_breaker *b, struct switch_provider *out)
 {
     double median = metric_quantile(p->first_token, 0.5);
-    breaker_message(&p->breaker, b);
+    module_breaker_report(&p->breaker, b);
     *out = (struct switch_provider){
         .name = p->name,
         .kind = (int)p->kind,
@@ -77,7 +64,8 @@ static void on_providers(struct request *r, void *module)
     }
     for (size_t i = 0; i < sw->provider_count; i++)
         provider_message(sw->providers[i], &breakers[i], &list[i]);
-    struct switch_provider_list reply = {.status = SWITCH_PROVIDER_LIST_STATUS_OK, .providers = list, .providers_count = sw->provider_count};
+    struct switch_provider_list reply = {
+        .status = SWITCH_PROVIDER_LIST_STATUS_OK, .providers = list, .providers_count = sw->provider_count};
     request_reply(r, 200, &switch_provider_list_message, &reply);
 }
 
@@ -144,7 +132,7 @@ static void on_limits_closed(uv_handle_t *handle)
 {
     struct switch_ *sw = handle->data;
     struct module *m = sw->m;
-    void (*stopped)(struct module *m) = sw->stopped;
+    void (*stopped)(struct module * m) = sw->stopped;
     stopped(m);
 }
 
@@ -163,7 +151,8 @@ static void switch_free(void *context)
     free(sw);
 }
 
-static void switch_reload(struct module *m, void *context, const struct config *before, const struct config *now)
+static void switch_reload(struct module *m, void *context, const struct config *before,
+                          const struct config *now)
 {
     struct error err = {0};
     (void)m;

@@ -1,9 +1,9 @@
 /* What the files of this room share.
  *
  *   request ──> select.c   which providers, in which order, why
- *           ──> dispatch.c one after the other until one gives its first token: breaker, engine or URL, time limits
- *           ──> answer.c   passes its answer on, reading tokens and errors as they go by
- *           ──> account.c  one decision row, one usage row
+ *           ──> dispatch.c one after the other until one gives its first token: breaker, engine or URL, time
+ * limits ──> answer.c   passes its answer on, reading tokens and errors as they go by ──> account.c  one
+ * decision row, one usage row
  *
  *   provider.c  who they are, their breakers, their models (Hermes' registry, or GET /models)
  */
@@ -17,7 +17,7 @@
 #include "net/sse.h"
 #include "switch/switch.h"
 
-#define SWITCH_PROVIDERS 128 /* the configuration takes 64; the rest is for those that a reload dropped */
+#define SWITCH_PROVIDERS  128 /* the configuration takes 64; the rest is for those that a reload dropped */
 #define SWITCH_CANDIDATES 16
 
 struct switch_;
@@ -29,16 +29,19 @@ struct provider {
     bool enabled;
     char *base_url, *key_env, *key_file; /* of an openai provider; NULL: none */
     int64_t connect_timeout_ms, first_token_timeout_ms, idle_timeout_ms;
-    int64_t max_concurrency;             /* 0: no bound */
+    int64_t max_concurrency; /* 0: no bound */
     struct breaker breaker;
     /* models, from the configuration or as last listed */
     char **models;
     size_t model_count;
-    size_t builtin;                      /* local: index of the built-in model, SIZE_MAX: none */
+    size_t builtin; /* local: index of the built-in model, SIZE_MAX: none */
     bool models_fixed, listing;
-    int64_t models_at;                   /* epoch ms, 0: never */
+    int64_t models_at; /* epoch ms, 0: never */
     char models_error[256];
-    struct { void (*fn)(void *ctx); void *ctx; } waiters[64]; /* for the listing that runs */
+    struct {
+        void (*fn)(void *ctx);
+        void *ctx;
+    } waiters[64]; /* for the listing that runs */
     size_t waiter_count;
     /* counters since start */
     int64_t in_flight, requests, failures;
@@ -49,15 +52,16 @@ struct switch_ {
     struct module *m;
     struct provider *providers[SWITCH_PROVIDERS];
     size_t provider_count;
-    char active_model[256];              /* local model that answered last */
-    struct dispatch *dispatches;         /* running ones, for time limits */
+    char active_model[256];      /* local model that answered last */
+    struct dispatch *dispatches; /* running ones, for time limits */
     int64_t in_flight;
     uv_timer_t limits;
     void (*stopped)(struct module *m);
 };
 
 /* provider.c */
-int providers_load(struct switch_ *sw, const struct config *config, struct error *err); /* keeps breaker and counters of those that stay */
+int providers_load(struct switch_ *sw, const struct config *config,
+                   struct error *err); /* keeps breaker and counters of those that stay */
 void providers_free(struct switch_ *sw);
 struct provider *provider_find(const struct switch_ *sw, const char *name);
 bool provider_offers(const struct provider *p, const char *model);
@@ -71,23 +75,23 @@ bool provider_key_present(const struct provider *p);
 /* select.c */
 struct candidate {
     struct provider *provider;
-    const char *model;   /* as the provider names it */
-    const char *reason;  /* in a few words */
+    const char *model;  /* as the provider names it */
+    const char *reason; /* in a few words */
 };
 struct selection {
     struct candidate list[SWITCH_CANDIDATES];
     size_t count;
-    const char *model;   /* wanted, after defaults */
+    const char *model; /* wanted, after defaults */
 };
-/* Wanted model (NULL, "" or "auto": the default) to candidates, in order. only / first: provider names, may be NULL. Strings live in the arena.
- * 0, or VX11_ENOT_FOUND with a sentence that names the nearest models. */
-int selection_make(const struct switch_ *sw, struct arena *a, const char *wanted, const char *only, const char *first, struct selection *out,
-                   struct error *err);
+/* Wanted model (NULL, "" or "auto": the default) to candidates, in order. only / first: provider names, may
+ * be NULL. Strings live in the arena. 0, or VX11_ENOT_FOUND with a sentence that names the nearest models. */
+int selection_make(const struct switch_ *sw, struct arena *a, const char *wanted, const char *only,
+                   const char *first, struct selection *out, struct error *err);
 const char *selection_default(const struct switch_ *sw);
 
 /* account.c */
 struct account {
-    int64_t at;            /* epoch ms */
+    int64_t at; /* epoch ms */
     uint64_t began_ns;
     const char *route, *requested_model, *provider, *model, *reason;
     struct buf alternatives; /* JSON array, open */
@@ -97,7 +101,7 @@ struct account {
     int status;
     char error[300];
     int64_t prompt_tokens, completion_tokens, cached_tokens; /* -1: not reported */
-    double first_token_ms; /* negative: none */
+    double first_token_ms;                                   /* negative: none */
 };
 void account_begin(struct account *a, struct request *r, const char *requested_model, bool stream);
 void account_alternative(struct account *a, const char *provider, const char *model, const char *result);
@@ -109,47 +113,53 @@ struct dispatch {
     struct switch_ *sw;
     struct dispatch *next, *prev;
     struct request *r;
-    const char *path;            /* "/chat/completions" below the provider's base */
+    const char *path; /* "/chat/completions" below the provider's base */
     const char *wanted, *only, *first;
-    const char *body;            /* the caller's, as it came */
+    const char *body; /* the caller's, as it came */
     size_t body_len;
-    bool stream, include_usage;  /* as the caller asked */
+    bool stream, include_usage; /* as the caller asked */
     struct selection selection;
-    size_t at;                   /* candidate being tried */
+    size_t at; /* candidate being tried */
     struct account account;
     struct client_call *call;      /* to the provider */
     struct client_call *acquiring; /* to Hermes */
     struct client_target target;
-    int64_t first_token_until;   /* monotonic ms; 0: not waiting for it */
-    size_t listings;             /* listings of models that are waited for */
+    int64_t first_token_until; /* monotonic ms; 0: not waiting for it */
+    size_t listings;           /* listings of models that are waited for */
     bool relisted;
     /* how the last attempt failed, for when none is left */
     int failed_status;
     char failed_code[64], failed_text[400];
-    int64_t retry_after_ms;      /* -1: the provider did not say */
+    int64_t retry_after_ms; /* -1: the provider did not say */
     /* the answer */
-    struct arena *scratch;       /* of one event */
+    struct arena *scratch; /* of one event */
     struct sse_parser sse;
-    struct buf reply;            /* an answer that is not streamed, or an error */
-    struct buf held;             /* events before the first token */
+    struct buf reply;             /* an answer that is not streamed, or an error */
+    struct buf held;              /* events before the first token */
     int upstream_status, own_end; /* own_end: why we ended the call ourselves, VX11_E… */
     bool sse_open, begun, complete, failed_midway, attempt_open, paused;
-    int cancel_reason;           /* 0: the caller is there */
-    void (*whole)(struct dispatch *d, const struct switch_upstream *reply); /* answers the caller itself; NULL: the reply is passed on */
+    int cancel_reason; /* 0: the caller is there */
+    void (*whole)(
+        struct dispatch *d,
+        const struct switch_upstream *reply); /* answers the caller itself; NULL: the reply is passed on */
 };
 
 enum dispatch_verdict { DISPATCH_GOOD, DISPATCH_BAD, DISPATCH_SILENT }; /* what the breaker learns */
 
-/* Takes the request over, to its end. Strings live in the request's arena. whole is for answers that are not streamed. */
+/* Takes the request over, to its end. Strings live in the request's arena. whole is for answers that are not
+ * streamed. */
 void dispatch_run(struct switch_ *sw, struct request *r, const struct dispatch *wish);
-void dispatch_limits(struct switch_ *sw);    /* called every 100 ms: first tokens that are late */
-/* Ends the attempt: the next candidate is tried, or, when none is left or the answer has begun, the caller gets status, code and text. */
-void dispatch_failed(struct dispatch *d, enum dispatch_verdict verdict, int status, const char *code, const char *text);
+void dispatch_limits(struct switch_ *sw); /* called every 100 ms: first tokens that are late */
+/* Ends the attempt: the next candidate is tried, or, when none is left or the answer has begun, the caller
+ * gets status, code and text. */
+void dispatch_failed(struct dispatch *d, enum dispatch_verdict verdict, int status, const char *code,
+                     const char *text);
 /* Ends the attempt and the request's account; the caller of this ends the request itself, before or after. */
-void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch_outcome outcome, int status, const char *error);
+void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch_outcome outcome, int status,
+                  const char *error);
 /* Ends a request whose caller has gone or whose time is up. */
 void dispatch_cancelled(struct dispatch *d);
-void dispatch_headers(struct dispatch *d);   /* X-VX11-Provider, X-VX11-Model */
+void dispatch_headers(struct dispatch *d); /* X-VX11-Provider, X-VX11-Model */
 
 /* answer.c: the provider's reply as it comes. */
 extern const struct client_events answer_events;
