@@ -1,6 +1,6 @@
 /* Writer bench: rows a second through the batched writer, into a real file with WAL and synchronous=NORMAL.
  *
- *   bench_writer [--seconds S] [--rows-per-request N] [--dir DIR]
+ *   bench_writer [--seconds S] [--rows-per-request N] [--dir DIR] [--json]
  *
  * Each request pushes N rows (3: decision, usage, event of a chat) of the size that a chat's accounting has.
  * The producer waits when the queue is full, so the number is what the writer sustains, not what the queue
@@ -104,7 +104,7 @@ static int run_singly(const char *path, double seconds, struct result *out)
     return rc != 0;
 }
 
-static int bench(const char *path, double seconds, int per_request)
+static int bench(const char *path, double seconds, int per_request, bool json)
 {
     struct error err = {0};
     struct store *s;
@@ -116,6 +116,15 @@ static int bench(const char *path, double seconds, int per_request)
     struct result batched = {0}, singly = {0};
     if (run_batched(path, seconds, per_request, &batched) != 0 || run_singly(path, seconds / 4, &singly) != 0)
         return 1;
+    if (json) {
+        printf(
+            "{\"rows_per_request\":%d,\"requests_per_s\":%.1f,\"rows_per_transaction\":%.1f,\"push_us\":%.3f,"
+            "\"queue_full\":%llu,\"single_rows_per_s\":%.1f}\n",
+            per_request, batched.rows_per_s / per_request,
+            (double)batched.rows / (double)batched.transactions, batched.push_us,
+            (unsigned long long)batched.waits, singly.rows_per_s);
+        return 0;
+    }
     printf("writer: %.0f rows/s = %.0f requests/s of %d rows (%llu rows, %.0f per transaction, push %.2f us, "
            "queue full"
            " %llu times), %.1fx one transaction per row (%.0f rows/s)\n",
@@ -128,7 +137,7 @@ static int bench(const char *path, double seconds, int per_request)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: bench_writer [--seconds S] [--rows-per-request N] [--dir DIR]\n");
+    fprintf(stderr, "usage: bench_writer [--seconds S] [--rows-per-request N] [--dir DIR] [--json]\n");
     return 2;
 }
 
@@ -137,6 +146,8 @@ int main(int argc, char **argv)
     double seconds = 4;
     int64_t per_request = 3;
     const char *base = "/tmp";
+    bool json = argc > 1 && str_eq(argv[argc - 1], "--json");
+    argc -= json;
     for (int i = 1; i < argc; i += 2) {
         if (i + 1 >= argc)
             return usage();
@@ -154,7 +165,7 @@ int main(int argc, char **argv)
         return 1;
     }
     snprintf(path, sizeof path, "%s/vx11.db", dir);
-    int rc = bench(path, seconds, (int)per_request);
+    int rc = bench(path, seconds, (int)per_request, json);
     int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fs_remove_tree(fd, dir + strlen(base) + 1, NULL) != 0)
         fprintf(stderr, "bench_writer: %s could not be removed\n", dir);
