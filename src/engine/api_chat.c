@@ -158,6 +158,7 @@ void api_chat_completions(struct request *r, void *module)
     o.prompt_count = prompt.len;
     o.logprobs = q->logprobs;
     o.top_logprobs = q->has_top_logprobs ? (size_t)q->top_logprobs : 0;
+    o.whole = !q->stream;
     o.request_id = request_id(r);
     const struct reply_options ro = {.chat = true,
                                      .stream = q->stream,

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/backend.h"
 #include "version.h"
 
 /* How long a failed worker still answers, so that who polls the progress reads the reason instead of a
@@ -59,7 +60,8 @@ static void *decode_thread(void *ctx)
     struct engine *e = ctx;
     struct model *m = NULL;
     struct error err = {0};
-    int rc = model_backends_load(&err);
+    model_log_start();
+    int rc = backends_load(e->options.model.path, &err);
     if (rc == 0)
         rc = model_load(&e->options.model, on_progress, e, &m, &err);
     e->load_model = m;

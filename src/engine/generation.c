@@ -48,7 +48,8 @@ struct generation *generation_create(const struct generation_options *o, generat
                              .sampling = o->sampling,
                              .stop_count = o->stop_count,
                              .logprobs = o->logprobs,
-                             .top_logprobs = o->top_logprobs};
+                             .top_logprobs = o->top_logprobs,
+                             .whole = o->whole};
     g->last = (struct event_node){.generation = g, .embedded = true};
     if (generation_copy(g, o) != 0) {
         arena_destroy(a);

@@ -1,14 +1,10 @@
 /* Loading of a model.
  *
- * ggml finds its processor backends (one shared library for each generation of instruction sets) by a search
- * path that knows nothing of where we are installed; so we name the folder that libllama itself was loaded
- * from, which is right in the build tree and in the package alike.
- *
- * libllama reports the reason of a failed load in its log alone. The sink below therefore remembers the last
- * error line of the process; it is process-wide since libllama's log is. */
+ * libllama reports the reason of a failed load in its log alone: the first error line says what was wrong,
+ * the next ones that therefore it failed. The sink below remembers the first; it is process-wide since
+ * libllama's log is. */
 #include "engine/model.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -110,28 +106,9 @@ static int sink_fail(struct error *err, int code, const char *otherwise)
     return error_set(err, code, "%s", text[0] ? text : otherwise);
 }
 
-/* ---- backends ---- */
-
-int model_backends_load(struct error *err)
+void model_log_start(void)
 {
     llama_log_set(sink_write, &sink);
-    if (!ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)) {
-        Dl_info where;
-        char folder[PATH_MAX];
-        void *symbol = NULL;
-        void (*function)(void) = llama_backend_init;
-        memcpy(&symbol, &function, sizeof symbol); /* ISO C has no cast from function to object pointer */
-        if (dladdr(symbol, &where) != 0 && where.dli_fname && realpath(where.dli_fname, folder)) {
-            *strrchr(folder, '/') = '\0';
-            ggml_backend_load_all_from_path(folder);
-        }
-    }
-    if (!ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU))
-        ggml_backend_load_all();
-    if (!ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU))
-        return error_set(err, VX11_EUNAVAILABLE, "no ggml backend for this processor beside libllama");
-    llama_backend_init();
-    return 0;
 }
 
 /* ---- the file ---- */

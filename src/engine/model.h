@@ -69,10 +69,8 @@ struct model {
 /* share: 0 … 1. false stops the load, which then fails with VX11_ECANCELLED. Called on the loading thread. */
 typedef bool (*model_progress_fn)(float share, void *ctx);
 
-/* Once per process, before the first model: loads ggml's backends (beside libllama, else where ggml looks
- * itself) and sends libllama's log to ours. VX11_EUNAVAILABLE when there is no backend for this machine's
- * processor. */
-int model_backends_load(struct error *err);
+/* Once per process, first of all: sends libllama's log to ours. */
+void model_log_start(void);
 /* While quiet, libllama's log goes to debug level: it calls an abort that we asked for an error. Any thread.
  */
 void model_log_quiet(bool quiet);

@@ -68,6 +68,7 @@ struct generation_options {
     size_t stop_count;
     bool logprobs;
     size_t top_logprobs;    /* at most GENERATION_TOP_MAX */
+    bool whole;             /* no event before a choice has ended: nobody reads along */
     const char *request_id; /* for the log, copied; may be NULL */
 };
 

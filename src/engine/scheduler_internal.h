@@ -34,6 +34,7 @@ struct generation {
     size_t stop_count;
     bool logprobs;
     size_t top_logprobs;
+    bool whole;
     const char *request_id;
     atomic_bool cancelled;
 
@@ -65,6 +66,7 @@ struct slot {
     unsigned choice;
     struct sampler *sampler;
     struct text text;
+    struct buf shown; /* text that was let out but not sent yet */
     struct pending_logprob *pending;
     size_t pending_count, pending_cap;
     llama_token next; /* sampled, not decoded yet */

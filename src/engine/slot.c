@@ -64,6 +64,7 @@ void slots_destroy(struct scheduler *s)
         free(s->slots[i].tokens);
         free(s->slots[i].cells);
         free(s->slots[i].pending);
+        buf_free(&s->slots[i].shown);
     }
     free(s->slots);
     s->slots = NULL;
@@ -216,6 +217,7 @@ int slot_begin(struct scheduler *s, struct generation *g)
     slot->generated = 0;
     slot->limit = answer_limit(s, g);
     slot->pending_count = 0;
+    buf_clear(&slot->shown);
     text_init(&slot->text, g->stops, g->stop_count);
     if (slot->choice == 0) {
         g->admitted_ns = clock_mono_ns();

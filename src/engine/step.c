@@ -148,11 +148,14 @@ static void logprobs_note(struct scheduler *s, struct slot *slot, llama_token to
 
 /* Sends text with the log-probabilities of the tokens that it ends; those of a stop string's tokens are
  * dropped with it. */
-static void slot_emit(struct scheduler *s, struct slot *slot, const struct buf *text, enum finish finish)
+static void slot_emit(struct scheduler *s, struct slot *slot, enum finish finish)
 {
+    const struct buf *text = &slot->shown;
     const size_t shown = text_shown(&slot->text);
     struct token_logprobs *out = NULL;
     size_t n = 0;
+    if (slot->generation->whole && finish == FINISH_NONE)
+        return;
     while (n < slot->pending_count &&
            (slot->pending[n].start < shown || (finish != FINISH_NONE && !slot->text.stopped)))
         n++;
@@ -168,10 +171,11 @@ static void slot_emit(struct scheduler *s, struct slot *slot, const struct buf *
         memmove(slot->pending, slot->pending + n, slot->pending_count * sizeof *slot->pending);
     }
     generation_emit(s, slot->generation, slot->choice, text->data, text->len, out, out ? n : 0, finish);
+    buf_clear(&slot->shown);
     free(out);
 }
 
-static enum finish token_take(struct scheduler *s, struct slot *slot, llama_token token, struct buf *shown)
+static enum finish token_take(struct scheduler *s, struct slot *slot, llama_token token)
 {
     struct generation *g = slot->generation;
     struct buf piece = BUF_INIT;
@@ -186,14 +190,14 @@ static enum finish token_take(struct scheduler *s, struct slot *slot, llama_toke
             logprobs_note(s, slot, token);
         rc = token_append_text(s->model, token, false, &piece);
         if (rc == 0)
-            rc = text_feed(&slot->text, piece.data ? piece.data : "", piece.len, shown);
+            rc = text_feed(&slot->text, piece.data ? piece.data : "", piece.len, &slot->shown);
         if (slot->text.stopped)
             finish = FINISH_STOP;
         else if (slot->generated >= slot->limit)
             finish = FINISH_LENGTH;
     }
     if (finish != FINISH_NONE && rc == 0)
-        rc = text_finish(&slot->text, shown);
+        rc = text_finish(&slot->text, &slot->shown);
     if (rc != 0)
         error_set(&g->error, rc, "out of memory while answering");
     buf_free(&piece);
@@ -214,14 +218,12 @@ static void first_token(struct slot *slot)
 
 static void slot_sample(struct scheduler *s, struct slot *slot)
 {
-    struct buf shown = BUF_INIT;
     struct generation *g = slot->generation;
     const llama_token token = sampler_sample(slot->sampler, s->model->context, slot->row);
     if (slot->state == SLOT_PROMPT)
         first_token(slot);
-    const enum finish finish = token_take(s, slot, token, &shown);
-    slot_emit(s, slot, &shown, finish);
-    buf_free(&shown);
+    const enum finish finish = token_take(s, slot, token);
+    slot_emit(s, slot, finish);
     if (finish == FINISH_NONE)
         return;
     slot_release(s, slot);

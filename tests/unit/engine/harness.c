@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "engine/backend.h"
 #include "engine/template.h"
 
 const char *harness_guide(void)
@@ -29,7 +30,8 @@ struct model *harness_model(int parallel, int64_t context, int batch)
                                     .threads = 1,
                                     .batch = batch,
                                     .gpu_layers = 0};
-    if (model_backends_load(&err) != 0 || model_load(&o, NULL, NULL, &m, &err) != 0)
+    model_log_start();
+    if (backends_load(o.path, &err) != 0 || model_load(&o, NULL, NULL, &m, &err) != 0)
         fail_msg("%s", err.text);
     return m;
 }
