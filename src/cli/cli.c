@@ -72,7 +72,7 @@ const struct command *command_find(const char *name)
 }
 
 /* What is said may quote a reply from elsewhere: it is cleaned as such. */
-static void complain(const char *fmt, va_list args)
+static void __attribute__((format(printf, 1, 0))) complain(const char *fmt, va_list args)
 {
     struct buf text = BUF_INIT, clean = BUF_INIT;
     fflush(stdout); /* what was printed before comes before */
