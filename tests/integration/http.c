@@ -144,9 +144,9 @@ static const char *data_line(const char *text, size_t n, size_t *len)
 
 size_t sse_count(const char *text)
 {
-    size_t n = 0, len;
-    while (data_line(text, n, &len))
-        n++;
+    size_t n = 0;
+    for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        n += strncmp(line, "data:", 5) == 0;
     return n;
 }
 

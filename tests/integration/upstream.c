@@ -151,7 +151,7 @@ static bool wide(struct script_conn *c)
     text[2000] = '\0';
     snprintf(body, sizeof body, "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%s\"}}]}", text);
     bool ok = script_puts(c, stream_head);
-    for (int i = 0; ok && i < 3000; i++)
+    for (int i = 0; ok && i < 12000; i++)
         ok = event(c, body);
     return ok && finish(c, true) && event(c, "[DONE]") && chunk_end(c);
 }

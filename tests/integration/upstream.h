@@ -31,7 +31,7 @@ enum behaviour {
     UP_SILENT,        /* never answers */
     UP_CLOSE,         /* closes at once */
     UP_HUGE,          /* 70 MB of JSON */
-    UP_WIDE,          /* a stream of 3000 tokens of 2 kB each, as fast as it is read */
+    UP_WIDE,          /* a stream of 12000 tokens of 2 kB each, as fast as it is read */
     UP_REASONING,     /* reasoning_content for 2 s, then good */
     UP_BIG_EVENT,     /* a stream whose first event never ends */
 };
