@@ -74,6 +74,7 @@ else
 fi
 
 say "vx11: installing $list"
+[ -z "$as_root" ] || sudo true || give_up "sudo was refused"
 apt_run() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" >"$tmp" 2>&1 </dev/null; }
 # One broken source among several need not matter: the install decides.
 apt_run update || say "vx11: apt-get update had errors: $(tail -n 1 "$tmp")"
