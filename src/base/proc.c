@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fs.h"
 #include "base/proc_internal.h"
 #include "base/str.h"
 
@@ -156,4 +158,17 @@ int proc_memory(struct proc_memory *out)
             out->available_bytes = limits.available;
     }
     return 0;
+}
+
+uint64_t proc_oom_kills(void)
+{
+    struct buf text = BUF_INIT;
+    uint64_t kills = 0;
+    if (fs_read_file("/proc/vmstat", 65536, &text, NULL) == 0) {
+        const char *line = strstr(text.data, "\noom_kill ");
+        if (line)
+            kills = strtoull(line + strlen("\noom_kill "), NULL, 10);
+    }
+    buf_free(&text);
+    return kills;
 }

@@ -23,6 +23,8 @@ struct proc_memory {
 int proc_memory(struct proc_memory *out);
 unsigned
 proc_physical_cores(void); /* unique core ids, at least 1; respects the affinity mask and cgroup quota */
+/* How many processes the kernel has killed for want of memory since it started; 0 when it does not say. */
+uint64_t proc_oom_kills(void);
 /* Name and pid of the process that listens on a TCP port of this machine. VX11_ENOT_FOUND when it cannot be
  * seen. */
 int proc_port_holder(int port, pid_t *pid, char *name, unsigned name_size);

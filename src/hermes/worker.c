@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "base/str.h"
 
 #define PIPES_MS        500
@@ -57,26 +58,13 @@ static void close_handle(uv_handle_t *handle)
 
 /* ---- the end ---- */
 
-static uint64_t machine_oom_kills(void)
-{
-    struct buf b = BUF_INIT;
-    uint64_t kills = 0;
-    if (fs_read_file("/proc/vmstat", 65536, &b, NULL) == 0) {
-        const char *line = strstr(b.data, "\noom_kill ");
-        if (line)
-            kills = strtoull(line + 10, NULL, 10);
-    }
-    buf_free(&b);
-    return kills;
-}
-
 static void describe_end(const struct worker *w, char *out, size_t size)
 {
     char how[128];
     if (w->exit_signal == SIGKILL && !w->killed)
         (void)snprintf(how, sizeof how, "the worker was killed%s",
-                       machine_oom_kills() > w->oom_kills ? " by the kernel, which ran out of memory"
-                                                          : " by someone else");
+                       proc_oom_kills() > w->oom_kills ? " by the kernel, which ran out of memory"
+                                                       : " by someone else");
     else if (w->exit_signal != 0)
         (void)snprintf(how, sizeof how, "the worker ended by signal %d (%s)", w->exit_signal,
                        strsignal(w->exit_signal));
@@ -486,7 +474,7 @@ int worker_spawn(struct engine *e, struct error *err)
     all->open++;
     w->poll_ms = POLL_FIRST_MS;
     w->started_mono = clock_mono_ms();
-    w->oom_kills = machine_oom_kills();
+    w->oom_kills = proc_oom_kills();
     rc = spawn_process(e, w, err);
     if (rc != 0) { /* libuv has the process handle initialised even then */
         w->finished = true;

@@ -154,7 +154,7 @@ static void on_process_closed(uv_handle_t *h)
 static void on_exit_(uv_process_t *process, int64_t status, int sig)
 {
     struct child *c = process->data;
-    bool oom = sig == SIGKILL && !c->kill_sent && exit_oom_kills() > c->oom_before;
+    bool oom = sig == SIGKILL && !c->kill_sent && proc_oom_kills() > c->oom_before;
     uv_timer_stop(&c->timer);
     exit_describe(c, status, sig, oom, c->last_exit, sizeof c->last_exit);
     bool expected = c->s->stopping || c->state == SUPERVISOR_PROCESS_STOPPING;
@@ -261,7 +261,7 @@ void child_start(struct child *c)
     c->words_len = 0;
     c->words[0] = '\0';
     c->kill_sent = c->abort_sent = false;
-    c->oom_before = exit_oom_kills();
+    c->oom_before = proc_oom_kills();
     c->next_start_ms = 0;
     if (child_spawn(c, c->reason, sizeof c->reason) != 0) {
         snprintf(c->last_exit, sizeof c->last_exit, "never started");

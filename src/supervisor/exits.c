@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
@@ -44,17 +43,4 @@ bool exit_crash_report(const char *home, const char *module, int pid, char *out,
     }
     closedir(d);
     return found;
-}
-
-uint64_t exit_oom_kills(void)
-{
-    struct buf text = BUF_INIT;
-    uint64_t kills = 0;
-    if (fs_read_file("/proc/vmstat", 65536, &text, NULL) == 0) {
-        const char *line = strstr(text.data, "\noom_kill ");
-        if (line)
-            kills = strtoull(line + strlen("\noom_kill "), NULL, 10);
-    }
-    buf_free(&text);
-    return kills;
 }

@@ -106,7 +106,6 @@ void api_child_settled(struct child *c); /* answers the requests that wait for i
 void exit_describe(const struct child *c, int64_t status, int signal, bool oom, char *out, size_t size);
 /* File name (below forensic/) of the crash report that process left. False when there is none. */
 bool exit_crash_report(const char *home, const char *module, int pid, char *out, size_t size);
-uint64_t exit_oom_kills(void); /* the kernel's count of OOM kills; 0 when it does not say */
 
 /* first.c: what a first start makes */
 int first_token(struct module *m, struct error *err);
