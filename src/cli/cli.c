@@ -11,56 +11,100 @@
 #include "base/str.h"
 #include "version.h"
 
+/* clang-format off */
 const struct command cli_commands[] = {
-    {"up", "[--detach]", "Start everything.",
-     "  --detach   return when every module is healthy; without it a status screen runs and Ctrl-C stops "
-     "everything\n",
+    {"up", "[--detach]",
+     "Start everything.",
+     "  --detach   return when every module is healthy; without it a status screen\n"
+     "             runs here, and leaving it stops everything\n",
      "--detach", command_up},
-    {"down", "[--now]", "Stop everything cleanly.",
-     "  --now      cancel running requests instead of letting them finish\n", "--now", command_down},
-    {"restart", "[MODULE]", "Restart one module, or everything.", NULL, "@modules", command_restart},
-    {"status", "[--json] [--watch]", "Each module's process, health, memory, and the page's address.",
-     "  --json     as JSON\n  --watch    again every second, until q or Ctrl-C\n", "--json --watch",
-     command_status},
-    {"logs", "[MODULE] [-f] [--since TIME] [--level LEVEL] [-n LINES]", "Read the logs.",
-     "  -f             go on with what comes\n  --since TIME   15m, 2h, 7d or 2026-11-22T14:45:04Z\n  "
-     "--level LEVEL  trace, debug, info, warn, error\n"
-     "  -n LINES       the last LINES records only\n",
+    {"down", "[--now]",
+     "Stop everything cleanly.",
+     "  --now      cancel running requests instead of letting them finish\n",
+     "--now", command_down},
+    {"restart", "[MODULE]",
+     "Restart one module, or every one.",
+     NULL,
+     "@modules", command_restart},
+    {"status", "[--json] [--watch]",
+     "Each module's process, health, memory, and the page's address.",
+     "  --json     as JSON\n"
+     "  --watch    again every second, until q or Ctrl-C\n"
+     "The exit code is 1 when something is not healthy.\n",
+     "--json --watch", command_status},
+    {"logs", "[MODULE] [-f] [--since TIME] [--level LEVEL] [-n RECORDS]",
+     "Read the logs, of all modules by time.",
+     "  -f, --follow   go on with what comes, after the last 10 records\n"
+     "  --since TIME   15m, 2h, 7d ago, or 2026-11-22T14:45:04Z\n"
+     "  --level LEVEL  trace, debug, info, warn or error: this one and worse\n"
+     "  -n RECORDS     only the last so many\n",
      "@modules -f --since --level -n", command_logs},
     {"chat", "[PROMPT] [-] [--model M] [--system TEXT] [--json]",
      "Talk to a model; in a pipe, answer what comes in.",
-     "  -              with a PROMPT: what comes in by standard input goes below it\n  --model M      model "
-     "to ask (vx11 models list)\n  --system TEXT  instructions that come first\n"
-     "  --json         the whole answer as JSON\n",
+     "  -              with a PROMPT: what comes in by standard input goes below it\n"
+     "  --model M      model to ask (vx11 models list)\n"
+     "  --system TEXT  instructions that come first\n"
+     "  --json         the whole reply as JSON, not streamed\n"
+     "  --             what follows is the PROMPT, even if it begins with a dash\n"
+     "VX11_URL and VX11_TOKEN name another front door than the one in this home.\n",
      "--model --system --json", command_chat},
     {"models", "list|show NAME|add FILE [--name N]|remove NAME|scan|engines|unload NAME",
-     "The models and the engines that run them.", "  --json     as JSON\n",
+     "The models and the engines that run them.",
+     "  list           models on this machine and of other providers\n"
+     "  show NAME      all that is known of one\n"
+     "  add FILE       register a GGUF file where it lies\n"
+     "  remove NAME    forget a model; its file stays\n"
+     "  scan           look through the models folders now\n"
+     "  engines        the processes that hold loaded models\n"
+     "  unload NAME    stop a model's engine\n"
+     "  --json         as JSON (list, show, add, scan, engines)\n",
      "list show add remove scan engines unload --json", command_models},
-    {"modules", "[set NAME STATE [--reason TEXT]]", "The modules; set one active, standby or off.", NULL,
+    {"modules", "[set NAME active|standby|off [--reason TEXT]]",
+     "The modules' states; set one.",
+     "  active     serves\n"
+     "  standby    runs, but refuses work\n"
+     "  off        is stopped, and stays so\n",
      "set @modules", command_modules},
-    {"token", "show|list|create|rotate|promote|revoke", "Access tokens.",
-     "  show                                   print the owner's token\n  list [--json]                      "
-     "    names, scopes, ages; never secrets\n"
-     "  create --scope S,S --name N [--expires 30d]  make one and print it, once; scopes: read chat act "
-     "admin publish\n"
-     "  rotate [NAME]                          make the next one beside the current one (owner's when no "
-     "name)\n"
-     "  promote [NAME]                         the next one becomes the current one, which stops working\n"
-     "  revoke NAME|ID                         make it stop working\n",
-     "show list create rotate promote revoke --scope --name", command_token},
-    {"login", "", "Print a new one-time link to the page.", NULL, "", command_login},
-    {"config", "check|show [--origin]|path|reload|default", "The configuration.",
-     "  check            is it right? names the line when not\n  show [--origin]  effective values, and "
-     "where each comes from\n"
-     "  path             where the file is\n  reload           apply the file's changes to what runs\n  "
-     "default          a file with every key, its default and its meaning\n",
+    {"token", "show|list|create|rotate|promote|revoke",
+     "Access tokens.",
+     "  show               print the owner's token\n"
+     "  list [--json]      names, scopes, times; never secrets\n"
+     "  create --scope S,S --name N [--expires 30d]\n"
+     "                     make one and print it, once; scopes: read chat act admin publish\n"
+     "  rotate [NAME]      make the next one; both work (the owner's when there is no NAME)\n"
+     "  promote [NAME]     the next one becomes the current one; the earlier one stops working\n"
+     "  revoke NAME|ID     make one stop working\n",
+     "show list create rotate promote revoke --scope --name --expires --json", command_token},
+    {"login", "",
+     "Print a new one-time link to the page.",
+     NULL,
+     "", command_login},
+    {"config", "check|show [--origin]|path|reload|default",
+     "The configuration.",
+     "  check            is it right? names the line when not\n"
+     "  show [--origin]  the values in force, and where each comes from\n"
+     "  path             where the file is\n"
+     "  reload           apply the file's changes to what runs\n"
+     "  default          a file with every key, its default and its meaning\n",
      "check show path reload default --origin", command_config},
-    {"run", "MODULE [ARGUMENTS]", "Run one module in the foreground (what `up` does for each).", NULL,
+    {"run", "MODULE [ARGUMENTS]",
+     "Run one module in the foreground (what `up` does for each).",
+     NULL,
      "@modules engine supervisor", command_run},
-    {"completion", "bash|zsh|fish", "Print a completion script.", NULL, "bash zsh fish", command_completion},
-    {"version", "[--json]", "Print the version.", NULL, "--json", command_version},
-    {"help", "[COMMAND]", "Print help.", NULL, "", command_help},
+    {"completion", "bash|zsh|fish",
+     "Print a completion script.",
+     NULL,
+     "bash zsh fish", command_completion},
+    {"version", "[--json]",
+     "Print the version.",
+     NULL,
+     "--json", command_version},
+    {"help", "[COMMAND]",
+     "Print help.",
+     NULL,
+     "", command_help},
 };
+/* clang-format on */
 const size_t cli_command_count = COUNT_OF(cli_commands);
 
 const struct command *command_find(const char *name)
