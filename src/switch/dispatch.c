@@ -14,8 +14,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* A list of models older than this is read anew before a model is said not to exist. */
+/* A list of models older than this is read anew before a model is said not to exist, and Hermes' list before
+ * the default model is chosen. */
 #define RELIST_AGE_MS 1000
+/* An engine may end between being handed out and being asked: another is asked for. One that took the request
+ * and ended may have ended because of it, so that is tried once only. */
+#define ENGINE_TRIES 5
+#define ENGINE_RETRY_MS 50
+/* Hermes is asked in a fraction of a millisecond, and a model that was just added must answer at once. */
+#define RELIST_LOCAL_AGE_MS 20
 
 static void dispatch_try(struct dispatch *d);
 static void dispatch_select(struct dispatch *d);
@@ -327,7 +334,8 @@ static bool dispatch_relist(struct dispatch *d)
     d->listings = 1;
     for (size_t i = 0; i < d->sw->provider_count; i++) {
         struct provider *p = d->sw->providers[i];
-        if (!p->enabled || provider_models_fresh(p, RELIST_AGE_MS))
+        bool local = p->kind == SWITCH_PROVIDER_KIND_LOCAL;
+        if (!p->enabled || provider_models_fresh(p, local ? RELIST_LOCAL_AGE_MS : RELIST_AGE_MS))
             continue;
         d->listings++;
         provider_list(p, on_listed, d);
