@@ -352,6 +352,8 @@ static void on_done(struct client_call *call, void *ctx, int result, const struc
     d->call = NULL;
     if (d->cancel_reason)
         dispatch_cancelled(d);
+    else if (result != 0 && dispatch_engine_again(d, result))
+        return;
     else if (d->sse_open)
         stream_done(d, result, err);
     else if (result != 0)

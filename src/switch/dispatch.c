@@ -124,7 +124,7 @@ void dispatch_failed(struct dispatch *d, enum dispatch_verdict verdict, int stat
     buf_clear(&d->reply);
     buf_clear(&d->held);
     d->sse_open = d->complete = d->failed_midway = d->paused = false;
-    d->own_end = d->upstream_status = 0;
+    d->own_end = d->upstream_status = d->engine_tries = 0;
     d->at++;
     dispatch_try(d);
 }
@@ -221,9 +221,10 @@ static void on_acquired(struct client_call *call, void *ctx, const struct client
     snprintf(text, sizeof text, "%.280s", reply->error.text[0] ? reply->error.text : "hermes gave no engine");
     if (reply->retry_after_ms >= 0)
         d->retry_after_ms = reply->retry_after_ms;
-    /* A model that cannot be loaded says nothing about the other models: only Hermes' silence counts against
-     * the provider. */
-    dispatch_failed(d, reply->result != 0 ? DISPATCH_BAD : DISPATCH_SILENT, status,
+    /* A model that cannot be loaded says nothing about the other models, and a Hermes that is being started
+     * again is back at once: only its silence counts against the provider. */
+    bool silent = reply->result != 0 && reply->result != VX11_EUNAVAILABLE;
+    dispatch_failed(d, silent ? DISPATCH_BAD : DISPATCH_SILENT, status,
                     reply->error_code[0] ? reply->error_code : "engine_unavailable", text);
 }
 
@@ -243,6 +244,22 @@ static void attempt_local(struct dispatch *d)
                                          &options, on_acquired, d, &d->acquiring);
     if (rc != 0)
         dispatch_failed(d, DISPATCH_SILENT, 500, "internal", error_describe(rc));
+}
+
+bool dispatch_engine_again(struct dispatch *d, int result)
+{
+    const struct candidate *c = &d->selection.list[d->at];
+    bool untouched = result == VX11_EUNAVAILABLE, ended = result == VX11_ECLOSED || result == VX11_EIO;
+    if (c->provider->kind != SWITCH_PROVIDER_KIND_LOCAL || d->upstream_status != 0 || d->own_end != 0)
+        return false;
+    if ((!untouched && !ended) || d->engine_tries >= (untouched ? ENGINE_TRIES : 1))
+        return false;
+    d->engine_tries++;
+    d->first_token_until = 0;
+    /* Hermes may hear of the end a little later than we did. */
+    d->engine_again_at = clock_mono_ms() + ENGINE_RETRY_MS;
+    log_info("dispatch", "the engine has gone; another is asked for", LOG_S("model", c->model));
+    return true;
 }
 
 static void attempt_openai(struct dispatch *d)
@@ -325,17 +342,15 @@ static void on_listed(void *ctx)
         dispatch_select(d);
 }
 
-/* Reads the lists that are not fresh, once for each request. False: all were. */
-static bool dispatch_relist(struct dispatch *d)
+/* Reads the lists that are not fresh, or only Hermes' for the default model. False: all were. */
+static bool dispatch_relist(struct dispatch *d, bool for_default)
 {
-    if (d->relisted)
-        return false;
-    d->relisted = true;
     d->listings = 1;
     for (size_t i = 0; i < d->sw->provider_count; i++) {
         struct provider *p = d->sw->providers[i];
         bool local = p->kind == SWITCH_PROVIDER_KIND_LOCAL;
-        if (!p->enabled || provider_models_fresh(p, local ? RELIST_LOCAL_AGE_MS : RELIST_AGE_MS))
+        int64_t age = local && !for_default ? RELIST_LOCAL_AGE_MS : RELIST_AGE_MS;
+        if (!p->enabled || (for_default && !local) || provider_models_fresh(p, age))
             continue;
         d->listings++;
         provider_list(p, on_listed, d);
@@ -351,9 +366,19 @@ static bool dispatch_relist(struct dispatch *d)
 static void dispatch_select(struct dispatch *d)
 {
     struct error err = {0};
+    bool by_default = !d->wanted || !d->wanted[0] || strcmp(d->wanted, "auto") == 0;
+    /* A model that has gone since must not stay the default. */
+    if (by_default && !d->local_relisted) {
+        d->local_relisted = true;
+        if (dispatch_relist(d, true))
+            return;
+    }
     int rc = selection_make(d->sw, request_arena(d->r), d->wanted, d->only, d->first, &d->selection, &err);
-    if (rc != 0 && dispatch_relist(d))
-        return;
+    if (rc != 0 && !d->relisted) {
+        d->relisted = true;
+        if (dispatch_relist(d, false))
+            return;
+    }
     if (rc == 0) {
         dispatch_try(d);
     } else {
@@ -375,6 +400,8 @@ static void on_cancel(struct request *r, void *ctx, int reason)
         client_cancel(d->call);
     else if (d->acquiring)
         client_cancel(d->acquiring);
+    else if (d->engine_again_at)
+        dispatch_cancelled(d);
 }
 
 static void on_drain(struct request *r, void *ctx)
@@ -416,6 +443,11 @@ void dispatch_limits(struct switch_ *sw)
     int64_t now = clock_mono_ms();
     for (struct dispatch *d = sw->dispatches, *next; d; d = next) {
         next = d->next;
+        if (d->engine_again_at && now >= d->engine_again_at) {
+            d->engine_again_at = 0;
+            attempt_local(d);
+            continue;
+        }
         if (d->call && d->first_token_until && now >= d->first_token_until) {
             d->first_token_until = 0;
             d->own_end = VX11_ETIMEOUT;

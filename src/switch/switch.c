@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define LIMITS_EVERY_MS 100
+#define LIMITS_EVERY_MS 50
 
 static const char sql_retention[] =
     "UPDATE retention SET max_rows = ?1 WHERE table_name IN ('decision', 'usage')";

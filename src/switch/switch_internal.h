@@ -126,7 +126,9 @@ struct dispatch {
     struct client_target target;
     int64_t first_token_until; /* monotonic ms; 0: not waiting for it */
     size_t listings;           /* listings of models that are waited for */
-    bool relisted;
+    bool relisted, local_relisted;
+    int engine_tries;        /* engines that ended before they answered */
+    int64_t engine_again_at; /* monotonic ms when another is asked for; 0: not waiting for that */
     /* how the last attempt failed, for when none is left */
     int failed_status;
     char failed_code[64], failed_text[400];
@@ -149,7 +151,10 @@ enum dispatch_verdict { DISPATCH_GOOD, DISPATCH_BAD, DISPATCH_SILENT }; /* what 
 /* Takes the request over, to its end. Strings live in the request's arena. whole is for answers that are not
  * streamed. */
 void dispatch_run(struct switch_ *sw, struct request *r, const struct dispatch *wish);
-void dispatch_limits(struct switch_ *sw); /* called every 100 ms: first tokens that are late */
+void dispatch_limits(struct switch_ *sw); /* called every 50 ms: first tokens that are late, engines asked for again */
+/* After a call to an engine ended with `result` before it answered: true when another engine is asked for
+ * instead of failing. */
+bool dispatch_engine_again(struct dispatch *d, int result);
 /* Ends the attempt: the next candidate is tried, or, when none is left or the answer has begun, the caller
  * gets status, code and text. */
 void dispatch_failed(struct dispatch *d, enum dispatch_verdict verdict, int status, const char *code,
