@@ -5,8 +5,9 @@
  * that leaves cancels it
  *
  * The body is not parsed here: Switch holds the contract of these routes and answers what is wrong with it.
- * Only failures of Switch itself (no connection, cut short, too slow, 500) count against its breaker: a
- * provider's 502 is Switch at work. */
+ * Only failures of Switch itself (cut short, too slow, 500) count against its breaker: a provider's 502 is
+ * Switch at work. Nor does a Switch that is not there: that is known at once, and it is back as soon as the
+ * supervisor has started it again. */
 #include "link/link_internal.h"
 
 #include <string.h>
@@ -80,9 +81,9 @@ static void on_drain(struct request *r, void *ctx)
 static void relay_breaker(struct relay *relay, int result)
 {
     struct breaker *b = &relay->peer->breaker;
-    bool failed = (result != 0 && result != VX11_ECANCELLED) || relay->status == 500;
+    bool failed = result != 0 || relay->status == 500;
     bool changed = false;
-    if (result == VX11_ECANCELLED)
+    if (result == VX11_ECANCELLED || result == VX11_EUNAVAILABLE)
         breaker_abandon(b);
     else if (failed)
         changed = breaker_failure(b, clock_mono_ms());
@@ -138,12 +139,14 @@ static void on_done(struct client_call *call, void *ctx, int result, const struc
         return;
     }
     buf_free(&relay->body);
-    if (result == VX11_ETIMEOUT)
+    if (result == VX11_ETIMEOUT) {
         request_fail(r, 504, "upstream_timeout", NULL, "switch did not answer in time: %s", err->text);
-    else if (result == VX11_EUNAVAILABLE)
+    } else if (result == VX11_EUNAVAILABLE) {
+        request_retry_after(r, 1000);
         request_fail(r, 503, "switch_unavailable", NULL, "switch cannot be reached: %s", err->text);
-    else
+    } else {
         request_fail(r, 502, "upstream_broken", NULL, "switch broke off: %s", err->text);
+    }
 }
 
 static void on_cancel(struct request *r, void *ctx, int reason)
