@@ -1,8 +1,9 @@
 /* Relay: hands a request to Switch and its answer back, piece by piece as it comes.
  *
  *   client ──body──> [Link] ──run/switch.sock──> Switch
- *          <─pieces─        <──────pieces───────         a slow client pauses the reading from Switch; one
- * that leaves cancels it
+ *          <─pieces─        <──────pieces───────
+ *
+ * A client that is slow pauses the reading from Switch; one that leaves cancels it.
  *
  * The body is not parsed here: Switch holds the contract of these routes and answers what is wrong with it.
  * Only failures of Switch itself (cut short, too slow, 500) count against its breaker: a provider's 502 is

@@ -127,40 +127,51 @@ void http_assert_error(const struct http_reply *r, int want, const char *code, c
 
 /* ---- bodies of streams ---- */
 
-/* The n-th line that begins with "data:", behind the colon and the space; NULL: fewer. */
-static const char *data_line(const char *text, size_t n, size_t *len)
+/* The next "data:" line at or behind *at, behind the colon and the space; *at moves past it. NULL: none. By
+ * memchr: a sanitizer reads a whole string for each strchr. */
+static const char *data_line(const char **at, const char *end, size_t *len)
 {
-    for (const char *line = text; line && *line;) {
-        const char *end = strchr(line, '\n');
-        if (strncmp(line, "data:", 5) == 0 && n-- == 0) {
-            line += line[5] == ' ' ? 6 : 5;
-            *len = end ? (size_t)(end - line) : strlen(line);
+    while (*at < end) {
+        const char *line = *at, *eol = memchr(line, '\n', (size_t)(end - line));
+        *at = eol ? eol + 1 : end;
+        if (end - line >= 5 && memcmp(line, "data:", 5) == 0) {
+            line += end - line > 5 && line[5] == ' ' ? 6 : 5;
+            *len = (size_t)((eol ? eol : end) - line);
             return line;
         }
-        line = end ? end + 1 : NULL;
     }
     return NULL;
 }
 
 size_t sse_count(const char *text)
 {
-    size_t n = 0;
-    for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
-        n += strncmp(line, "data:", 5) == 0;
+    const char *end = text + strlen(text);
+    size_t n = 0, len;
+    while (data_line(&text, end, &len))
+        n++;
     return n;
+}
+
+static const char *data_nth(const char *text, size_t n, size_t *len)
+{
+    const char *end = text + strlen(text), *line;
+    do
+        line = data_line(&text, end, len);
+    while (line && n-- > 0);
+    return line;
 }
 
 yyjson_doc *sse_json(const char *text, size_t n)
 {
     size_t len = 0;
-    const char *line = data_line(text, n, &len);
+    const char *line = data_nth(text, n, &len);
     return line ? yyjson_read(line, len, 0) : NULL;
 }
 
 bool sse_done(const char *text)
 {
     size_t len = 0, n = sse_count(text);
-    const char *line = n ? data_line(text, n - 1, &len) : NULL;
+    const char *line = n ? data_nth(text, n - 1, &len) : NULL;
     return line && len == 6 && strncmp(line, "[DONE]", 6) == 0;
 }
 

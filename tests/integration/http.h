@@ -10,10 +10,10 @@
 
 #include "raw_client.h"
 
-struct http_at {        /* where to */
-    int port;           /* 0: the socket */
+struct http_at { /* where to */
+    int port;    /* 0: the socket */
     const char *socket;
-    const char *token;  /* NULL: none */
+    const char *token;   /* NULL: none */
     const char *headers; /* more, each ended by CR LF; NULL: none */
 };
 
@@ -31,12 +31,13 @@ void http_read(int fd, struct http_reply *out);
 /* Connect, ask, read, close. */
 void http(struct http_reply *out, const struct http_at *at, const char *method, const char *path,
           const char *body);
-int http_status(const struct http_at *at, const char *method, const char *path, const char *body); /* only that */
+int http_status(const struct http_at *at, const char *method, const char *path,
+                const char *body); /* only that */
 void http_free(struct http_reply *r);
 /* What a JSON pointer finds; "" and -1 when it is not there or of another type. */
 const char *http_text(const struct http_reply *r, const char *pointer);
 int64_t http_int(const struct http_reply *r, const char *pointer);
-bool http_is_null(const struct http_reply *r, const char *pointer); /* there, and null */
+bool http_is_null(const struct http_reply *r, const char *pointer);    /* there, and null */
 const char *http_header(const struct http_reply *r, const char *name); /* NULL: absent */
 
 /* Asserts a status, saying what came instead. */

@@ -97,7 +97,8 @@ void system_config(struct system *s, const char *yaml)
 static void supervisor_exec(const struct system *s, int notify)
 {
     const char *bin = getenv("VX11_BIN");
-    char *argv[] = {(char *)(uintptr_t)bin, (char *)(uintptr_t)"run", (char *)(uintptr_t)"supervisor", NULL};
+    char *argv[] = {(char *)(uintptr_t)bin, (char *)(uintptr_t) "run", (char *)(uintptr_t) "supervisor",
+                    NULL};
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* a test that dies takes its system along */
     for (size_t i = 0; i < s->env_count; i++)
         putenv((char *)(uintptr_t)s->env[i]);

@@ -2,8 +2,8 @@
  *
  *   system_init ─> system_config, system_env ─> system_up ─> … ─> system_stop ─> system_remove
  *
- * system_stop ends it by SIGTERM and fails the test when anything is left: a process, a socket, an exit status
- * that is not 0 (a leak or another finding of the sanitizers), a word on a process's stderr. */
+ * system_stop ends it by SIGTERM and fails the test when anything is left: a process, a socket, an exit
+ * status that is not 0 (a leak or another finding of the sanitizers), a word on a process's stderr. */
 #ifndef VX11_ITEST_SYSTEM_H
 #define VX11_ITEST_SYSTEM_H
 
@@ -64,18 +64,19 @@ void system_token(const struct system *s, const char *name, const char *scopes, 
 void system_token_revoke(const struct system *s, const char *name);
 
 /* ---- rows ---- */
-int64_t system_count(const struct system *s, const char *sql); /* first column of the first row; -1: none, or null */
+int64_t system_count(const struct system *s,
+                     const char *sql); /* first column of the first row; -1: none, or null */
 /* The first row as "a|b|c", NULL as "null"; "" when there is none. Static, four in turn. */
 const char *system_row(const struct system *s, const char *sql);
-/* The row of a request, as "outcome|status|provider|model|attempts|prompt|completion|cached|error": decision and
- * usage, once it is written (within 5 s). */
+/* The row of a request, as "outcome|status|provider|model|attempts|prompt|completion|cached|error": decision
+ * and usage, once it is written (within 5 s). */
 const char *system_account(const struct system *s, const char *request_id);
 
 /* ---- files, processes ---- */
 const char *system_path(const struct system *s, const char *name); /* below the home; static, four in turn */
 void system_read(const struct system *s, const char *name, struct buf *out); /* "" when absent */
 bool system_has_text(const struct system *s, const char *name, const char *text);
-int process_fds(pid_t pid);       /* open descriptors; -1: no such process */
+int process_fds(pid_t pid); /* open descriptors; -1: no such process */
 int64_t process_rss_kb(pid_t pid);
 bool process_lives(pid_t pid);
 bool test_sanitized(void); /* VX11_BIN is built with a sanitizer: memory figures mean nothing */

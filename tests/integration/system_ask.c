@@ -190,12 +190,14 @@ const char *system_account(const struct system *s, const char *request_id)
 {
     char sql[700];
     const char *row;
-    snprintf(sql, sizeof sql,
-             "SELECT d.outcome, d.status, d.provider, d.model, d.attempts, u.prompt_tokens, u.completion_tokens, "
-             "u.cached_tokens, d.error FROM decision d JOIN usage u ON u.decision_id = d.id AND u.outcome = d.outcome "
-             "AND u.prompt_tokens IS d.prompt_tokens AND u.completion_tokens IS d.completion_tokens "
-             "AND u.provider IS d.provider WHERE d.request_id = '%.100s'",
-             request_id);
+    snprintf(
+        sql, sizeof sql,
+        "SELECT d.outcome, d.status, d.provider, d.model, d.attempts, u.prompt_tokens, u.completion_tokens, "
+        "u.cached_tokens, d.error FROM decision d JOIN usage u ON u.decision_id = d.id AND u.outcome = "
+        "d.outcome "
+        "AND u.prompt_tokens IS d.prompt_tokens AND u.completion_tokens IS d.completion_tokens "
+        "AND u.provider IS d.provider WHERE d.request_id = '%.100s'",
+        request_id);
     int64_t until = clock_mono_ms() + 5000;
     while (!(row = system_row(s, sql))[0] && clock_mono_ms() < until)
         sleep_ms(20);

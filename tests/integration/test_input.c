@@ -1,5 +1,5 @@
-/* What bad input gets at the front door: broken, wrong, hostile and huge bodies, unknown models, callers who may
- * not, and foreign hosts and pages. */
+/* What bad input gets at the front door: broken, wrong, hostile and huge bodies, unknown models, callers who
+ * may not, and foreign hosts and pages. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +21,8 @@ static int start(void **state)
     struct buf yaml = BUF_INIT;
     (void)state;
     up = upstream_start();
-    buf_puts(&yaml, "link:\n  allowed_hosts: [vx11.home]\n  allowed_origins: [\"https://app.example\"]\nswitch:\n  providers:\n"
+    buf_puts(&yaml, "link:\n  allowed_hosts: [vx11.home]\n  allowed_origins: "
+                    "[\"https://app.example\"]\nswitch:\n  providers:\n"
                     "    - {name: local, kind: local}\n");
     upstream_yaml(up, &yaml, "cloud", "cloud-model", NULL);
     system_start(&sys, yaml.data);
@@ -82,9 +83,9 @@ static void bodies(void **state)
         {"{" HEAD HI ",\"max_tokens\":0}", "/max_tokens"},
         {"{" HEAD HI ",\"max_tokens\":99999999999999999999}", "/max_tokens"},
         {"{\"model\":7," HI "}", "/model"},
-        {"{" HEAD HI ",\"model\":\"other\"}", NULL},                 /* twice the same key */
+        {"{" HEAD HI ",\"model\":\"other\"}", NULL}, /* twice the same key */
         {"{" HEAD "\"messages\":[{\"role\":\"user\",\"content\":\"\xff\xfe\"}]}", NULL}, /* no UTF-8 */
-        {"{" HEAD "\"messages\":[{\"role\":\"user\",\"content\":\"\\ud800\"}]}", NULL}, /* half a pair */
+        {"{" HEAD "\"messages\":[{\"role\":\"user\",\"content\":\"\\ud800\"}]}", NULL},  /* half a pair */
         {"{" HEAD "\"x\":\"\xc0\xaf\"," HI "}", NULL}, /* overlong, where nobody looks */
     };
     struct http_at at = system_link(&sys);
@@ -176,8 +177,10 @@ static void much(void **state)
     for (int chunked = 0; chunked < 2; chunked++) {
         struct http_reply r;
         int fd = http_connect(&at);
-        raw_printf(fd, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: "
-                       "application/json\r\n",
+        raw_printf(fd,
+                   "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
+                   "%s\r\nContent-Type: "
+                   "application/json\r\n",
                    sys.token);
         if (chunked)
             raw_printf(fd, "Transfer-Encoding: chunked\r\n\r\n");
@@ -221,7 +224,8 @@ static void large_but_fine(void **state)
 
 /* ---- who ---- */
 
-static void expect(struct http_at at, const char *method, const char *path, const char *body, int status, const char *code)
+static void expect(struct http_at at, const char *method, const char *path, const char *body, int status,
+                   const char *code)
 {
     struct http_reply r;
     http(&r, &at, method, path, body);
@@ -328,7 +332,8 @@ static void deadline(void **state)
     http(&r, &at, "POST", "/v1/chat/completions", chat_body("cloud-model", true));
     assert_status(&r, 504);
     assert_true(clock_mono_ms() - begun < 2500);
-    assert_true(str_starts(system_account(&sys, http_header(&r, "X-Request-Id")), "failed|504|cloud|cloud-model|1|"));
+    assert_true(
+        str_starts(system_account(&sys, http_header(&r, "X-Request-Id")), "failed|504|cloud|cloud-model|1|"));
     http_free(&r);
     upstream_behave(up, "cloud", UP_GOOD);
     still_answers();
@@ -337,9 +342,9 @@ static void deadline(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bodies),       cmocka_unit_test(unknown_fields_pass), cmocka_unit_test(deep_nesting),
-        cmocka_unit_test(much),         cmocka_unit_test(large_but_fine),      cmocka_unit_test(tokens),
-        cmocka_unit_test(hosts),        cmocka_unit_test(unknown_model),       cmocka_unit_test(deadline),
+        cmocka_unit_test(bodies),      cmocka_unit_test(unknown_fields_pass), cmocka_unit_test(deep_nesting),
+        cmocka_unit_test(much),        cmocka_unit_test(large_but_fine),      cmocka_unit_test(tokens),
+        cmocka_unit_test(hosts),       cmocka_unit_test(unknown_model),       cmocka_unit_test(deadline),
         cmocka_unit_test(stops_clean),
     };
     return cmocka_run_group_tests(tests, start, stop);

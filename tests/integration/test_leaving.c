@@ -54,7 +54,8 @@ static struct upstream_seen seen(const char *name)
 /* The latest decision: "outcome|status|provider|attempts|had a first token". */
 static const char *latest(void)
 {
-    return system_row(&sys, "SELECT outcome, status, provider, attempts, first_token_ms IS NOT NULL FROM decision ORDER BY id DESC LIMIT 1");
+    return system_row(&sys, "SELECT outcome, status, provider, attempts, first_token_ms IS NOT NULL FROM "
+                            "decision ORDER BY id DESC LIMIT 1");
 }
 
 static int64_t in_flight(void)
@@ -92,8 +93,12 @@ static void leaves_before_the_first_token(void **state)
         eventually(2000, seen("cloud").running == 1);
         raw_close(fd);
         eventually(2000, seen("cloud").left == before + 1 + stream);
-        eventually(2000, system_count(&sys, "SELECT count(*) FROM decision WHERE outcome = 'cancelled' AND first_token_ms IS NULL") ==
-                             1 + stream);
+        eventually(
+            2000,
+            system_count(
+                &sys,
+                "SELECT count(*) FROM decision WHERE outcome = 'cancelled' AND first_token_ms IS NULL") ==
+                1 + stream);
     }
     assert_int_equal(seen("spare").requests, spare); /* nobody else was asked for one who has left */
     upstream_behave(up, "cloud", UP_GOOD);
@@ -107,8 +112,10 @@ static void leaves_early_or_half(void **state)
     (void)state;
     for (int i = 0; i < 20; i++) {
         int fd = http_connect(&at);
-        raw_printf(fd, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: "
-                       "application/json\r\nContent-Length: 500\r\n\r\n{\"model\"",
+        raw_printf(fd,
+                   "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
+                   "%s\r\nContent-Type: "
+                   "application/json\r\nContent-Length: 500\r\n\r\n{\"model\"",
                    sys.token);
         raw_close(fd);
     }
@@ -130,7 +137,8 @@ static void reads_slowly(void **state)
     int64_t before = process_rss_kb(link) + process_rss_kb(sw);
     int fd = http_connect(&at);
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    http_send(fd, &at, "POST", "/v1/chat/completions", chat_body("cloud-model", true), strlen(chat_body("cloud-model", true)));
+    http_send(fd, &at, "POST", "/v1/chat/completions", chat_body("cloud-model", true),
+              strlen(chat_body("cloud-model", true)));
     eventually(2000, seen("cloud").running == 1);
     sleep_ms(1000);
     assert_int_equal(seen("cloud").running, 1); /* it could not get rid of its 24 MB */
@@ -145,7 +153,8 @@ static void reads_slowly(void **state)
     assert_true(r.raw.complete);
     assert_true(sse_done(r.raw.body.data));
     assert_int_equal(sse_count(r.raw.body.data), 12002);
-    assert_true(str_starts(system_account(&sys, http_header(&r, "X-Request-Id")), "ok|200|cloud|cloud-model|1|7|5|3"));
+    assert_true(str_starts(system_account(&sys, http_header(&r, "X-Request-Id")),
+                           "ok|200|cloud|cloud-model|1|7|5|3"));
     http_free(&r);
     raw_close(fd);
     buf_free(&text);
@@ -162,7 +171,8 @@ static void never_reads(void **state)
     upstream_behave(up, "cloud", UP_WIDE);
     int fd = http_connect(&at);
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    http_send(fd, &at, "POST", "/v1/chat/completions", chat_body("cloud-model", true), strlen(chat_body("cloud-model", true)));
+    http_send(fd, &at, "POST", "/v1/chat/completions", chat_body("cloud-model", true),
+              strlen(chat_body("cloud-model", true)));
     eventually(2000, seen("cloud").running == 1);
     sleep_ms(300);
     raw_close(fd);
@@ -188,12 +198,14 @@ static void the_engine_stops_generating(void **state)
     struct http_at at = system_link(&sys);
     (void)state;
     int fd = http_open(&at, "POST", "/v1/completions",
-                       "{\"model\":\"vx11-guide\",\"stream\":true,\"prompt\":\"VX11\",\"max_tokens\":400,\"logit_bias\":{\"0\":-100}}");
+                       "{\"model\":\"vx11-guide\",\"stream\":true,\"prompt\":\"VX11\",\"max_tokens\":400,"
+                       "\"logit_bias\":{\"0\":-100}}");
     assert_true(raw_wait_for(fd, "data: {", NULL));
     assert_true(raw_wait_for(fd, "data: {", NULL));
     raw_close(fd);
     eventually(3000, engine_busy() == 0);
-    eventually(3000, str_starts(latest(), "cancelled|499|local|1|1") || str_starts(latest(), "ok|200|local|1|1"));
+    eventually(3000,
+               str_starts(latest(), "cancelled|499|local|1|1") || str_starts(latest(), "ok|200|local|1|1"));
 }
 
 /* ---- many ---- */

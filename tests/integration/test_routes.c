@@ -93,10 +93,12 @@ static void walk(void **state)
             int none = http_status(&at, route->method, path_of(route), body);
             at.token = publisher;
             int small = http_status(&at, route->method, path_of(route), body);
-            bool is_open = route->scope == CONTRACT_SCOPE_OPEN, publishes = route->scope == CONTRACT_SCOPE_PUBLISH;
+            bool is_open = route->scope == CONTRACT_SCOPE_OPEN,
+                 publishes = route->scope == CONTRACT_SCOPE_PUBLISH;
             if (is_open ? none == 401 || none == 403 || none == 0 || small == 403
                         : none != 401 || (publishes ? small != 422 : small != 403)) {
-                print_error("%s %s: %d without a token, %d with too small a one\n", route->method, route->path, none, small);
+                print_error("%s %s: %d without a token, %d with too small a one\n", route->method,
+                            route->path, none, small);
                 fail();
             }
             routes++;
@@ -124,7 +126,8 @@ static void health_is_open(void **state)
         http_free(&r);
         assert_int_equal(http_status(&at, "GET", "/metrics", NULL), 401);
         assert_int_equal(http_status(&at, "GET", "/openapi.json", NULL), 401);
-        assert_int_equal(http_status(&at, "GET", "/nothing", NULL), 401); /* what there is, is not told either */
+        assert_int_equal(http_status(&at, "GET", "/nothing", NULL),
+                         401); /* what there is, is not told either */
     }
 }
 
@@ -256,9 +259,10 @@ static void status_measures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(walk),          cmocka_unit_test(health_is_open),  cmocka_unit_test(no_such_thing),
-        cmocka_unit_test(openapi_lists_every_route), cmocka_unit_test(metrics_count),
-        cmocka_unit_test(status_measures), cmocka_unit_test(stops_clean),
+        cmocka_unit_test(walk),          cmocka_unit_test(health_is_open),
+        cmocka_unit_test(no_such_thing), cmocka_unit_test(openapi_lists_every_route),
+        cmocka_unit_test(metrics_count), cmocka_unit_test(status_measures),
+        cmocka_unit_test(stops_clean),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

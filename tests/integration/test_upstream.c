@@ -1,5 +1,5 @@
-/* Providers that answer well, badly, late, partly or not at all: what the caller of Link gets, and what the two
- * rows say. */
+/* Providers that answer well, badly, late, partly or not at all: what the caller of Link gets, and what the
+ * two rows say. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,8 +24,9 @@ static const struct fault {
     enum behaviour behaviour;
     bool stream;
     int status;
-    const char *code;    /* of the error; "": none */
-    const char *outcome, *tokens; /* of the rows: prompt|completion|cached, and the error when there is none */
+    const char *code; /* of the error; "": none */
+    const char *outcome,
+        *tokens; /* of the rows: prompt|completion|cached, and the error when there is none */
 } faults[] = {
     {"good", UP_GOOD, false, 200, "", "ok", "7|5|3|null"},
     {"good-stream", UP_GOOD, true, 200, "", "ok", "7|5|3|null"},
@@ -79,7 +80,8 @@ static int start(void **state)
     upstream_yaml(up, &yaml, "secret", "secret-model", "key_env: ITEST_KEY");
     upstream_yaml(up, &yaml, "keyless", "keyless-model", "key_env: ITEST_NO_SUCH_KEY");
     upstream_yaml(up, &yaml, "asked", "", NULL);
-    buf_puts(&yaml, "    - {name: gone, kind: openai, base_url: \"http://127.0.0.1:1/v1\", models: [gone-model]}\n");
+    buf_puts(&yaml,
+             "    - {name: gone, kind: openai, base_url: \"http://127.0.0.1:1/v1\", models: [gone-model]}\n");
     system_init(&sys);
     system_env(&sys, "ITEST_KEY=sk-test-4711");
     system_config(&sys, yaml.data);
@@ -167,7 +169,8 @@ static void usage_only_when_asked(void **state)
     assert_int_equal(sse_count(r.raw.body.data), 7);
     http_free(&r);
     http(&r, &at, "POST", "/v1/chat/completions",
-         "{\"model\":\"good-stream/m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":[{\"role\":"
+         "{\"model\":\"good-stream/"
+         "m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":[{\"role\":"
          "\"user\",\"content\":\"hi\"}]}");
     assert_non_null(strstr(r.raw.body.data, "\"prompt_tokens\":7"));
     assert_int_equal(sse_count(r.raw.body.data), 8);
@@ -179,20 +182,25 @@ static void own_chat(void **state)
     struct http_at at = system_switch(&sys);
     struct http_reply r;
     (void)state;
-    http(&r, &at, "POST", "/switch/chat", "{\"model\":\"good/m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+    http(&r, &at, "POST", "/switch/chat",
+         "{\"model\":\"good/m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
     assert_status(&r, 200);
     assert_string_equal(http_text(&r, "/content"), "hello");
     assert_string_equal(http_text(&r, "/provider"), "good");
     assert_int_equal(http_int(&r, "/usage/completion_tokens"), 5);
     http_free(&r);
-    http(&r, &at, "POST", "/switch/chat", "{\"provider\":\"second\",\"model\":\"duo\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+    http(&r, &at, "POST", "/switch/chat",
+         "{\"provider\":\"second\",\"model\":\"duo\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
     assert_status(&r, 200);
     assert_string_equal(http_text(&r, "/provider"), "second");
     http_free(&r);
-    http(&r, &at, "POST", "/switch/chat", "{\"provider_hint\":\"second\",\"model\":\"duo\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+    http(&r, &at, "POST", "/switch/chat",
+         "{\"provider_hint\":\"second\",\"model\":\"duo\",\"messages\":[{\"role\":\"user\",\"content\":"
+         "\"hi\"}]}");
     assert_string_equal(http_text(&r, "/provider"), "second");
     http_free(&r);
-    http(&r, &at, "POST", "/switch/chat", "{\"provider\":\"nobody\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+    http(&r, &at, "POST", "/switch/chat",
+         "{\"provider\":\"nobody\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
     assert_error(&r, 404, "model_not_found");
     http_free(&r);
 }
@@ -247,7 +255,8 @@ static void unknown_models_get_names(void **state)
     assert_string_equal(http_text(&r, "/error/param"), "model");
     assert_non_null(strstr(http_text(&r, "/error/message"), "listed-one"));
     /* Nobody was asked. */
-    assert_true(str_starts(system_account(&sys, http_header(&r, "X-Request-Id")), "refused|404|null|null|0|null|null|null|there is"));
+    assert_true(str_starts(system_account(&sys, http_header(&r, "X-Request-Id")),
+                           "refused|404|null|null|0|null|null|null|there is"));
     http_free(&r);
     http(&r, &at, "GET", "/v1/models/brk-modle", NULL);
     assert_error(&r, 404, "model_not_found");
@@ -289,8 +298,9 @@ static void gone(void **state)
 
 static void falls_back(void **state)
 {
-    static const enum behaviour failing[] = {UP_500, UP_503, UP_401, UP_404, UP_429, UP_SILENT, UP_GARBAGE, UP_HALF_EARLY,
-                                             UP_ERROR_EARLY, UP_CLOSE, UP_NO_HTTP};
+    static const enum behaviour failing[] = {UP_500,         UP_503,    UP_401,     UP_404,
+                                             UP_429,         UP_SILENT, UP_GARBAGE, UP_HALF_EARLY,
+                                             UP_ERROR_EARLY, UP_CLOSE,  UP_NO_HTTP};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(failing); i++) {
         struct http_reply r;
@@ -302,9 +312,11 @@ static void falls_back(void **state)
         assert_status(&r, 200);
         assert_true(sse_done(r.raw.body.data));
         assert_string_equal(http_header(&r, "X-VX11-Provider"), "second");
-        assert_string_equal(system_account(&sys, http_header(&r, "X-Request-Id")), "ok|200|second|duo|2|7|5|3|null");
+        assert_string_equal(system_account(&sys, http_header(&r, "X-Request-Id")),
+                            "ok|200|second|duo|2|7|5|3|null");
         snprintf(sql, sizeof sql,
-                 "SELECT json_array_length(alternatives), json_extract(alternatives, '$[0].provider'), json_extract(alternatives, "
+                 "SELECT json_array_length(alternatives), json_extract(alternatives, '$[0].provider'), "
+                 "json_extract(alternatives, "
                  "'$[0].result') <> '' FROM decision WHERE request_id = '%s'",
                  http_header(&r, "X-Request-Id"));
         assert_string_equal(system_row(&sys, sql), "1|first|1");
@@ -346,7 +358,8 @@ static void all_fail(void **state)
     system_chat(&sys, &r, "duo", false);
     assert_error(&r, 429, "rate_limited");
     assert_string_equal(http_header(&r, "Retry-After"), "7");
-    assert_true(str_starts(system_account(&sys, http_header(&r, "X-Request-Id")), "failed|429|second|duo|2|null|null|null|"));
+    assert_true(str_starts(system_account(&sys, http_header(&r, "X-Request-Id")),
+                           "failed|429|second|duo|2|null|null|null|"));
     http_free(&r);
     upstream_behave(up, "first", UP_GOOD);
     upstream_behave(up, "second", UP_GOOD);
@@ -366,7 +379,8 @@ static void concurrency_is_bounded(void **state)
     system_chat(&sys, &r, "one-model", false);
     assert_error(&r, 429, "provider_busy");
     assert_non_null(http_header(&r, "Retry-After"));
-    assert_true(str_starts(system_account(&sys, http_header(&r, "X-Request-Id")), "refused|429|null|null|0|null|null|null|"));
+    assert_true(str_starts(system_account(&sys, http_header(&r, "X-Request-Id")),
+                           "refused|429|null|null|0|null|null|null|"));
     http_free(&r);
     assert_true(raw_wait_for(fd, "[DONE]", NULL));
     raw_close(fd);
@@ -419,7 +433,8 @@ static void breaker(void **state)
     system_chat(&sys, &r, "brk-model", false);
     assert_error(&r, 503, "circuit_open");
     assert_string_equal(http_header(&r, "Retry-After"), "1");
-    assert_true(str_starts(system_account(&sys, http_header(&r, "X-Request-Id")), "refused|503|null|null|0|null|null|null|"));
+    assert_true(str_starts(system_account(&sys, http_header(&r, "X-Request-Id")),
+                           "refused|503|null|null|0|null|null|null|"));
     http_free(&r);
     upstream_seen(up, "brk", &seen);
     assert_int_equal(seen.requests, 3);
@@ -428,8 +443,10 @@ static void breaker(void **state)
                 str_starts(breaker_of(link, "/vx11/circuit-breaker/status", "provider"), "half_open|3"));
     assert_non_null(strstr(breaker_of(sw, "/switch/providers", "name"), "open|3|unavailable"));
     assert_true(raw_wait_for(events, "the breaker of provider brk is open", NULL));
-    eventually(5000, system_count(&sys, "SELECT count(*) FROM event WHERE type = 'system.alert' AND source = 'switch' AND "
-                                        "payload LIKE '%provider brk is open%'") == 1);
+    eventually(
+        5000,
+        system_count(&sys, "SELECT count(*) FROM event WHERE type = 'system.alert' AND source = 'switch' AND "
+                           "payload LIKE '%provider brk is open%'") == 1);
     /* Still broken: the probe opens it again, and one only is let through. */
     sleep_ms(700);
     system_chat(&sys, &r, "brk-model", false);

@@ -90,17 +90,20 @@ static bool tokens(struct script_conn *c, int n, int pause_ms)
 
 static bool finish(struct script_conn *c, bool usage)
 {
-    return event(c, "{\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":["
+    return event(c, "{\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\","
+                    "\"choices\":["
                     "{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}") &&
-           (!usage || event(c, "{\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\","
-                               "\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,"
-                               "\"total_tokens\":12,\"prompt_tokens_details\":{\"cached_tokens\":3}}}"));
+           (!usage ||
+            event(c, "{\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\","
+                     "\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,"
+                     "\"total_tokens\":12,\"prompt_tokens_details\":{\"cached_tokens\":3}}}"));
 }
 
 static bool json(struct script_conn *c, int status, const char *headers, const char *body)
 {
-    return script_printf(c, "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n", status,
-                         headers, strlen(body)) &&
+    return script_printf(c,
+                         "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n",
+                         status, headers, strlen(body)) &&
            script_send(c, body, strlen(body));
 }
 
@@ -108,8 +111,10 @@ static bool good_json(struct script_conn *c, bool usage)
 {
     char body[1024];
     snprintf(body, sizeof body,
-             "{\"id\":\"x\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"
-             "\"message\":{\"role\":\"assistant\",\"content\":\"hello\"},\"text\":\"hello\",\"finish_reason\":\"stop\"}]%s}",
+             "{\"id\":\"x\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{"
+             "\"index\":0,"
+             "\"message\":{\"role\":\"assistant\",\"content\":\"hello\"},\"text\":\"hello\",\"finish_"
+             "reason\":\"stop\"}]%s}",
              usage ? ",\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,\"total_tokens\":12,"
                      "\"prompt_tokens_details\":{\"cached_tokens\":3}}"
                    : "");
@@ -120,14 +125,16 @@ static bool good(struct script_conn *c, bool stream, bool usage)
 {
     if (!stream)
         return good_json(c, usage);
-    return script_puts(c, stream_head) && tokens(c, 5, 0) && finish(c, usage) && event(c, "[DONE]") && chunk_end(c);
+    return script_puts(c, stream_head) && tokens(c, 5, 0) && finish(c, usage) && event(c, "[DONE]") &&
+           chunk_end(c);
 }
 
 /* ---- behaviours ---- */
 
 static bool drip(struct script_conn *c, int n)
 {
-    return script_puts(c, stream_head) && tokens(c, n, 50) && finish(c, true) && event(c, "[DONE]") && chunk_end(c);
+    return script_puts(c, stream_head) && tokens(c, n, 50) && finish(c, true) && event(c, "[DONE]") &&
+           chunk_end(c);
 }
 
 static bool huge(struct script_conn *c)
@@ -136,8 +143,9 @@ static bool huge(struct script_conn *c)
     char *block = malloc(1 << 20);
     assert_non_null(block);
     memset(block, 'x', 1 << 20);
-    bool ok = script_printf(c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n{\"a\":\"",
-                            total + 8);
+    bool ok = script_printf(
+        c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n{\"a\":\"",
+        total + 8);
     for (size_t i = 0; ok && i < total >> 20; i++)
         ok = script_send(c, block, 1 << 20);
     free(block);
@@ -160,7 +168,8 @@ static bool reasoning(struct script_conn *c)
 {
     bool ok = script_puts(c, stream_head);
     for (int i = 0; ok && i < 20; i++)
-        ok = event(c, "{\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"hm\"},\"finish_reason\":null}]}") &&
+        ok = event(c, "{\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"hm\"},\"finish_reason\":"
+                      "null}]}") &&
              script_sleep(c, 100);
     return ok && tokens(c, 5, 0) && finish(c, true) && event(c, "[DONE]") && chunk_end(c);
 }
@@ -186,14 +195,16 @@ static bool half(struct script_conn *c, int before)
 static bool error_event(struct script_conn *c, int before)
 {
     return script_puts(c, stream_head) && tokens(c, before, 0) &&
-           event(c, "{\"error\":{\"message\":\"the machine is on fire\",\"type\":\"server_error\",\"code\":\"fire\"}}") &&
+           event(c, "{\"error\":{\"message\":\"the machine is on "
+                    "fire\",\"type\":\"server_error\",\"code\":\"fire\"}}") &&
            event(c, "[DONE]") && chunk_end(c);
 }
 
 static bool refuse(struct script_conn *c, int status)
 {
-    const char *body = "{\"error\":{\"message\":\"upstream says no\",\"type\":\"some_error\",\"param\":\"/messages\","
-                       "\"code\":\"too_something\"}}";
+    const char *body =
+        "{\"error\":{\"message\":\"upstream says no\",\"type\":\"some_error\",\"param\":\"/messages\","
+        "\"code\":\"too_something\"}}";
     return json(c, status, status == 429 ? "Retry-After: 7\r\n" : "", body);
 }
 
@@ -213,8 +224,8 @@ static bool behave(struct script_conn *c, enum behaviour b, bool stream)
     case UP_STALL:
         return script_puts(c, stream_head) && tokens(c, 1, 0) && script_wait_close(c) && false;
     case UP_GARBAGE:
-        return script_puts(c, stream_head) && chunk(c, "data: \x01\x02{{{]\n\n\xff\xfe\n\ndata: nonsense\n\n") &&
-               chunk_end(c);
+        return script_puts(c, stream_head) &&
+               chunk(c, "data: \x01\x02{{{]\n\n\xff\xfe\n\ndata: nonsense\n\n") && chunk_end(c);
     case UP_NO_HTTP:
         return script_send(c, "\x16\x03\x01garbage\r\n\r\n\0\0\0", 17) && false;
     case UP_HALF_EARLY:
@@ -266,7 +277,8 @@ static bool behave(struct script_conn *c, enum behaviour b, bool stream)
 
 static bool list_models(struct script_conn *c)
 {
-    return json(c, 200, "", "{\"object\":\"list\",\"data\":[{\"id\":\"listed-one\"},{\"id\":\"listed-two\"}]}");
+    return json(c, 200, "",
+                "{\"object\":\"list\",\"data\":[{\"id\":\"listed-one\"},{\"id\":\"listed-two\"}]}");
 }
 
 static bool on_request(struct script_conn *c, const struct script_request *r)
@@ -336,8 +348,10 @@ void upstream_seen(struct upstream *u, const char *name, struct upstream_seen *o
     pthread_mutex_unlock(&u->lock);
 }
 
-void upstream_yaml(const struct upstream *u, struct buf *yaml, const char *name, const char *models, const char *more)
+void upstream_yaml(const struct upstream *u, struct buf *yaml, const char *name, const char *models,
+                   const char *more)
 {
-    buf_printf(yaml, "    - {name: %s, kind: openai, base_url: \"http://127.0.0.1:%d/%s/v1\", models: [%s]%s%s}\n", name,
-               upstream_port(u), name, models, more ? ", " : "", more ? more : "");
+    buf_printf(yaml,
+               "    - {name: %s, kind: openai, base_url: \"http://127.0.0.1:%d/%s/v1\", models: [%s]%s%s}\n",
+               name, upstream_port(u), name, models, more ? ", " : "", more ? more : "");
 }
