@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "api/cli.h"
+#include "module/module.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/str.h"
@@ -48,9 +49,9 @@ static int tokens_open(struct tokens *t, bool with_store)
         config_load(config_file, &config, &err) != 0)
         return cli_fail(CLI_CONFIG, "%s", err.text);
     const struct config_store *c = config->values->store;
-    snprintf(path, sizeof path, "%s%s", c->path[0] ? c->path : home, c->path[0] ? "" : "/vx11.db");
+    rc = module_store_path(config, home, path, sizeof path);
     struct store_options options = {.path = path, .busy_timeout_ms = c->busy_timeout_ms, .migrate = true};
-    rc = fs_mkdirs(home, 0700, &err);
+    rc = rc == 0 ? fs_mkdirs(home, 0700, &err) : error_set(&err, rc, "the path of the database is too long");
     if (rc == 0)
         rc = store_open(&options, &t->store, &err);
     config_free(config);
