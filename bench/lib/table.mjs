@@ -7,11 +7,12 @@ export function median(values) {
 // Half the distance between the least and the most, in percent of the median.
 export const spread = (values) => values.length < 2 ? 0 : (Math.max(...values) - Math.min(...values)) / 2 / median(values) * 100;
 
-// Interleaves: A B C A B C …, each measured `rounds` times; the first turn of every second round is another's.
-export async function rounds(count, parts) {
-    const names = Object.keys(parts);
+// Interleaves: A B C C B A …, each measured `count` times, or fewer (at least 3 times) when `limit` ms have passed: on a
+// machine that does other work a round can take many times as long.
+export async function rounds(count, parts, limit = 60000) {
+    const names = Object.keys(parts), end = performance.now() + limit;
     const results = Object.fromEntries(names.map((name) => [name, []]));
-    for (let round = 0; round < count; round++)
+    for (let round = 0; round < count && (round < 3 || performance.now() < end); round++)
         for (const name of round % 2 ? [...names].reverse() : names)
             results[name].push(await parts[name]());
     return results;

@@ -9,14 +9,16 @@ export const name = 'gateway';
 export const about = 'chat through link and switch to a mock provider, 32 connections, requests/s';
 const CONNECTIONS = 32;
 
-async function load(ctx, stage, contender, seconds) {
+async function load(ctx, stage, contender, seconds, pids = []) {
     const c = stage.contenders[contender];
+    const cpu = () => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+    const start = cpu();
     const out = await run(['wrk', '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--timeout', '10s', '-s', join(ctx.root, 'bench/chat.lua'),
         `http://${c.address}${stage.path}`, '--', stage.bodyFile, ...Object.entries(c.headers).flat()]);
     const result = JSON.parse(out.trim().split('\n').pop());
     if (result.status || result.broken)
         throw new Error(`${contender}: ${result.status} answers were refusals, ${result.broken} connections broke`);
-    return { perSecond: result.requests / (result.us / 1e6), ...result };
+    return { perSecond: result.requests / (result.us / 1e6), cpu: cpu() - start, ...result };
 }
 
 // The accounts of what was asked through VX11: each answered request must have its row.
@@ -33,27 +35,21 @@ export async function measure(ctx) {
         for (const contender of ['direct', 'nginx', 'vx11', 'portkey'])
             await load(ctx, stage, contender, 1);
         const before = await rows(ctx, stage);
-        let answered = 0, cpu = 0, wall = 0;
         const result = await rounds(ctx.quick ? 1 : 3, {
-            nginx: () => load(ctx, stage, 'nginx', 4),
-            vx11: async () => {
-                const own = () => cpuSeconds(pids.link) + cpuSeconds(pids.switch);
-                const start = own();
-                const r = await load(ctx, stage, 'vx11', 4);
-                cpu += own() - start;
-                wall += r.us / 1e6;
-                answered += r.requests;
-                return r;
-            },
-            portkey: () => load(ctx, stage, 'portkey', 4),
+            nginx: () => load(ctx, stage, 'nginx', 4, [stage.nginx.child.pid]),
+            vx11: () => load(ctx, stage, 'vx11', 4, [pids.link, pids.switch]),
+            portkey: () => load(ctx, stage, 'portkey', 4, [stage.portkey.child.pid]),
             direct: () => load(ctx, stage, 'direct', 2),
         });
         const after = await rows(ctx, stage);
         const each = Object.fromEntries(Object.entries(result).map(([k, list]) => [k, list.map((r) => r.perSecond)]));
         const m = Object.fromEntries(Object.entries(each).map(([k, list]) => [k, median(list)]));
         const accounted = Math.min(after.decisions - before.decisions, after.usages - before.usages);
-        const note = `direct ${figure(m.direct)}/s; link and switch used ${(cpu / wall).toFixed(2)} cores, ` +
-            `${(cpu / answered * 1e6).toFixed(0)} us a request; p99 ${figure(median(result.vx11.map((r) => r.p99_us)) / 1000, 'ms')}; ` +
+        const total = (who, field) => result[who].reduce((sum, r) => sum + r[field], 0);
+        const answered = total('vx11', 'requests');
+        const each_us = (who) => (total(who, 'cpu') / total(who, 'requests') * 1e6).toFixed(0);
+        const note = `direct ${figure(m.direct)}/s; CPU a request: link and switch ${each_us('vx11')} us, nginx ${each_us('nginx')}, Portkey ${each_us('portkey')}; ` +
+            `VX11 got ${(total('vx11', 'cpu') / (total('vx11', 'us') / 1e6)).toFixed(2)} cores; p99 ${figure(median(result.vx11.map((r) => r.p99_us)) / 1000, 'ms')}\n` +
             `${answered} answered, ${accounted} accounted for; spread ${Object.keys(each).map((k) => `${k} ${spread(each[k]).toFixed(0)}%`).join(', ')}`;
         const complete = accounted >= answered;
         return [
