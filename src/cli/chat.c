@@ -26,7 +26,8 @@ int conversation_add(struct conversation *v, int role, const char *text, size_t 
     char *copy = malloc(len + 1);
     if (!copy)
         return VX11_ENOMEM;
-    memcpy(copy, text, len);
+    if (len > 0)
+        memcpy(copy, text, len);
     copy[len] = '\0';
     v->turns[v->count++] = (struct turn){.role = role, .text = copy, .len = len};
     return 0;

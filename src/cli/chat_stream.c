@@ -47,7 +47,7 @@ static void fail(struct stream *s, int code, const char *error_code, const char 
 /* An error's body: {"error": {"message": …}}, or "error" as a mere string. */
 static void fail_from(struct stream *s, int code, yyjson_val *root, const char *otherwise)
 {
-    yyjson_val *error = yyjson_obj_get(root, "error");
+    yyjson_val *error = root ? yyjson_obj_get(root, "error") : NULL;
     const char *text =
         yyjson_is_str(error) ? yyjson_get_str(error) : yyjson_get_str(yyjson_obj_get(error, "message"));
     fail(s, code, yyjson_get_str(yyjson_obj_get(error, "code")), text ? text : otherwise);

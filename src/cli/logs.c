@@ -128,18 +128,18 @@ int command_logs(int argc, char **argv)
     struct log_reader_options options;
     struct log_reader *reader = NULL;
     struct error err = {0};
-    char home[4000], dir[4096];
+    char home[4000], folder[4096];
     int code = arguments_read(argc, argv, &a);
     if (code == 0)
         code = options_from(&a, &options);
     if (code != 0)
         return code;
-    if (fs_home(home, sizeof home, &err) != 0 || fs_path(dir, sizeof dir, home, "log") != 0)
+    if (fs_home(home, sizeof home, &err) != 0 || fs_path(folder, sizeof folder, home, "log") != 0)
         return cli_fail(CLI_CONFIG, "%s", err.text);
-    options.dir = dir;
+    options.dir = folder;
     int rc = log_reader_open(&options, &reader, &err);
     if (rc == VX11_ENOT_FOUND)
-        return no_such_log(dir, a.module ? a.module : "any module");
+        return no_such_log(folder, a.module ? a.module : "any module");
     if (rc != 0)
         return cli_fail(rc == VX11_EPERMISSION ? CLI_REFUSED : CLI_FAILED, "%s", err.text);
     code = logs_print(reader, a.follow);

@@ -41,14 +41,16 @@ void log_file_close(struct log_file *f)
 
 int log_file_open(int dir_fd, const char *name, struct log_file **out)
 {
-    struct stat st;
+    struct stat st = {0};
     struct log_file *f = calloc(1, sizeof *f);
     if (!f)
         return VX11_ENOMEM;
     bool packed = str_ends(name, ".zst");
     f->fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    int rc = f->fd < 0 || fstat(f->fd, &st) != 0 ? error_set_errno(NULL, errno, "%s", name) : 0;
-    if (rc == 0 && !S_ISREG(st.st_mode))
+    int rc = f->fd < 0 ? error_set_errno(NULL, errno, "%s", name) : 0;
+    if (rc == 0 && fstat(f->fd, &st) != 0)
+        rc = error_set_errno(NULL, errno, "%s", name);
+    else if (rc == 0 && !S_ISREG(st.st_mode))
         rc = VX11_EINVALID;
     if (rc == 0) {
         f->inode = st.st_ino;

@@ -60,8 +60,12 @@ static int supervisor_spawn(struct cli *c, bool owned, int *notify, pid_t *pid)
         return cli_fail(CLI_FAILED, "%s", err.text);
     snprintf(path, sizeof path, "%s/supervisor.stderr", log);
     int errors = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-    if (fs_self_exe(exe, sizeof exe) != 0 || pipe2(fds, O_CLOEXEC) != 0)
-        return cli_fail(CLI_FAILED, "the supervisor cannot be started: %s", strerror(errno));
+    if (fs_self_exe(exe, sizeof exe) != 0 || pipe2(fds, O_CLOEXEC) != 0) {
+        int sys = errno;
+        if (errors >= 0)
+            close(errors);
+        return cli_fail(CLI_FAILED, "the supervisor cannot be started: %s", strerror(sys));
+    }
     *pid = fork();
     if (*pid == 0)
         supervisor_exec(exe, fds[1], errors, owned);
@@ -254,7 +258,7 @@ static int up_start(struct cli *c, bool detach, struct supervisor_status **statu
     if (code != 0)
         return code;
     code = up_wait_healthy(c, status);
-    if (code != 0) {
+    if (code != 0 || !*status) {
         /* A start that failed leaves nothing running behind it. */
         down_wait(c, -1);
         return code;
