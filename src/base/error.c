@@ -95,6 +95,7 @@ int error_setv(struct error *err, int code, const char *fmt, va_list args)
     return code;
 }
 
+#undef error_set /* see error.h: the analyzer has a macro of this name */
 int error_set(struct error *err, int code, const char *fmt, ...)
 {
     va_list args;

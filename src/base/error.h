@@ -50,6 +50,11 @@ int error_set(struct error *err, int code, const char *fmt, ...) __attribute__((
 int error_setv(struct error *err, int code, const char *fmt, va_list args)
     __attribute__((format(printf, 3, 0)));
 
+#ifdef __clang_analyzer__
+/* The analyzer does not see into error.c and would follow paths on which an error is none. */
+#define error_set(err, code, ...) (error_set((err), (code), __VA_ARGS__), (code))
+#endif
+
 /* As error_set, and appends ": " and the text of errno value `sys`. The code is derived from `sys`
  * (ENOENT -> NOT_FOUND, EACCES/EPERM/EROFS -> PERMISSION, ENOSPC/EDQUOT -> FULL, ENOMEM -> NOMEM, EEXIST ->
  * EXISTS, …, else IO). */

@@ -56,8 +56,8 @@ static const char *token_text(const struct model *m, struct arena *a, llama_toke
 static bool token_fill(const struct model *m, struct arena *a, const struct token_probability *p,
                        const char **text, double *logprob, int64_t **out, size_t *out_count)
 {
-    const unsigned char *bytes;
-    size_t len;
+    const unsigned char *bytes = NULL;
+    size_t len = 0;
     *text = token_text(m, a, p->token, &bytes, &len);
     *out = arena_array(a, len + 1, sizeof **out);
     if (!*text || !*out)

@@ -155,7 +155,7 @@ static int routes_init(struct server *s, struct error *err)
         s->routes[i] = i < own ? &s->o.contract->routes[i] : &builtin_routes[i - own];
     for (size_t i = 0; i < own; i++) {
         if (!s->o.handlers || !s->o.handlers[i])
-            return error_set(err, VX11_EINVALID, "route %s has no handler", s->routes[i]->id);
+            return error_set(err, VX11_EINVALID, "route %s has no handler", s->o.contract->routes[i].id);
     }
     return router_create(s->routes, s->route_count, &s->router, err);
 }
