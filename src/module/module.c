@@ -6,10 +6,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -85,11 +87,16 @@ int module_auth_refresh(struct module *m, struct error *err)
 
 /* ---- the parent ---- */
 
-void module_tell_parent(const char *line)
+/* Only a pipe is the supervisor's: a shell may have something else open there. */
+static bool parent_listens(void)
 {
     struct stat st;
-    /* Only a pipe is the supervisor's: a shell may have something else open there. */
-    if (fstat(NOTIFY_FD, &st) != 0 || (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode)))
+    return fstat(NOTIFY_FD, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
+void module_tell_parent(const char *line)
+{
+    if (!parent_listens())
         return;
     char text[600];
     int n = snprintf(text, sizeof text, "%.590s\n", line);
@@ -212,11 +219,18 @@ static void on_hangup(uv_signal_t *signal, int number)
     module_refresh(m);
 }
 
+/* A second signal says: now. */
 static void on_terminate(uv_signal_t *signal, int number)
 {
     struct module *m = signal->data;
-    log_info("module", "stopping", LOG_I("signal", number));
-    module_stop(m);
+    log_info("module", m->stopping ? "stopping at once" : "stopping", LOG_I("signal", number));
+    if (!m->stopping) {
+        module_stop(m);
+        return;
+    }
+    server_drain(m->server, 0, NULL, NULL);
+    if (m->spec->hurry && m->context_ready)
+        m->spec->hurry(m, m->context);
 }
 
 /* ---- stop ---- */
@@ -440,6 +454,16 @@ static int module_fail(const struct module *m, const struct error *err, int code
     return code;
 }
 
+/* A module that the supervisor started ends when the supervisor does, however that came about: without it
+ * nobody would watch it or could stop it. False: the supervisor is gone already. */
+static bool module_follow_parent(const struct module_spec *spec)
+{
+    struct pollfd parent = {.fd = NOTIFY_FD};
+    if (spec->stays || !parent_listens())
+        return true;
+    return prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && poll(&parent, 1, 0) == 0;
+}
+
 int module_run(const struct module_spec *spec)
 {
     struct error err = {0};
@@ -451,6 +475,10 @@ int module_run(const struct module_spec *spec)
     m->begun_ms = clock_mono_ms();
     signal(SIGPIPE, SIG_IGN);
     fcntl(NOTIFY_FD, F_SETFD, FD_CLOEXEC);
+    if (!module_follow_parent(spec)) {
+        free(m);
+        return 1;
+    }
     if (module_open_home(m, &err) != 0)
         return module_fail(m, &err, 1);
     if (config_path(m->config_path, sizeof m->config_path, &err) != 0 ||

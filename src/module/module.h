@@ -45,6 +45,9 @@ struct module_spec {
     void (*reload)(struct module *m, void *context, const struct config *before, const struct config *now);
     /* Standby or active. May be NULL. */
     void (*state)(struct module *m, void *context, enum server_state state);
+    /* Asked to stop once more while stopping: what still runs is cut short. May be NULL. */
+    void (*hurry)(struct module *m, void *context);
+    bool stays; /* goes on when the process that started it ends: the supervisor */
 };
 
 /* Runs the module until SIGTERM/SIGINT; returns the process's exit code (0 clean, 1 error, 78 configuration

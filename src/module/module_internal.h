@@ -22,8 +22,8 @@ struct module {
     struct config *config;
     uv_loop_t loop;
     uv_signal_t on_term, on_int, on_hup;
-    uv_timer_t watch;     /* asks the store once a second whether another process wrote */
-    int64_t drain_ms;     /* -1: the configured limit */
+    uv_timer_t watch; /* asks the store once a second whether another process wrote */
+    int64_t drain_ms; /* -1: the configured limit */
     struct store *store;
     struct writer *writer;
     struct metrics *metrics;

@@ -81,8 +81,10 @@ void drain_check(struct server *s, uint64_t now)
 
 void server_drain(struct server *s, int64_t limit_ms, void (*done)(void *ctx), void *ctx)
 {
-    if (s->draining) {
-        log_error("server", "drained twice");
+    if (s->draining) { /* once more: only sooner */
+        uint64_t until = server_now(s) + (uint64_t)(limit_ms > 0 ? limit_ms : 0);
+        if (until < s->drain_until)
+            s->drain_until = until;
         return;
     }
     s->draining = true;

@@ -52,7 +52,7 @@ static void module_fill(struct supervisor_module *out, struct child *c)
     out->health = c->health >= 0 ? c->health : 0;
     out->reason = c->reason[0] ? c->reason : NULL;
     out->has_port = true;
-    out->port = c->what->port(module_config(c->s->m));
+    out->port = alive ? c->port : c->what->port(module_config(c->s->m));
     out->has_uptime_s = alive;
     out->uptime_s = alive ? (double)(now - c->started_ms) / 1000.0 : 0;
     out->restarts = c->restarts;
@@ -94,7 +94,6 @@ static void status_answer(struct status_work *w)
 {
     struct supervisor *s = w->s;
     struct request *r = w->r;
-    const struct config_link *link = module_config(s->m)->values->link;
     struct supervisor_module *modules = arena_array(request_arena(r), s->child_count, sizeof *modules);
     char page[300], api[300];
     if (!modules) {
@@ -104,8 +103,8 @@ static void status_answer(struct status_work *w)
     }
     for (size_t i = 0; i < s->child_count; i++)
         module_fill(&modules[i], &s->children[i]);
-    snprintf(page, sizeof page, "http://%.200s:%d/", link->host, (int)link->page_port);
-    snprintf(api, sizeof api, "http://%.200s:%d/v1", link->host, (int)link->port);
+    snprintf(page, sizeof page, "http://%.255s:%d/", s->host, s->page_port);
+    snprintf(api, sizeof api, "http://%.255s:%d/v1", s->host, s->api_port);
     struct supervisor_status status = {
         .version = module_version(),
         .pid = getpid(),
@@ -273,8 +272,10 @@ static void on_stop(struct request *r, void *module)
     struct supervisor *s = module;
     struct common_ok ok = {.ok = true};
     const struct supervisor_stop *body = request_body(r);
-    if (body && body->has_limit_ms)
+    if (body && body->has_limit_ms) {
         module_set_drain_limit(s->m, body->limit_ms);
+        s->stop_limit_ms = body->limit_ms;
+    }
     /* Kept open, the caller's connection would hold the end up until the drain looks for idle ones. */
     request_reply_header(r, "Connection", "close");
     request_reply(r, 202, &common_ok_message, &ok);
@@ -305,10 +306,6 @@ static void on_reload(struct request *r, void *module)
         else
             reply.changed[reply.changed_count++] = changes[i].key;
     }
-    if (n > 0)
-        for (size_t i = 0; i < s->child_count; i++)
-            if (child_is_alive(&s->children[i]))
-                uv_process_kill(&s->children[i].process, SIGHUP);
     request_reply(r, 200, &supervisor_reload_reply_message, &reply);
 }
 
@@ -318,7 +315,7 @@ static void on_login_link(struct request *r, void *module)
     struct error err = {0};
     char url[512];
     struct supervisor_login_link reply = {.url = url};
-    if (first_login_link(s->m, url, sizeof url, &reply.expires_at, &err) != 0) {
+    if (first_login_link(s, url, sizeof url, &reply.expires_at, &err) != 0) {
         request_fail_error(r, &err);
         return;
     }

@@ -29,6 +29,19 @@ static void on_timer_closed(uv_handle_t *h)
     supervisor_child_gone(c->s);
 }
 
+/* What the configuration says now is what the process listens on until it is started again. */
+static void child_addresses(struct child *c)
+{
+    const struct config *config = module_config(c->s->m);
+    const struct config_link *link = config->values->link;
+    c->port = c->what->port(config);
+    if (c == &c->s->children[0]) { /* the front door is the first */
+        snprintf(c->s->host, sizeof c->s->host, "%s", link->host);
+        c->s->api_port = (int)link->port;
+        c->s->page_port = (int)link->page_port;
+    }
+}
+
 void child_init(struct supervisor *s, struct child *c, const struct supervised *what,
                 enum common_state wanted)
 {
@@ -40,6 +53,7 @@ void child_init(struct supervisor *s, struct child *c, const struct supervised *
     c->health = -1;
     c->cpu_percent = -1;
     c->backoff_ms = supervisor_config(s)->backoff_min_ms;
+    child_addresses(c);
     uv_timer_init(module_loop(s->m), &c->timer);
     c->timer.data = c;
     c->timer_open = true;
@@ -263,6 +277,7 @@ void child_start(struct child *c)
     c->kill_sent = c->abort_sent = false;
     c->oom_before = proc_oom_kills();
     c->next_start_ms = 0;
+    child_addresses(c);
     if (child_spawn(c, c->reason, sizeof c->reason) != 0) {
         snprintf(c->last_exit, sizeof c->last_exit, "never started");
         log_error("child", "module cannot be started", LOG_S("name", c->what->name),
@@ -317,6 +332,7 @@ void child_abort(struct child *c)
 {
     c->abort_sent = true;
     uv_process_kill(&c->process, SIGABRT);
+    uv_process_kill(&c->process, SIGCONT); /* one that was stopped could not write its report */
     uv_timer_start(&c->timer, on_stop_limit, CHILD_ABORT_LIMIT_MS, 0);
 }
 
@@ -336,6 +352,16 @@ void child_stop(struct child *c, bool start_again)
         return;
     }
     c->state = SUPERVISOR_PROCESS_STOPPING;
+    uv_process_kill(&c->process, SIGTERM);
+    /* Behind the drain, so that a long one is not cut off by the limit for a module that hangs. */
+    int64_t drain = module_config(c->s->m)->values->link->drain_ms;
+    uv_timer_start(&c->timer, on_stop_limit, (uint64_t)(drain + supervisor_config(c->s)->stop_timeout_ms), 0);
+}
+
+void child_hurry(struct child *c)
+{
+    if (!c->process_open || c->kill_sent)
+        return;
     uv_process_kill(&c->process, SIGTERM);
     uv_timer_start(&c->timer, on_stop_limit, (uint64_t)supervisor_config(c->s)->stop_timeout_ms, 0);
 }

@@ -58,18 +58,17 @@ int first_token(struct module *m, struct error *err)
     return rc;
 }
 
-int first_login_link(struct module *m, char *url, size_t size, int64_t *expires_at, struct error *err)
+int first_login_link(struct supervisor *s, char *url, size_t size, int64_t *expires_at, struct error *err)
 {
     char code[AUTH_TOKEN_LEN + 1];
     unsigned char hash[AUTH_HASH_LEN];
     int64_t now = clock_wall_ms();
-    *expires_at = now + module_config(m)->values->security->login_link_ttl_ms;
+    *expires_at = now + module_config(s->m)->values->security->login_link_ttl_ms;
     auth_token_make(code);
     auth_hash(code, hash);
-    int rc = login_code_create(module_store(m), hash, *expires_at, now, err);
+    int rc = login_code_create(module_store(s->m), hash, *expires_at, now, err);
     if (rc != 0)
         return rc;
-    const struct config_link *link = module_config(m)->values->link;
-    int n = snprintf(url, size, "http://%s:%d/login?code=%s", link->host, (int)link->page_port, code);
+    int n = snprintf(url, size, "http://%s:%d/login?code=%s", s->host, s->page_port, code);
     return n > 0 && (size_t)n < size ? 0 : error_set(err, VX11_ETOO_LARGE, "the link does not fit");
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,9 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "store/states.h"
+
+/* Between the two signals: the first must have been heard. */
+#define HURRY_MS 100
 
 static int port_link(const struct config *c)
 {
@@ -43,7 +47,7 @@ const struct config_supervisor *supervisor_config(struct supervisor *s)
 
 /* ---- stop ---- */
 
-static void on_health_closed(uv_handle_t *h)
+static void on_timer_closed(uv_handle_t *h)
 {
     struct supervisor *s = h->data;
     s->open_handles--;
@@ -62,8 +66,10 @@ void supervisor_child_gone(struct supervisor *s)
         child_close(&s->children[i]);
     retain_stop(s);
     if (s->health_open)
-        uv_close((uv_handle_t *)&s->health, on_health_closed);
-    s->health_open = false;
+        uv_close((uv_handle_t *)&s->health, on_timer_closed);
+    if (s->hurry_open)
+        uv_close((uv_handle_t *)&s->hurry, on_timer_closed);
+    s->health_open = s->hurry_open = false;
     if (s->open_handles > 0)
         return;
     void (*stopped)(struct module * m) = s->stopped;
@@ -78,6 +84,23 @@ static void supervisor_free(void *context)
     free(context);
 }
 
+static void on_hurry(uv_timer_t *timer)
+{
+    struct supervisor *s = timer->data;
+    for (size_t i = 0; i < s->child_count; i++)
+        child_hurry(&s->children[i]);
+}
+
+/* Asked to stop twice: the modules are told a second time too. */
+static void supervisor_hurry(struct module *m, void *context)
+{
+    struct supervisor *s = context;
+    (void)m;
+    s->hurried = true;
+    if (s->stopping && s->hurry_open)
+        on_hurry(&s->hurry);
+}
+
 /* Front door first, so that nothing new comes in; the others drain behind it. */
 static void supervisor_stop(struct module *m, void *context, void (*done)(struct module *m))
 {
@@ -88,6 +111,9 @@ static void supervisor_stop(struct module *m, void *context, void (*done)(struct
     for (size_t i = 0; i < s->child_count; i++)
         if (child_is_alive(&s->children[i]))
             child_stop(&s->children[i], false);
+    int64_t limit = s->hurried ? HURRY_MS : s->stop_limit_ms;
+    if (limit >= 0)
+        uv_timer_start(&s->hurry, on_hurry, (uint64_t)(limit > HURRY_MS ? limit : HURRY_MS), 0);
     supervisor_child_gone(s);
 }
 
@@ -101,6 +127,7 @@ static int supervisor_start(struct module *m, void **context, struct error *err)
     *context = s;
     s->m = m;
     s->begun_ms = clock_mono_ms();
+    s->stop_limit_ms = -1;
     int rc = first_token(m, err);
     for (size_t i = 0; rc == 0 && i < supervisor_module_count; i++) {
         struct module_state_row row;
@@ -114,11 +141,28 @@ static int supervisor_start(struct module *m, void **context, struct error *err)
         rc = retain_start(s, err);
     if (rc != 0)
         return rc;
+    uv_timer_init(module_loop(m), &s->hurry);
+    s->hurry.data = s;
+    s->hurry_open = true;
+    s->open_handles++;
     watch_start(s);
     for (size_t i = 0; i < s->child_count; i++)
         if (s->children[i].wanted != COMMON_STATE_OFF)
             child_start(&s->children[i]);
     return 0;
+}
+
+/* However the reload was asked for (a command or SIGHUP), the modules follow. */
+static void supervisor_reload(struct module *m, void *context, const struct config *before,
+                              const struct config *now)
+{
+    struct supervisor *s = context;
+    (void)m;
+    if (before->values->supervisor->health_interval_ms != now->values->supervisor->health_interval_ms)
+        watch_interval(s);
+    for (size_t i = 0; i < s->child_count; i++)
+        if (child_is_alive(&s->children[i]))
+            uv_process_kill(&s->children[i].process, SIGHUP);
 }
 
 static void supervisor_health(void *context, struct health *h)
@@ -173,6 +217,9 @@ int supervisor_run(void)
         .stop = supervisor_stop,
         .free = supervisor_free,
         .health = supervisor_health,
+        .reload = supervisor_reload,
+        .hurry = supervisor_hurry,
+        .stays = true,
     };
     struct error err = {0};
     int lock_fd = -1;

@@ -33,6 +33,7 @@ struct child {
     size_t words_len;
     char reason[512]; /* why it does not run or is not healthy */
     char last_exit[256];
+    int port;           /* it was started with */
     char run_id[27];    /* row of module_run */
     int64_t started_ms; /* monotonic */
     int64_t backoff_ms;
@@ -69,9 +70,13 @@ struct supervisor {
     struct retain retain;
     struct child children[SUPERVISOR_MAX];
     size_t child_count;
-    uv_timer_t health;
+    uv_timer_t health, hurry; /* hurry: when the stop's own limit passes */
+    int64_t stop_limit_ms;    /* given with the stop; -1: the configured one */
+    /* where the front door listens: as it was started, which a reload does not change */
+    char host[256];
+    int api_port, page_port;
     int64_t begun_ms, all_healthy_ms; /* monotonic; the latter 0 until then */
-    bool stopping, health_open;
+    bool stopping, health_open, hurry_open, hurried;
     void (*stopped)(struct module *m);
     int open_handles;
 };
@@ -83,6 +88,7 @@ void child_init(struct supervisor *s, struct child *c, const struct supervised *
                 enum common_state wanted);
 void child_start(struct child *c);
 void child_stop(struct child *c, bool start_again);
+void child_hurry(struct child *c); /* stopping: once more SIGTERM, which cuts its drain short */
 void child_abort(struct child *c); /* a hung one: SIGABRT for its crash report, then SIGKILL */
 bool child_is_alive(const struct child *c);
 void child_close(struct child *c);                /* closes its handles; the process has gone */
@@ -90,6 +96,7 @@ void supervisor_child_gone(struct supervisor *s); /* a child ended: is the stop 
 
 /* watch.c: health, cpu, hangs */
 void watch_start(struct supervisor *s);
+void watch_interval(struct supervisor *s); /* takes over the configured one */
 void watch_probe(struct supervisor *s, struct child *c);
 /* Takes a health answer (NULL: none, err says why) into the child's state. */
 void watch_take(struct child *c, const struct common_health_reply *reply, const struct error *err);
@@ -109,6 +116,6 @@ bool exit_crash_report(const char *home, const char *module, int pid, char *out,
 
 /* first.c: what a first start makes */
 int first_token(struct module *m, struct error *err);
-int first_login_link(struct module *m, char *url, size_t size, int64_t *expires_at, struct error *err);
+int first_login_link(struct supervisor *s, char *url, size_t size, int64_t *expires_at, struct error *err);
 
 #endif

@@ -91,6 +91,11 @@ void watch_start(struct supervisor *s)
     s->health.data = s;
     s->health_open = true;
     s->open_handles++;
+    watch_interval(s);
+}
+
+void watch_interval(struct supervisor *s)
+{
     uint64_t every = (uint64_t)supervisor_config(s)->health_interval_ms;
     uv_timer_start(&s->health, on_health_timer, every, every);
 }
