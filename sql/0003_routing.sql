@@ -26,8 +26,7 @@ CREATE INDEX decision_at ON decision (at);
 CREATE INDEX decision_request ON decision (request_id);
 
 CREATE TABLE usage (
-    id TEXT PRIMARY KEY CHECK (length(id) = 26),           -- ULID
-    decision_id TEXT NOT NULL REFERENCES decision (id) ON DELETE CASCADE,
+    decision_id TEXT PRIMARY KEY REFERENCES decision (id) ON DELETE CASCADE, -- one for each decision
     at INTEGER NOT NULL,                                   -- epoch ms
     principal_id TEXT,
     provider TEXT,
@@ -39,7 +38,6 @@ CREATE TABLE usage (
     total_ms REAL NOT NULL
 ) STRICT;
 CREATE INDEX usage_at ON usage (at);
-CREATE INDEX usage_decision ON usage (decision_id);
 
 INSERT INTO retention (table_name, time_column, max_age_ms, max_rows) VALUES ('decision', 'at', NULL, 1000000);
 INSERT INTO retention (table_name, time_column, max_age_ms, max_rows) VALUES ('usage', 'at', NULL, 1000000);

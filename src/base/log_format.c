@@ -103,10 +103,28 @@ static bool is_plain(const char *s, size_t len)
     return len > 0;
 }
 
+/* Most values are one word of letters, digits, '_' and '-', which no format quotes and which can only be a
+ * secret as a whole. */
+static bool is_word(const char *s, size_t *len)
+{
+    size_t n = 0;
+    while ((s[n] >= 'a' && s[n] <= 'z') || (s[n] >= '0' && s[n] <= '9') || (s[n] >= 'A' && s[n] <= 'Z') ||
+           s[n] == '_' || s[n] == '-')
+        n++;
+    *len = n;
+    return n > 0 && s[n] == '\0';
+}
+
 /* s with its secrets masked, quoted as the format wants it. */
 static void put_string(struct writer *w, const char *s)
 {
     static const char mask[] = "[redacted]";
+    size_t word;
+    if (w->format == LOG_LOGFMT && is_word(s, &word) && word <= room(w) && word <= VALUE_MAX &&
+        !log_word_is_secret(s, word)) {
+        put(w, s, word);
+        return;
+    }
     /* Secrets are looked for a good way past the cut, so that half of one is not taken for harmless. */
     size_t seen = strnlen(s, VALUE_MAX + 1024), len = seen, from = 0, start = 0, end = 0;
     if (len > VALUE_MAX)
@@ -139,7 +157,10 @@ static void put_key(struct writer *w, const char *key)
     if (json)
         put(w, "\"", 1);
     size_t n = 0;
-    for (; key && key[n] && n < KEY_MAX; n++) {
+    bool word = key && is_word(key, &n) && n <= KEY_MAX;
+    if (word)
+        put(w, key, n);
+    for (n = word ? n : 0; !word && key && key[n] && n < KEY_MAX; n++) {
         char c = key[n];
         bool fine = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
                     c == '.' || c == '-';

@@ -26,6 +26,8 @@ void log_format(struct log_line *line, enum log_format format, const struct log_
 /* The next secret in s[from..len): its place, or false when there is none. */
 bool log_find_secret(const char *s, size_t len, size_t from, size_t *start, size_t *end);
 bool log_key_is_secret(const char *key, size_t len);
+/* As log_find_secret for a text of letters, digits, '_' and '-' only. */
+bool log_word_is_secret(const char *s, size_t len);
 
 /* Adds a record to the ring. One writer at a time: under the log's lock. */
 void log_ring_put(const char *text, size_t len);

@@ -36,7 +36,8 @@ static bool is_upper(char c)
 static bool ends_with(const char *s, size_t len, const char *word)
 {
     size_t n = strlen(word);
-    return len >= n && strncasecmp(s + len - n, word, n) == 0;
+    /* Nearly every name is told apart by its last letter already. */
+    return len >= n && (s[len - 1] | 0x20) == word[n - 1] && strncasecmp(s + len - n, word, n) == 0;
 }
 
 bool log_key_is_secret(const char *key, size_t len)
@@ -212,6 +213,12 @@ bool log_find_secret(const char *s, size_t len, size_t from, size_t *start, size
         }
     }
     return false;
+}
+
+bool log_word_is_secret(const char *s, size_t len)
+{
+    /* A prefix counts where a word of letters and digits begins; behind a '_' or '-' none does. */
+    return len > 0 && is_alnum(s[0]) && secret_by_prefix(s, len) > 0;
 }
 
 bool log_is_secret(const char *key, const char *value)

@@ -69,8 +69,8 @@ struct server_options {
 int server_start(const struct server_options *options, struct server **out, struct error *err);
 int server_port(const struct server *s, size_t listener); /* bound TCP port */
 void server_set_state(struct server *s, enum server_state state);
-/* Stops accepting, lets requests finish within limit_ms, cancels the rest, closes, then calls done once. Called
- * again it can only shorten the limit; done and ctx are those of the first call. */
+/* Stops accepting, lets requests finish within limit_ms, cancels the rest, closes, then calls done once.
+ * Called again it can only shorten the limit; done and ctx are those of the first call. */
 void server_drain(struct server *s, int64_t limit_ms, void (*done)(void *ctx), void *ctx);
 /* After done ran (or when nothing was ever accepted): frees. */
 void server_destroy(struct server *s);

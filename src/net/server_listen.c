@@ -31,13 +31,16 @@ static int tell_taken(const char *host, int port, struct error *err)
 
 static int bound_port(int fd)
 {
-    struct sockaddr_storage address = {0};
+    struct sockaddr_storage address;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
     socklen_t len = sizeof address;
+    memset(&address, 0, sizeof address);
     if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
         return -1;
-    if (address.ss_family == AF_INET6)
-        return ntohs(((struct sockaddr_in6 *)(void *)&address)->sin6_port);
-    return ntohs(((struct sockaddr_in *)(void *)&address)->sin_port);
+    memcpy(&v4, &address, sizeof v4);
+    memcpy(&v6, &address, sizeof v6);
+    return ntohs(address.ss_family == AF_INET6 ? v6.sin6_port : v4.sin_port);
 }
 
 static int tcp_bind(struct listener *l, const struct addrinfo *address, const char *host, int port,

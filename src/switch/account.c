@@ -13,9 +13,9 @@ static const char sql_decision[] =
     "provider, model, reason, alternatives, "
     "attempts, stream, outcome, status, error, prompt_tokens, completion_tokens, first_token_ms, total_ms) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
-static const char sql_usage[] = "INSERT INTO usage (id, decision_id, at, principal_id, provider, model, "
+static const char sql_usage[] = "INSERT INTO usage (decision_id, at, principal_id, provider, model, "
                                 "outcome, prompt_tokens, completion_tokens, cached_tokens, total_ms) "
-                                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 void account_begin(struct account *a, struct request *r, const char *requested_model, bool stream)
 {
@@ -57,12 +57,11 @@ static struct store_value tokens_or_null(int64_t n)
 
 void account_write(struct switch_ *sw, struct account *a, struct request *r)
 {
-    char decision[ULID_LEN + 1], usage[ULID_LEN + 1];
+    char decision[ULID_LEN + 1];
     const struct principal *p = request_principal(r);
     const char *outcome = switch_outcome_names[a->outcome];
     double total = account_elapsed_ms(a);
     ulid_make(decision);
-    ulid_make(usage);
     if (a->alternatives.len)
         buf_putc(&a->alternatives, ']');
     bool listed = a->alternatives.len && !a->alternatives.failed;
@@ -89,7 +88,6 @@ void account_write(struct switch_ *sw, struct account *a, struct request *r)
         STORE_D(total),
     };
     struct store_value u[] = {
-        store_text(usage),
         store_text(decision),
         STORE_I(a->at),
         store_text(p ? p->id : NULL),

@@ -19,7 +19,7 @@
 #define RELIST_AGE_MS 1000
 /* An engine may end between being handed out and being asked: another is asked for. One that took the request
  * and ended may have ended because of it, so that is tried once only. */
-#define ENGINE_TRIES 5
+#define ENGINE_TRIES    5
 #define ENGINE_RETRY_MS 50
 /* Hermes is asked in a fraction of a millisecond, and a model that was just added must answer at once. */
 #define RELIST_LOCAL_AGE_MS 20

@@ -33,7 +33,8 @@ const char *selection_default(const struct switch_ *sw)
     const char *fallback = NULL;
     for (size_t i = 0; i < sw->provider_count; i++) {
         const struct provider *p = sw->providers[i];
-        if (!p->enabled)
+        /* What names no model stays on this machine. */
+        if (!p->enabled || p->kind != SWITCH_PROVIDER_KIND_LOCAL)
             continue;
         /* The guide answers when there is nothing better: it is a very small model. */
         for (size_t k = 0; k < p->model_count; k++) {

@@ -151,7 +151,8 @@ enum dispatch_verdict { DISPATCH_GOOD, DISPATCH_BAD, DISPATCH_SILENT }; /* what 
 /* Takes the request over, to its end. Strings live in the request's arena. whole is for answers that are not
  * streamed. */
 void dispatch_run(struct switch_ *sw, struct request *r, const struct dispatch *wish);
-void dispatch_limits(struct switch_ *sw); /* called every 50 ms: first tokens that are late, engines asked for again */
+void dispatch_limits(
+    struct switch_ *sw); /* called every 50 ms: first tokens that are late, engines asked for again */
 /* After a call to an engine ended with `result` before it answered: true when another engine is asked for
  * instead of failing. */
 bool dispatch_engine_again(struct dispatch *d, int result);
