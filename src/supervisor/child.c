@@ -128,7 +128,7 @@ static void child_record_exit(struct child *c, int64_t status, int sig, bool oom
         exit_crash_report(module_home(c->s->m), c->what->name, c->process.pid, report, sizeof report);
     if (reported) {
         size_t used = strlen(c->last_exit);
-        snprintf(c->last_exit + used, sizeof c->last_exit - used, "; report in forensic/%.180s", report);
+        snprintf(c->last_exit + used, sizeof c->last_exit - used, "; report in %.190s", report);
     }
     struct module_run_end end = {.ended_at = clock_wall_ms(),
                                  .exit_code = sig ? -1 : (int)status,

@@ -36,7 +36,7 @@ bool exit_crash_report(const char *home, const char *module, int pid, char *out,
     bool found = false;
     for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
         if (str_starts(e->d_name, prefix) && str_ends(e->d_name, suffix)) {
-            snprintf(out, size, "%s", e->d_name);
+            snprintf(out, size, "forensic/%s", e->d_name);
             found = true;
             break;
         }

@@ -111,7 +111,7 @@ void api_child_settled(struct child *c); /* answers the requests that wait for i
 
 /* exits.c: exit status, signal, out of memory in words */
 void exit_describe(const struct child *c, int64_t status, int signal, bool oom, char *out, size_t size);
-/* File name (below forensic/) of the crash report that process left. False when there is none. */
+/* The crash report that process left, as a path below the home. False when there is none. */
 bool exit_crash_report(const char *home, const char *module, int pid, char *out, size_t size);
 
 /* first.c: what a first start makes */

@@ -178,6 +178,52 @@ void system_start(struct system *s, const char *yaml)
     system_up(s);
 }
 
+/* ---- the command line ---- */
+
+static void command_exec(const struct system *s, int out, const char *const *args)
+{
+    char *argv[16] = {(char *)(uintptr_t)getenv("VX11_BIN")};
+    for (size_t i = 0; args[i] && i < 14; i++)
+        argv[i + 1] = (char *)(uintptr_t)args[i];
+    for (size_t i = 0; i < s->env_count; i++)
+        putenv((char *)(uintptr_t)s->env[i]);
+    int null = open("/dev/null", O_RDWR);
+    dup2(null, STDIN_FILENO);
+    dup2(out, STDOUT_FILENO);
+    dup2(out, STDERR_FILENO);
+    execv(argv[0], argv);
+    _exit(127);
+}
+
+int system_run(struct system *s, struct buf *out, const char *const *args)
+{
+    int fds[2], status = 0;
+    int64_t until = clock_mono_ms() + 60000;
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        command_exec(s, fds[1], args);
+    close(fds[1]);
+    for (;;) {
+        char text[4096];
+        struct pollfd p = {.fd = fds[0], .events = POLLIN};
+        int64_t left = until - clock_mono_ms();
+        ssize_t n = left > 0 && poll(&p, 1, (int)left) > 0 ? read(fds[0], text, sizeof text) : 0;
+        if (n <= 0)
+            break;
+        buf_append(out, text, (size_t)n);
+    }
+    close(fds[0]);
+    buf_append(out, "", 0);
+    if (clock_mono_ms() >= until)
+        kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    if (clock_mono_ms() >= until)
+        return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
 /* ---- stop ---- */
 
 int system_wait_exit(struct system *s, int64_t ms)

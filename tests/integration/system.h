@@ -44,6 +44,12 @@ void system_check_gone(struct system *s); /* no process, no socket of this home 
 /* For teardowns: kills what is left, removes the home. Never fails. */
 void system_remove(struct system *s);
 
+/* Runs vx11 with these arguments (NULL-terminated) in this system's environment; what it said on both outputs
+ * into out. Its exit status, 1000 + signal, or -1 after 60 s. */
+int system_run(struct system *s, struct buf *out, const char *const *args);
+/* POST to a route of the supervisor; the reply's status, its body into `r`. */
+void system_control(const struct system *s, struct http_reply *r, const char *path, const char *body);
+
 /* Where to ask, as the owner or with another token; headers may be NULL. */
 struct http_at system_link(const struct system *s);
 struct http_at system_switch(const struct system *s);
@@ -54,6 +60,8 @@ struct http_at system_supervisor(const struct system *s); /* its socket */
 void system_chat(const struct system *s, struct http_reply *out, const char *model, bool stream);
 const char *chat_body(const char *model, bool stream); /* static */
 
+/* kill(2) that takes no other target than one process: 0 and -1 would be many. */
+void process_kill(pid_t pid, int sig);
 /* pid of a module as the supervisor says, 0: none. */
 pid_t system_module_pid(const struct system *s, const char *module);
 /* Field of a module in the supervisor's status: text, or number as text; "" when null. Static. */

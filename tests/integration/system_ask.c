@@ -58,6 +58,12 @@ void system_chat(const struct system *s, struct http_reply *out, const char *mod
 
 /* ---- the supervisor's view ---- */
 
+void system_control(const struct system *s, struct http_reply *r, const char *path, const char *body)
+{
+    struct http_at at = system_supervisor(s);
+    http(r, &at, "POST", path, body);
+}
+
 const char *system_module(const struct system *s, const char *module, const char *field)
 {
     static char out[600];
@@ -250,9 +256,15 @@ int64_t process_rss_kb(pid_t pid)
     return proc_usage(pid, &usage) == 0 ? (int64_t)(usage.rss_bytes / 1024) : -1;
 }
 
+void process_kill(pid_t pid, int sig)
+{
+    assert_true(pid > 1);
+    kill(pid, sig);
+}
+
 bool process_lives(pid_t pid)
 {
-    return kill(pid, 0) == 0;
+    return pid > 0 && kill(pid, 0) == 0;
 }
 
 bool test_sanitized(void)

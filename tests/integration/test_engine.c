@@ -107,7 +107,7 @@ static void killed_in_mid_stream(void **state)
         assert_true(pid > 0);
         int first = long_stream(), second = long_stream();
         sleep_ms(300); /* both are writing */
-        kill(pid, SIGKILL);
+        process_kill(pid, SIGKILL);
         for (int k = 0; k < 2; k++) {
             http_read(k ? second : first, &r);
             assert_status(&r, 200);
@@ -130,7 +130,7 @@ static void killed_at_rest(void **state)
     (void)state;
     answers();
     pid_t pid = system_engine_pid(&sys, GUIDE);
-    kill(pid, SIGKILL);
+    process_kill(pid, SIGKILL);
     answers(); /* even if nobody has noticed yet */
     eventually(3000, system_engine_pid(&sys, GUIDE) != pid);
 }
@@ -161,8 +161,9 @@ static void hermes_killed(void **state)
     (void)state;
     answers();
     pid_t pid = system_module_pid(&sys, "hermes");
-    kill(pid, SIGKILL);
-    eventually(10000, system_module_pid(&sys, "hermes") > 0 && system_module_pid(&sys, "hermes") != pid);
+    process_kill(pid, SIGKILL);
+    pid_t now;
+    eventually(10000, (now = system_module_pid(&sys, "hermes")) > 0 && now != pid);
     system_wait_healthy(&sys);
     eventually(10000, (system_chat(&sys, &r, GUIDE, false), pid = r.status, http_free(&r), pid == 200));
     eventually(5000, engines_running() == 1);
