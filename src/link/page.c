@@ -80,7 +80,8 @@ static void login_answer(struct request *r, int status, const char *cookie, cons
     buf_printf(&page,
                "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" "
                "content=\"width=device-width\">%s"
-               "<title>%s</title><link rel=\"stylesheet\" href=\"/assets/style.css\"><main "
+               "<title>%s</title><link rel=\"icon\" href=\"/assets/icon.svg\"><link rel=\"stylesheet\" "
+               "href=\"/assets/style.css\"><main "
                "class=\"note\"><h1>%s</h1><p>%s</p></main></html>",
                refresh, title, title, text);
     if (page.failed) {
