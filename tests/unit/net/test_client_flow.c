@@ -312,10 +312,10 @@ static void expect_paused_stream(const char *path)
     size_t pauses = 0;
     struct seen s = {.at_data = pause_each_piece, .user = &pauses};
     calls_open(&t, NULL, serve);
-    calls_start(&t, &s, "GET", path, NULL, &(struct client_call_options){.idle_timeout_ms = 60});
+    calls_start(&t, &s, "GET", path, NULL, &(struct client_call_options){.idle_timeout_ms = 1500});
     while (s.pieces == 0)
         uv_run(&t.loop, UV_RUN_ONCE);
-    calls_run_ms(&t, 150); /* paused for longer than the idle timeout */
+    calls_run_ms(&t, 1800); /* paused for longer than the idle timeout */
     assert_int_equal(s.done, 0);
     assert_int_equal(s.pieces, 1);
     while (!s.done) {
