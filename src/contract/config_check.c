@@ -34,9 +34,11 @@ static int chain_check(const struct config_switch *s, struct contract_error *err
     const struct contract_path up[] = {{.key = "switch"}, {.up = &up[0], .key = "chain"}};
     for (size_t i = 0; i < s->chain_count; i++) {
         const struct contract_path item = {.up = &up[1], .index = i};
+        size_t name = strcspn(s->chain[i], "/"); /* of PROVIDER/MODEL too */
         bool known = false;
         for (size_t k = 0; k < s->providers_count; k++) {
-            known = known || str_eq(s->providers[k].name, s->chain[i]);
+            known = known || (strlen(s->providers[k].name) == name &&
+                              strncmp(s->providers[k].name, s->chain[i], name) == 0);
         }
         if (!known) {
             return contract_fail(err, &item, VX11_EINVALID, "is \"%s\", which no provider is named",

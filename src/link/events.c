@@ -21,7 +21,6 @@ static const char sql_retention[] =
 
 int events_create(struct link *l, struct link_events **out, struct error *err)
 {
-    const struct config_link *config = module_config(l->m)->values->link;
     struct link_events *e = calloc(1, sizeof *e);
     if (!e)
         return error_set(err, VX11_ENOMEM, "out of memory");
@@ -35,8 +34,14 @@ int events_create(struct link *l, struct link_events **out, struct error *err)
     *out = e;
     if (!e->open || !e->stored || !e->refused)
         return error_set(err, VX11_ENOMEM, "out of memory");
+    return events_bounds(l->m, err);
+}
+
+int events_bounds(struct module *m, struct error *err)
+{
+    const struct config_link *config = module_config(m)->values->link;
     struct store_value values[] = {STORE_I(config->events_max_rows), STORE_I(config->events_max_age_ms)};
-    return store_exec(module_store(l->m), sql_retention, values, 2, NULL, err);
+    return store_exec(module_store(m), sql_retention, values, 2, NULL, err);
 }
 
 static void ring_put(struct link_events *e, const char *id, const char *text, size_t len, int type)

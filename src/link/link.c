@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/str.h"
 
 struct link_peer *link_peer_find(struct link *l, const char *name)
@@ -23,13 +24,6 @@ int64_t link_peer_port(const struct link *l, const char *name)
     if (strcmp(name, "hermes") == 0)
         return c->hermes->port;
     return c->link->port;
-}
-
-const char *link_page_address(const struct link *l, char *out, size_t size)
-{
-    const struct config_link *c = module_config(l->m)->values->link;
-    snprintf(out, size, "http://%s:%d/", c->host, (int)c->page_port);
-    return out;
 }
 
 static size_t link_listen(const struct config *config, struct server_listener *out, size_t max)
@@ -66,6 +60,8 @@ static int link_start(struct module *m, void **context, struct error *err)
     l->peers[0].name = "switch";
     l->peers[1].name = "hermes";
     link_breakers(l);
+    const struct config_link *c = module_config(m)->values->link;
+    snprintf(l->page, sizeof l->page, "http://%s:%d/", c->host, (int)c->page_port);
     int rc = events_create(l, &l->events, err);
     if (rc == 0)
         module_on_event(m, events_publish);
@@ -90,9 +86,12 @@ static void link_reload(struct module *m, void *context, const struct config *be
                         const struct config *now)
 {
     const struct config_link *b = before->values->link, *n = now->values->link;
-    (void)m;
+    struct error err = {0};
     if (b->breaker_threshold != n->breaker_threshold || b->breaker_open_ms != n->breaker_open_ms)
         link_breakers(context);
+    server_set_allowed(module_server(m), n->allowed_hosts, n->allowed_origins);
+    if (events_bounds(m, &err) != 0)
+        log_error("link", "the bounds of the event log stay as they were", LOG_S("reason", err.text));
 }
 
 static const request_handler handlers[LINK_ROUTE_COUNT] = {

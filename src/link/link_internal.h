@@ -25,13 +25,13 @@ struct link_events;
 
 struct link {
     struct module *m;
+    char page[300]; /* address of the page: as started, which a reload does not change */
     struct link_peer peers[LINK_PEERS];
     struct link_events *events;
 };
 
 struct link_peer *link_peer_find(struct link *l, const char *name);
 int64_t link_peer_port(const struct link *l, const char *name);
-const char *link_page_address(const struct link *l, char *out, size_t size);
 
 /* relay.c */
 void relay_to_switch(struct request *r, void *module);
@@ -43,7 +43,8 @@ void status_breakers(struct request *r, void *module);
 
 /* events.c: the log of events. */
 int events_create(struct link *l, struct link_events **out, struct error *err);
-void events_close(struct link_events *e); /* ends every stream */
+int events_bounds(struct module *m, struct error *err); /* takes over the configured ones */
+void events_close(struct link_events *e);               /* ends every stream */
 void events_destroy(struct link_events *e);
 void events_ingest(struct request *r, void *module);
 void events_publish(void *module, const char *type, const char *source,

@@ -26,7 +26,6 @@ struct measurement {
     struct request *r;
     measured_fn done;
     size_t waiting;
-    char page[300];
     struct link_status_reply reply;
     struct link_summary summary;
     struct link_module_status modules[LINK_PEERS + 1];
@@ -76,7 +75,7 @@ static void measure_sum(struct measurement *m)
                                           .module = "link",
                                           .version = module_version(),
                                           .timestamp = clock_wall_ms(),
-                                          .page = link_page_address(m->l, m->page, sizeof m->page),
+                                          .page = m->l->page,
                                           .modules = m->modules,
                                           .modules_count = LINK_PEERS + 1,
                                           .summary = &m->summary};

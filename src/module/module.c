@@ -160,13 +160,15 @@ int module_reload(struct module *m, struct arena *a, struct config_change **chan
         config_free(next);
         return error_set(err, rc, "the configurations cannot be compared");
     }
-    m->config = next;
-    if (*n > 0) {
-        if (module_open_log(m, err) != 0)
-            log_warn("module", "the log could not be reopened", LOG_S("reason", err ? err->text : ""));
-        if (m->spec->reload && m->context_ready)
-            m->spec->reload(m, m->context, before, next);
+    if (*n == 0) { /* who points into the one we have may go on doing so */
+        config_free(next);
+        return 0;
     }
+    m->config = next;
+    if (module_open_log(m, err) != 0)
+        log_warn("module", "the log could not be reopened", LOG_S("reason", err ? err->text : ""));
+    if (m->spec->reload && m->context_ready)
+        m->spec->reload(m, m->context, before, next);
     for (size_t i = 0; i < *n; i++)
         log_info("module",
                  (*changes)[i].restart ? "configuration: needs a restart" : "configuration: changed",

@@ -345,6 +345,12 @@ int server_port(const struct server *s, size_t listener)
     return listener < s->listener_count ? s->listeners[listener].port : VX11_ENOT_FOUND;
 }
 
+void server_set_allowed(struct server *s, const char *const *hosts, const char *const *origins)
+{
+    s->o.allowed_hosts = hosts;
+    s->o.allowed_origins = origins;
+}
+
 void server_set_state(struct server *s, enum server_state state)
 {
     s->state = state;

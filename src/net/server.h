@@ -69,6 +69,8 @@ struct server_options {
 int server_start(const struct server_options *options, struct server **out, struct error *err);
 int server_port(const struct server *s, size_t listener); /* bound TCP port */
 void server_set_state(struct server *s, enum server_state state);
+/* Takes over other lists than those of the options; they must live until the next ones are set. */
+void server_set_allowed(struct server *s, const char *const *hosts, const char *const *origins);
 /* Stops accepting, lets requests finish within limit_ms, cancels the rest, closes, then calls done once.
  * Called again it can only shorten the limit; done and ctx are those of the first call. */
 void server_drain(struct server *s, int64_t limit_ms, void (*done)(void *ctx), void *ctx);

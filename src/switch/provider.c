@@ -152,6 +152,12 @@ int providers_load(struct switch_ *sw, const struct config *config, struct error
     return 0;
 }
 
+void providers_breakers(struct switch_ *sw, const struct config_switch *c)
+{
+    for (size_t i = 0; i < sw->provider_count; i++)
+        breaker_init(&sw->providers[i]->breaker, (unsigned)c->breaker_threshold, c->breaker_open_ms);
+}
+
 void providers_free(struct switch_ *sw)
 {
     for (size_t i = 0; i < sw->provider_count; i++)

@@ -109,6 +109,12 @@ static void on_limits(uv_timer_t *timer)
     dispatch_limits(timer->data);
 }
 
+static int rows_bound(struct module *m, struct error *err)
+{
+    struct store_value rows = STORE_I(module_config(m)->values->switch_->max_rows);
+    return store_exec(module_store(m), sql_retention, &rows, 1, NULL, err);
+}
+
 static int switch_start(struct module *m, void **context, struct error *err)
 {
     struct switch_ *sw = calloc(1, sizeof *sw);
@@ -117,9 +123,8 @@ static int switch_start(struct module *m, void **context, struct error *err)
     *context = sw;
     sw->m = m;
     int rc = providers_load(sw, module_config(m), err);
-    struct store_value rows = STORE_I(module_config(m)->values->switch_->max_rows);
     if (rc == 0)
-        rc = store_exec(module_store(m), sql_retention, &rows, 1, NULL, err);
+        rc = rows_bound(m, err);
     if (rc != 0)
         return rc;
     uv_timer_init(module_loop(m), &sw->limits);
@@ -154,11 +159,14 @@ static void switch_free(void *context)
 static void switch_reload(struct module *m, void *context, const struct config *before,
                           const struct config *now)
 {
+    const struct config_switch *b = before->values->switch_, *n = now->values->switch_;
     struct error err = {0};
-    (void)m;
-    (void)before;
     if (providers_load(context, now, &err) != 0)
         log_error("switch", "the providers stay as they were", LOG_S("reason", err.text));
+    if (b->breaker_threshold != n->breaker_threshold || b->breaker_open_ms != n->breaker_open_ms)
+        providers_breakers(context, n);
+    if (b->max_rows != n->max_rows && rows_bound(m, &err) != 0)
+        log_error("switch", "the bound on rows stays as it was", LOG_S("reason", err.text));
 }
 
 static void switch_health(void *context, struct health *h)

@@ -62,6 +62,7 @@ struct switch_ {
 /* provider.c */
 int providers_load(struct switch_ *sw, const struct config *config,
                    struct error *err); /* keeps breaker and counters of those that stay */
+void providers_breakers(struct switch_ *sw, const struct config_switch *c); /* new limits; all begin closed */
 void providers_free(struct switch_ *sw);
 struct provider *provider_find(const struct switch_ *sw, const char *name);
 bool provider_offers(const struct provider *p, const char *model);
