@@ -86,13 +86,19 @@ void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch
 void dispatch_cancelled(struct dispatch *d)
 {
     struct request *r = d->r;
-    bool late = d->cancel_reason == VX11_ETIMEOUT, begun = d->begun;
-    dispatch_end(d, DISPATCH_SILENT, late ? SWITCH_OUTCOME_FAILED : SWITCH_OUTCOME_CANCELLED,
-                 late ? 504 : 499, late ? "the request's time was up" : "the caller left");
+    bool late = d->cancel_reason == VX11_ETIMEOUT, stopping = d->cancel_reason == VX11_ECANCELLED;
+    bool begun = d->begun;
+    int status = late ? 504 : stopping ? 503 : 499;
+    const char *text = late       ? "the request's time was up"
+                       : stopping ? "switch was stopped"
+                                  : "the caller left";
+    dispatch_end(d, DISPATCH_SILENT, status == 499 ? SWITCH_OUTCOME_CANCELLED : SWITCH_OUTCOME_FAILED, status,
+                 text);
     if (begun)
         request_stream_abort(r);
     else
-        request_fail(r, 504, "deadline_exceeded", NULL, "the request's time was up");
+        request_fail(r, status == 499 ? 504 : status, late ? "deadline_exceeded" : "stopping", NULL, "%s",
+                     text);
 }
 
 static void dispatch_refuse(struct dispatch *d, int status, const char *code, const char *param,
