@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "store/states.h"
 #include "store/tokens.h"
 
@@ -103,4 +104,31 @@ int module_state_load(struct module *m, struct error *err)
             m->spec->state(m, m->context, state);
     }
     return 0;
+}
+
+/* When a token or session was last used is kept to the minute: a write for each request would cost more than
+ * the request. */
+void module_auth_used(void *ctx, const struct principal *p)
+{
+    struct module *m = ctx;
+    int64_t now = clock_wall_ms();
+    struct module_used *slot = &m->used[0];
+    for (size_t i = 0; i < COUNT_OF(m->used); i++) {
+        struct module_used *u = &m->used[i];
+        if (strcmp(u->id, p->id) == 0) {
+            if (now - u->at < MODULE_USED_MS)
+                return;
+            slot = u;
+            break;
+        }
+        if (u->at < slot->at)
+            slot = u; /* the one that has waited longest makes room */
+    }
+    memcpy(slot->id, p->id, sizeof slot->id);
+    slot->at = now;
+    int rc =
+        p->kind == AUTH_TOKEN ? token_touch(m->writer, p->id, now) : session_touch(m->writer, p->id, now);
+    if (rc != 0)
+        log_warn("auth", "the last use could not be noted", LOG_S("name", p->name),
+                 LOG_S("reason", error_describe(rc)));
 }

@@ -191,13 +191,11 @@ static void module_refresh(struct module *m)
 static void on_watch(uv_timer_t *timer)
 {
     struct module *m = timer->data;
-    struct writer_stats stats;
     int64_t version;
     struct error err = {0};
-    writer_stats(m->writer, &stats);
-    metric_set(m->writer_queued, (double)stats.queued);
-    metric_set(m->writer_lost, (double)(stats.failed + stats.rejected));
-    if (store_data_version(m->store, &version, &err) != 0) {
+    module_look(m);
+    m->store_unreadable = store_data_version(m->store, &version, &err) != 0;
+    if (m->store_unreadable) {
         log_error("module", "the database cannot be read", LOG_S("reason", err.text));
         return;
     }
@@ -393,7 +391,10 @@ static int module_listen(struct module *m, struct error *err)
         .max_body = (uint64_t)limits->max_body_bytes,
         .header_timeout_ms = limits->header_timeout_ms,
         .stream_queue = (size_t)limits->stream_queue_bytes,
-        .health = m->spec->health,
+        .health = module_health,
+        .health_ctx = m,
+        .identified = module_auth_used,
+        .identified_ctx = m,
     };
     if (m->spec->server_options)
         m->spec->server_options(m->config, &options);

@@ -14,6 +14,13 @@ struct module_peer {
 
 #define MODULE_PEERS 16
 
+/* Who was seen when, so that each is noted once a minute. */
+#define MODULE_USED_MS 60000
+struct module_used {
+    char id[27];
+    int64_t at; /* epoch ms */
+};
+
 struct module {
     const struct module_spec *spec;
     void *context;
@@ -28,6 +35,10 @@ struct module {
     struct writer *writer;
     struct metrics *metrics;
     struct metric *writer_queued, *writer_lost;
+    /* what the last look at the writer saw */
+    struct writer_stats writes;
+    int64_t writes_stuck_since, rows_lost_at; /* monotonic ms; 0: not so */
+    bool store_unreadable;
     struct client *client;
     struct auth *auth;
     struct server *server;
@@ -35,6 +46,7 @@ struct module {
     struct module_peer peers[MODULE_PEERS];
     size_t peer_count;
     int64_t begun_ms;
+    struct module_used used[16];
     int64_t data_version;
     enum server_state state;
     bool loop_ready, handles_ready, context_ready, stopping;
@@ -44,8 +56,13 @@ struct module {
 int module_socket(const struct module *m, const char *name, char *out, size_t size);
 
 /* auth.c: reads the store's tokens, sessions and the state into memory. */
+void module_auth_used(void *ctx, const struct principal *p);
 int module_auth_load(struct module *m, struct error *err);
 int module_state_load(struct module *m, struct error *err);
+
+/* health.c: what every module says of itself: its writes and its database. */
+void module_look(struct module *m); /* once a second */
+void module_health(void *module, struct health *h);
 
 /* events.c */
 int module_events_create(struct module *m, struct module_events **out);

@@ -61,7 +61,12 @@ struct server_options {
     int64_t heartbeat_ms;       /* SSE comment when a stream has been silent; 0: 15 s; -1: none */
     unsigned max_connections;   /* 0: 8192 */
     /* Optional checks for GET /health, appended to the server's own; called on the loop. */
-    void (*health)(void *module, struct health *h);
+    void (*health)(void *ctx, struct health *h);
+    void *health_ctx; /* NULL: module */
+    /* Told of each caller that showed a token or a session that is right; on the loop, before the handler.
+     * May be NULL. */
+    void (*identified)(void *ctx, const struct principal *p);
+    void *identified_ctx;
 };
 
 /* Starts listening. On failure nothing is left behind; a taken port is VX11_EBUSY and the text names the

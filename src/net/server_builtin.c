@@ -88,7 +88,7 @@ static void on_health(struct request *r, void *module)
     check_loop(s, h);
     check_connections(s, h);
     if (s->o.health)
-        s->o.health(s->o.module, h);
+        s->o.health(s->o.health_ctx ? s->o.health_ctx : s->o.module, h);
     if (h->dropped)
         log_warn("server", "more health checks than are shown", LOG_I("dropped", h->dropped));
     struct common_health_reply reply = {
