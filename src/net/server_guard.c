@@ -178,8 +178,11 @@ static bool refuse_token(struct request *r, const char *code, const char *text)
 static bool check_secret(struct request *r, const char *secret)
 {
     const struct auth *a = r->server->o.auth;
-    if (a && auth_check(a, secret, &r->principal) == 0)
+    if (a && auth_check(a, secret, &r->principal) == 0) {
+        if (r->server->o.identified)
+            r->server->o.identified(r->server->o.identified_ctx, &r->principal);
         return true;
+    }
     return refuse_token(r, "invalid_token", "The token is not known here, or it has expired.");
 }
 

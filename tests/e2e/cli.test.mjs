@@ -1,7 +1,7 @@
 // The command line, as a person types it.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { startSystem } from "./system.mjs";
+import { eventually, queryOne, startSystem } from "./system.mjs";
 
 let system;
 before(async () => { system = await startSystem(); });
@@ -67,4 +67,15 @@ test("a token with scope read may look and may not chat; revoked, neither", asyn
   await system.vx11("token", "revoke", "reader");
   for (let i = 0; i < 40 && (await get()).status === 200; i++) await new Promise((r) => setTimeout(r, 100));
   assert.equal((await get()).status, 401);
+});
+
+test("a token's last use is noted", async () => {
+  const made = (await system.vx11("token", "create", "--scope", "read", "--name", "seen")).stdout;
+  const token = made.match(/vx11_[A-Za-z0-9_-]{43}/)[0];
+  const lastUse = () => queryOne(system.home, "SELECT last_used_at FROM auth_token WHERE name = 'seen'");
+  assert.equal((await lastUse()).last_used_at, null);
+  const before = Date.now();
+  await eventually(async () => (await fetch(`${system.url}/v1/models`, { headers: { authorization: `Bearer ${token}` } })).status === 200);
+  const { last_used_at } = await eventually(async () => { const row = await lastUse(); return row.last_used_at && row; });
+  assert.ok(last_used_at >= before && last_used_at <= Date.now());
 });
