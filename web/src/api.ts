@@ -946,7 +946,7 @@ export interface CommonOk {
 export interface SupervisorReloadReply {
   /** Keys now in force. */
   changed: Array<string>;
-  /** Keys that take effect only after a restart of their module, as MODULE: KEY. */
+  /** Keys that take effect only after a restart of the modules they belong to. */
   needs_restart: Array<string>;
 }
 
