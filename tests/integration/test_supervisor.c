@@ -119,6 +119,43 @@ static void hung(void **state)
     assert_int_equal(system_count(&sys, sql), 1);
 }
 
+/* A crash leaves a report: what ran, where, and what was said last. */
+static void crashed(void **state)
+{
+    char name[200] = "", sql[300];
+    struct buf report = BUF_INIT;
+    struct http_at at = system_switch(&sys);
+    pid_t pid = system_module_pid(&sys, "switch");
+    (void)state;
+    at.headers = "X-Request-Id: itest-last-words\r\n";
+    assert_int_equal(http_status(&at, "GET", "/switch/context", NULL), 200);
+    process_kill(pid, SIGSEGV);
+    wait_other("switch", pid);
+    const char *last = system_module(&sys, "switch", "last_exit");
+    assert_non_null(strstr(last, "signal 11"));
+    const char *file = strstr(last, "forensic/");
+    assert_non_null(file);
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(file, " ;"), file);
+    system_read(&sys, name, &report);
+    assert_non_null(strstr(report.data, "SIGSEGV"));
+    assert_non_null(strstr(report.data, "module: switch"));
+    assert_non_null(strstr(report.data, "request_id:"));
+    assert_non_null(strstr(report.data, "itest-last-words")); /* among the last records of the log */
+    assert_non_null(strstr(report.data, "build_id"));
+    assert_null(strstr(report.data, sys.token));
+    buf_free(&report);
+    snprintf(sql, sizeof sql,
+             "SELECT signal, crash_report FROM module_run WHERE module = 'switch' AND pid = %d", (int)pid);
+    char want[240];
+    snprintf(want, sizeof want, "11|%s", name);
+    assert_string_equal(system_row(&sys, sql), want);
+    eventually(
+        5000,
+        system_count(
+            &sys,
+            "SELECT count(*) FROM event WHERE payload LIKE '%switch ended: signal 11%crash-switch-%'") == 1);
+}
+
 /* ---- restart, states ---- */
 
 static void restart(void **state)
@@ -264,6 +301,7 @@ int main(void)
         cmocka_unit_test(killed),
         cmocka_unit_test(back_off),
         cmocka_unit_test(hung),
+        cmocka_unit_test(crashed),
         cmocka_unit_test(restart),
         cmocka_unit_test(states_outlive_a_restart),
         cmocka_unit_test(twice),
