@@ -69,6 +69,11 @@ void system_init(struct system *s)
     system_env(s, "VX11_LINK__PAGE_PORT=%d", s->page_port);
     system_env(s, "VX11_SWITCH__PORT=%d", s->switch_port);
     system_env(s, "VX11_HERMES__PORT=%d", s->hermes_port);
+    /* A process that a sanitizer ended is told from one that ended by itself, even when its words are gone.
+     */
+    const char *asan = getenv("ASAN_OPTIONS"), *lsan = getenv("LSAN_OPTIONS");
+    system_env(s, "ASAN_OPTIONS=%s:exitcode=99", asan ? asan : "");
+    system_env(s, "LSAN_OPTIONS=%s:exitcode=99", lsan ? lsan : "");
     /* The machine's cores belong to other tests too. */
     system_env(s, "VX11_ENGINE__THREADS=1");
     system_env(s, "VX11_SUPERVISOR__HEALTH_INTERVAL_MS=500");
@@ -328,6 +333,11 @@ static void check_log(const struct system *s)
             print_error("%s says that something was left\n", modules[i]);
             fail();
         }
+    if (system_has_text(s, "log/supervisor.log", "exit status 99") ||
+        system_has_text(s, "log/hermes.log", "Sanitizer")) {
+        print_error("a sanitizer ended a process; see log/ (VX11_ITEST_KEEP=1 keeps it)\n");
+        fail();
+    }
     if (!s->rough && system_has_text(s, "log/supervisor.log", "did not stop in time")) {
         print_error("a module did not stop in time\n");
         fail();

@@ -19,7 +19,7 @@ struct system {
     char home[64];
     int link_port, page_port, switch_port, hermes_port;
     char token[128];
-    char env[24][160];
+    char env[24][400];
     size_t env_count;
     pid_t pid; /* of the supervisor; 0: none */
     int notify;

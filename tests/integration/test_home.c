@@ -267,7 +267,8 @@ static void newer_schema(void **state)
     system_up(&sys);
     system_stop(&sys);
     sql("INSERT INTO schema_migration (version, name, sha256, applied_at, program_version, duration_ms) "
-        "SELECT 9999, 'of the future', sha256, applied_at, '99.0.0', 1 FROM schema_migration ORDER BY version LIMIT 1");
+        "SELECT 9999, 'of the future', sha256, applied_at, '99.0.0', 1 FROM schema_migration ORDER BY "
+        "version LIMIT 1");
     refuses("newer");
     assert_int_equal(system_run(&sys, &out, (const char *const[]){"up", "--detach", NULL}), 1);
     assert_non_null(strstr(out.data, "newer"));
