@@ -160,7 +160,8 @@ static void put_key(struct writer *w, const char *key)
     bool word = key && is_word(key, &n) && n <= KEY_MAX;
     if (word)
         put(w, key, n);
-    for (n = word ? n : 0; !word && key && key[n] && n < KEY_MAX; n++) {
+    size_t most = word || !key ? 0 : strnlen(key, KEY_MAX);
+    for (n = word ? n : 0; n < most; n++) {
         char c = key[n];
         bool fine = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
                     c == '.' || c == '-';

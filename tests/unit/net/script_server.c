@@ -150,7 +150,7 @@ static void *serve(void *arg)
     struct script_request *r = malloc(sizeof *r);
     bool more = r != NULL;
     free(start);
-    while (more && (more = read_request(&conn, r))) {
+    while (more && read_request(&conn, r)) {
         pthread_mutex_lock(&s->lock);
         s->requests++;
         pthread_mutex_unlock(&s->lock);
