@@ -184,10 +184,13 @@ void relay_to_switch(struct request *r, void *module)
     const char *body = request_raw_body(r, &len);
     struct client_call_options options;
     module_call_options(r, &options);
-    const char *path = request_path(r);
-    int rc = client_start(module_client(l->m), module_peer(l->m, "switch"), request_method(r), path,
+    struct buf path = BUF_INIT; /* encoded anew: a model's name may hold anything */
+    int rc = client_route_path(request_route(r), request_params(r), &path, &err);
+    if (rc == 0)
+        rc = client_start(module_client(l->m), module_peer(l->m, "switch"), request_method(r), path.data,
                           len ? "application/json" : NULL, body, len, &options, &events, relay, &relay->call,
                           &err);
+    buf_free(&path);
     if (rc != 0) {
         breaker_abandon(&peer->breaker);
         request_fail(r, 500, "internal", NULL, "%s", err.text);

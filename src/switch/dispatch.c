@@ -389,6 +389,8 @@ static void dispatch_select(struct dispatch *d)
         dispatch_try(d);
     } else {
         bool unknown = rc == VX11_ENOT_FOUND;
+        if (!unknown)
+            d->retry_after_ms = 1000;
         dispatch_refuse(d, unknown ? 404 : 503, unknown ? "model_not_found" : "no_model",
                         unknown ? "model" : NULL, err.text);
     }

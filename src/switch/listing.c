@@ -22,7 +22,11 @@ struct listing {
 
 static void listing_done(struct provider *p, const char *error)
 {
+    /* A waiter may ask for another listing: the list is emptied first. */
+    struct listing_waiter *waiters = p->waiters;
     size_t n = p->waiter_count;
+    p->waiters = NULL;
+    p->waiter_count = p->waiter_cap = 0;
     p->listing = false;
     snprintf(p->models_error, sizeof p->models_error, "%s", error);
     if (error[0])
@@ -30,18 +34,9 @@ static void listing_done(struct provider *p, const char *error)
                  LOG_S("reason", error));
     else
         p->models_at = clock_wall_ms();
-    /* A waiter may ask for another listing: the list is emptied first. */
-    struct {
-        void (*fn)(void *ctx);
-        void *ctx;
-    } waiters[COUNT_OF(p->waiters)];
-    for (size_t i = 0; i < n; i++) {
-        waiters[i].fn = p->waiters[i].fn;
-        waiters[i].ctx = p->waiters[i].ctx;
-    }
-    p->waiter_count = 0;
     for (size_t i = 0; i < n; i++)
         waiters[i].fn(waiters[i].ctx);
+    free(waiters);
 }
 
 /* Takes over n names; on failure the earlier ones stay. */
@@ -166,15 +161,25 @@ static int listing_start(struct provider *p, char *why, size_t size)
     return rc;
 }
 
+static bool waiter_add(struct provider *p, void (*fn)(void *ctx), void *ctx)
+{
+    if (p->waiter_count == p->waiter_cap) {
+        size_t cap = p->waiter_cap ? p->waiter_cap * 2 : 16;
+        struct listing_waiter *waiters = realloc(p->waiters, cap * sizeof *waiters);
+        if (!waiters)
+            return false;
+        p->waiters = waiters;
+        p->waiter_cap = cap;
+    }
+    p->waiters[p->waiter_count++] = (struct listing_waiter){fn, ctx};
+    return true;
+}
+
 void provider_list(struct provider *p, void (*fn)(void *ctx), void *ctx)
 {
     char why[600];
-    if (fn && p->waiter_count < COUNT_OF(p->waiters)) {
-        p->waiters[p->waiter_count].fn = fn;
-        p->waiters[p->waiter_count].ctx = ctx;
-        p->waiter_count++;
-    } else if (fn) {
-        fn(ctx); /* so many wait already that this one goes on with what is known */
+    if (fn && !waiter_add(p, fn, ctx)) {
+        fn(ctx); /* no memory to wait: it goes on with what is known */
         return;
     }
     if (p->listing)

@@ -87,6 +87,14 @@ static struct openai_model *models_all(struct models_work *w, size_t *count)
     return out;
 }
 
+static const struct provider *models_unlisted(const struct switch_ *sw)
+{
+    for (size_t i = 0; i < sw->provider_count; i++)
+        if (sw->providers[i]->enabled && sw->providers[i]->models_error[0])
+            return sw->providers[i];
+    return NULL;
+}
+
 static void list_done(struct models_work *w)
 {
     struct openai_model_list list;
@@ -94,6 +102,13 @@ static void list_done(struct models_work *w)
     if (openai_model_list_init(request_arena(w->r), &list) != 0 ||
         !(list.data = models_all(w, &list.data_count))) {
         request_fail(w->r, 500, "out_of_memory", NULL, "out of memory");
+        return;
+    }
+    const struct provider *silent = list.data_count == 0 ? models_unlisted(w->sw) : NULL;
+    if (silent) { /* an empty list would say that there is nothing */
+        request_retry_after(w->r, 1000);
+        request_fail(w->r, 503, "models_unknown", NULL, "%s could not be asked for its models: %s",
+                     silent->name, silent->models_error);
         return;
     }
     request_reply(w->r, 200, &openai_model_list_message, &list);
@@ -117,10 +132,22 @@ static void get_done(struct models_work *w)
             return;
         }
     }
-    /* For its sentence with the nearest names. */
-    if (selection_make(w->sw, request_arena(w->r), params->id, NULL, NULL, &s, &err) == 0)
+    /* PROVIDER/MODEL of what is listed bare; else for its sentence with the nearest names. */
+    struct openai_model model;
+    int rc = selection_make(w->sw, request_arena(w->r), params->id, NULL, NULL, &s, &err);
+    if (rc == 0 && provider_offers(s.list[0].provider, s.list[0].model) &&
+        model_fill(request_arena(w->r), s.list[0].provider, s.list[0].model, false, &model) == 0) {
+        model.id = params->id;
+        request_reply(w->r, 200, &openai_model_message, &model);
+        return;
+    }
+    if (rc == 0)
         error_set(&err, VX11_ENOT_FOUND, "there is no model %s", params->id);
-    request_fail(w->r, 404, "model_not_found", "id", "%s", err.text);
+    bool unknown = err.code == VX11_ENOT_FOUND;
+    if (!unknown)
+        request_retry_after(w->r, 1000);
+    request_fail(w->r, unknown ? 404 : 503, unknown ? "model_not_found" : "models_unknown",
+                 unknown ? "id" : NULL, "%s", err.text);
 }
 
 void models_get(struct request *r, void *module)

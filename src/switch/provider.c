@@ -35,6 +35,7 @@ static void settings_drop(struct provider *p)
 
 static void provider_free(struct provider *p)
 {
+    free(p->waiters);
     models_drop(p);
     settings_drop(p);
     free(p);

@@ -60,27 +60,52 @@ static struct provider *split_name(const struct switch_ *sw, struct arena *a, co
     return prefix && *model ? provider_find(sw, prefix) : NULL;
 }
 
-static int not_found(const struct switch_ *sw, struct arena *a, const char *wanted, struct error *err)
-{
-    size_t n = 0, near[NEAREST], total = 0;
-    for (size_t i = 0; i < sw->provider_count; i++)
-        total += sw->providers[i]->enabled ? sw->providers[i]->model_count : 0;
-    const char **names = arena_array(a, total + 1, sizeof *names);
-    for (size_t i = 0; names && i < sw->provider_count; i++)
-        for (size_t k = 0; sw->providers[i]->enabled && k < sw->providers[i]->model_count; k++)
-            names[n++] = sw->providers[i]->models[k];
-    size_t found = names ? str_nearest(wanted, names, n, near, NEAREST) : 0;
-    if (found == 0)
-        return error_set(err, VX11_ENOT_FOUND, "there is no model %s; GET /v1/models lists what there is",
-                         wanted);
-    return error_set(err, VX11_ENOT_FOUND, "there is no model %s; the nearest: %s%s%s%s%s", wanted,
-                     names[near[0]], found > 1 ? ", " : "", found > 1 ? names[near[1]] : "",
-                     found > 2 ? ", " : "", found > 2 ? names[near[2]] : "");
-}
-
 static bool may_use(const struct provider *p, const char *only)
 {
     return p->enabled && (!only || strcmp(p->name, only) == 0);
+}
+
+/* The provider that should know, but could not be asked; Hermes first. NULL: all were. */
+static const struct provider *unlisted(const struct switch_ *sw, const char *only)
+{
+    const struct provider *found = NULL;
+    for (size_t i = 0; i < sw->provider_count; i++) {
+        const struct provider *p = sw->providers[i];
+        if (!may_use(p, only) || p->models_fixed || !p->models_error[0])
+            continue;
+        if (p->kind == SWITCH_PROVIDER_KIND_LOCAL)
+            return p;
+        if (!found)
+            found = p;
+    }
+    return found;
+}
+
+/* Says that nobody offers it, what is near, and who could not be asked. While that is Hermes, which is back
+ * as soon as it has been started again, nobody can say that there is no such model. */
+static int not_found(const struct switch_ *sw, struct arena *a, const char *wanted, const char *only,
+                     struct error *err)
+{
+    size_t n = 0, near[NEAREST], total = 0;
+    char text[400] = "; GET /v1/models lists what there is";
+    for (size_t i = 0; i < sw->provider_count; i++)
+        total += may_use(sw->providers[i], only) ? sw->providers[i]->model_count : 0;
+    const char **names = arena_array(a, total + 1, sizeof *names);
+    for (size_t i = 0; names && i < sw->provider_count; i++)
+        for (size_t k = 0; may_use(sw->providers[i], only) && k < sw->providers[i]->model_count; k++)
+            names[n++] = sw->providers[i]->models[k];
+    size_t found = names ? str_nearest(wanted, names, n, near, NEAREST) : 0;
+    if (found > 0)
+        snprintf(text, sizeof text, "; the nearest: %.80s%s%.80s%s%.80s", names[near[0]],
+                 found > 1 ? ", " : "", found > 1 ? names[near[1]] : "", found > 2 ? ", " : "",
+                 found > 2 ? names[near[2]] : "");
+    const struct provider *silent = unlisted(sw, only);
+    if (!silent)
+        return error_set(err, VX11_ENOT_FOUND, "there is no model %.120s%s", wanted, text);
+    bool local = silent->kind == SWITCH_PROVIDER_KIND_LOCAL;
+    return error_set(err, local ? VX11_EUNAVAILABLE : VX11_ENOT_FOUND,
+                     "nobody who can be asked has a model %.120s%s (%s: %.120s)", wanted, text, silent->name,
+                     silent->models_error);
 }
 
 static void add_offering(const struct switch_ *sw, const char *model, const char *only, const char *first,
@@ -111,6 +136,11 @@ static void add_fallbacks(const struct switch_ *sw, struct arena *a, const char 
     }
 }
 
+static const char *first_model(const struct provider *p)
+{
+    return p->model_count > 0 ? p->models[0] : NULL;
+}
+
 int selection_make(const struct switch_ *sw, struct arena *a, const char *wanted, const char *only,
                    const char *first, struct selection *out, struct error *err)
 {
@@ -119,9 +149,13 @@ int selection_make(const struct switch_ *sw, struct arena *a, const char *wanted
     if (only && (!provider_find(sw, only) || !provider_find(sw, only)->enabled))
         return error_set(err, VX11_ENOT_FOUND, "there is no provider %s", only);
     if (!wanted || !wanted[0] || strcmp(wanted, "auto") == 0)
-        wanted = selection_default(sw);
-    if (!wanted)
-        return error_set(err, VX11_EUNAVAILABLE, "no provider offers any model now");
+        wanted = only ? first_model(provider_find(sw, only)) : selection_default(sw);
+    if (!wanted) {
+        const struct provider *silent = unlisted(sw, only);
+        return error_set(err, VX11_EUNAVAILABLE, "no provider offers any model now%s%s%s%.200s",
+                         silent ? "; " : "", silent ? silent->name : "", silent ? ": " : "",
+                         silent ? silent->models_error : "");
+    }
     wanted = arena_strdup(a, wanted);
     if (!wanted)
         return error_set(err, VX11_ENOMEM, "out of memory");
@@ -135,7 +169,7 @@ int selection_make(const struct switch_ *sw, struct arena *a, const char *wanted
             selection_add(out, p, model, "named by the caller");
             return 0;
         }
-        return not_found(sw, a, wanted, err);
+        return not_found(sw, a, wanted, only, err);
     }
     add_fallbacks(sw, a, only, out);
     return 0;

@@ -22,6 +22,11 @@
 
 struct switch_;
 
+struct listing_waiter {
+    void (*fn)(void *ctx);
+    void *ctx;
+};
+
 struct provider {
     struct switch_ *sw;
     char name[64];
@@ -38,11 +43,8 @@ struct provider {
     bool models_fixed, listing;
     int64_t models_at; /* epoch ms, 0: never */
     char models_error[256];
-    struct {
-        void (*fn)(void *ctx);
-        void *ctx;
-    } waiters[64]; /* for the listing that runs */
-    size_t waiter_count;
+    struct listing_waiter *waiters; /* for the listing that runs */
+    size_t waiter_count, waiter_cap;
     /* counters since start */
     int64_t in_flight, requests, failures;
     struct metric *first_token, *requests_metric, *failures_metric;

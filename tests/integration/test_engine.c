@@ -368,6 +368,41 @@ static void standby(void **state)
     eventually(3000, (system_chat(&sys, &r, GUIDE, false), status = r.status, http_free(&r), status == 200));
 }
 
+/* While Hermes is away nobody can say that there is no such model; an unknown one is unknown once it is back.
+ */
+static void hermes_away(void **state)
+{
+    struct http_at at = system_link(&sys);
+    struct http_reply r;
+    int status;
+    (void)state;
+    set_state("hermes", "off");
+    system_control(&sys, &r, "/supervisor/modules/switch/restart", "{}"); /* it forgets what it knew */
+    assert_status(&r, 200);
+    http_free(&r);
+    system_chat(&sys, &r, GUIDE, false);
+    assert_error(&r, 503, "no_model");
+    assert_non_null(http_header(&r, "Retry-After"));
+    assert_true(
+        str_starts(system_account(&sys, http_header(&r, "X-Request-Id")), "refused|503|null|null|0|"));
+    http_free(&r);
+    http(&r, &at, "GET", "/v1/models", NULL);
+    assert_error(&r, 503, "models_unknown");
+    http_free(&r);
+    http(&r, &at, "GET", "/v1/models/" GUIDE, NULL);
+    assert_error(&r, 503, "models_unknown");
+    http_free(&r);
+    set_state("hermes", "active");
+    eventually(5000, (system_chat(&sys, &r, GUIDE, false), status = r.status, http_free(&r), status == 200));
+    http(&r, &at, "GET", "/v1/models/local%2F" GUIDE, NULL);
+    assert_status(&r, 200);
+    assert_string_equal(http_text(&r, "/id"), "local/" GUIDE);
+    http_free(&r);
+    http(&r, &at, "GET", "/v1/models/none", NULL);
+    assert_error(&r, 404, "model_not_found");
+    http_free(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,7 +410,8 @@ int main(void)
         cmocka_unit_test(overflow),         cmocka_unit_test(killed_in_mid_stream),
         cmocka_unit_test(killed_at_rest),   cmocka_unit_test(hermes_killed),
         cmocka_unit_test(unsound_models),   cmocka_unit_test(cut_after_registration),
-        cmocka_unit_test(standby),          cmocka_unit_test(stops_clean),
+        cmocka_unit_test(standby),          cmocka_unit_test(hermes_away),
+        cmocka_unit_test(stops_clean),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -200,6 +200,11 @@ static void own_chat(void **state)
     assert_string_equal(http_text(&r, "/provider"), "second");
     http_free(&r);
     http(&r, &at, "POST", "/switch/chat",
+         "{\"provider\":\"asked\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
+    assert_status(&r, 200); /* its own first model */
+    assert_string_equal(http_text(&r, "/provider"), "asked");
+    http_free(&r);
+    http(&r, &at, "POST", "/switch/chat",
          "{\"provider\":\"nobody\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
     assert_error(&r, 404, "model_not_found");
     http_free(&r);
@@ -262,6 +267,50 @@ static void unknown_models_get_names(void **state)
     assert_error(&r, 404, "model_not_found");
     assert_non_null(strstr(http_text(&r, "/error/message"), "brk-model"));
     http_free(&r);
+}
+
+static void odd_names(void **state)
+{
+    static const char *const paths[] = {"/v1/models/a%20b", "/v1/models/a%3Fb%23c%25",
+                                        "/v1/models/%C3%A9%E2%82%AC", "/v1/models/a/b/c"};
+    struct http_at at = system_link(&sys);
+    struct http_reply r;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(paths); i++) {
+        http(&r, &at, "GET", paths[i], NULL);
+        assert_error(&r, 404, "model_not_found");
+        http_free(&r);
+    }
+    assert_int_equal(http_status(&at, "GET", "/v1/models/a%0d%0aX:b", NULL), 400);
+    system_chat(&sys, &r, "\\u0000\\u001b[2J", false);
+    assert_true(r.status == 404 || r.status == 422);
+    http_free(&r);
+}
+
+/* Many who come before the models are known wait for one and the same listing. */
+static void many_at_the_start(void **state)
+{
+    enum { N = 150 };
+    static int fds[N];
+    struct http_at at = system_link(&sys);
+    struct http_reply r;
+    struct upstream_seen before, after;
+    (void)state;
+    system_control(&sys, &r, "/supervisor/modules/switch/restart", "{}");
+    assert_status(&r, 200);
+    http_free(&r);
+    upstream_seen(up, "asked", &before);
+    for (int i = 0; i < N; i++)
+        fds[i] = http_open(&at, "POST", "/v1/chat/completions", chat_body("listed-two", false));
+    for (int i = 0; i < N; i++) {
+        http_read(fds[i], &r);
+        assert_status(&r, 200);
+        http_free(&r);
+        raw_close(fds[i]);
+    }
+    upstream_seen(up, "asked", &after);
+    assert_int_equal(after.requests - before.requests, N);
+    assert_true(after.listings - before.listings <= 5);
 }
 
 /* ---- keys ---- */
@@ -485,6 +534,8 @@ int main(void)
         cmocka_unit_test(text_completions),
         cmocka_unit_test(models_are_listed),
         cmocka_unit_test(unknown_models_get_names),
+        cmocka_unit_test(odd_names),
+        cmocka_unit_test(many_at_the_start),
         cmocka_unit_test(keys),
         cmocka_unit_test(gone),
         cmocka_unit_test(falls_back),
