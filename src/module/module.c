@@ -82,7 +82,10 @@ double module_uptime_s(const struct module *m)
 }
 int module_auth_refresh(struct module *m, struct error *err)
 {
-    return module_auth_load(m, err);
+    int rc = module_auth_load(m, err);
+    if (rc == 0)
+        server_recheck(m->server);
+    return rc;
 }
 
 /* ---- the parent ---- */
@@ -182,7 +185,7 @@ int module_reload(struct module *m, struct arena *a, struct config_change **chan
 static void module_refresh(struct module *m)
 {
     struct error err = {0};
-    if (module_auth_load(m, &err) != 0)
+    if (module_auth_refresh(m, &err) != 0)
         log_error("module", "tokens cannot be read again; the earlier ones stay", LOG_S("reason", err.text));
     if (module_state_load(m, &err) != 0)
         log_error("module", "the state cannot be read again", LOG_S("reason", err.text));

@@ -79,6 +79,18 @@ int auth_check(const struct auth *a, const char *secret, struct principal *out)
     return 0;
 }
 
+bool auth_knows(const struct auth *a, const struct principal *p)
+{
+    if (p->kind == AUTH_PEER)
+        return true;
+    for (size_t i = 0; i < a->count; i++) {
+        const struct auth_entry *e = &a->entries[i];
+        if (e->principal.kind == p->kind && strcmp(e->principal.id, p->id) == 0)
+            return e->expires_at == 0 || e->expires_at > clock_wall_ms();
+    }
+    return false;
+}
+
 bool principal_allows(const struct principal *p, enum contract_scope scope)
 {
     if (scope == CONTRACT_SCOPE_OPEN)

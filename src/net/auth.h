@@ -42,6 +42,8 @@ int auth_replace(struct auth *a, const struct auth_entry *entries, size_t n);
 /* Secret text -> principal. Compares against every entry in constant time. VX11_ENOT_FOUND when none fits or
  * it has expired. */
 int auth_check(const struct auth *a, const char *secret, struct principal *out);
+/* Is the token or session this principal was known by still valid? Peers always are. */
+bool auth_knows(const struct auth *a, const struct principal *p);
 bool principal_allows(const struct principal *p,
                       enum contract_scope scope); /* admin allows all but nothing else implies another: act
                                                      includes read and chat */

@@ -74,6 +74,9 @@ struct server_options {
 int server_start(const struct server_options *options, struct server **out, struct error *err);
 int server_port(const struct server *s, size_t listener); /* bound TCP port */
 void server_set_state(struct server *s, enum server_state state);
+/* After the set of tokens and sessions has changed: ends the streams and sockets without an end of their own
+ * whose caller is no longer known. */
+void server_recheck(struct server *s);
 /* Takes over other lists than those of the options; they must live until the next ones are set. */
 void server_set_allowed(struct server *s, const char *const *hosts, const char *const *origins);
 /* Stops accepting, lets requests finish within limit_ms, cancels the rest, closes, then calls done once.

@@ -23,7 +23,7 @@ static void close_idle(struct server *s)
     }
 }
 
-static void cancel_requests(struct server *s)
+static void cancel_requests(struct server *s, bool (*which)(const struct request *r))
 {
     struct request *r = s->requests, *next;
     if (r)
@@ -32,8 +32,27 @@ static void cancel_requests(struct server *s)
         next = r->next;
         if (next)
             request_pin(next); /* a handler that hears of its end may end others too */
-        request_cancel(r, VX11_ECANCELLED);
+        if (!which || which(r))
+            request_cancel(r, VX11_ECANCELLED);
         request_unpin(r);
+    }
+}
+
+/* Requests that end by themselves may do so. */
+static bool outlived_its_caller(const struct request *r)
+{
+    return r->dispatched && r->deadline == INT64_MAX && !auth_knows(r->server->o.auth, &r->principal);
+}
+
+void server_recheck(struct server *s)
+{
+    if (!s->o.auth || s->stopped)
+        return;
+    cancel_requests(s, outlived_its_caller);
+    for (struct conn *c = s->conns, *next; c; c = next) {
+        next = c->next;
+        if (c->websocket && !auth_knows(s->o.auth, &c->holder))
+            websocket_going_away(c->websocket);
     }
 }
 
@@ -42,7 +61,7 @@ static void cancel_rest(struct server *s)
     s->cancelled_rest = true;
     if (s->in_flight > 0)
         log_warn("server", "cancelling what did not finish in time", LOG_I("requests", s->in_flight));
-    cancel_requests(s);
+    cancel_requests(s, NULL);
     for (struct conn *c = s->conns, *next; c; c = next) {
         next = c->next;
         if (c->websocket)

@@ -151,6 +151,7 @@ struct conn {
     struct conn *prev, *next;
     struct request *request;
     struct websocket *websocket; /* the socket has been handed over */
+    struct principal holder;     /* who opened that */
     struct websocket *upgrading; /* … or will be, when MHD has sent the 101 */
     int fd;
     bool in_callback, can_queue; /* inside MHD's call; and it may queue a reply now */

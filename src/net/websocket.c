@@ -320,6 +320,7 @@ void websocket_accept(struct request *r, size_t max_message, size_t queue,
     request_end(r);
     r->status = 101;
     c->upgrading = ws;
+    c->holder = r->principal;
     conn_queue(c, 101, response);
     request_release(r);
     return;

@@ -331,6 +331,34 @@ static void websockets(void **state)
     buf_free(&seen);
 }
 
+/* Who may not listen any more does not go on listening. */
+static void revoked_readers_are_shown_out(void **state)
+{
+    char token[128];
+    struct http_at at = system_link(&sys);
+    struct http_reply r;
+    (void)state;
+    system_token(&sys, "viewer", "read", token);
+    at.token = token;
+    eventually(3000, http_status(&at, "GET", "/vx11/session", NULL) == 200);
+    int sse = http_open(&at, "GET", "/events", NULL), ws = websocket(token, NULL, "/ws");
+    int other = listen_events("", NULL);
+    assert_true(raw_wait_for(ws, "\r\n\r\n", NULL));
+    sleep_ms(100);
+    system_token_revoke(&sys, "viewer");
+    int64_t begun = clock_mono_ms();
+    http_read(sse, &r); /* up to its end */
+    assert_status(&r, 200);
+    http_free(&r);
+    assert_true(raw_wait_for(ws, "\x03\xe9", NULL)); /* 1001 */
+    assert_true(clock_mono_ms() - begun < 3000);
+    alert("after the revocation"); /* others are not disturbed */
+    assert_true(raw_wait_for(other, "after the revocation", NULL));
+    raw_close(sse);
+    raw_close(ws);
+    raw_close(other);
+}
+
 /* ---- bound ---- */
 
 static void bounded(void **state)
@@ -444,10 +472,18 @@ static void page_is_served(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_type),     cmocka_unit_test(broken_schemas), cmocka_unit_test(sizes),
-        cmocka_unit_test(live),           cmocka_unit_test(replay),         cmocka_unit_test(websockets),
-        cmocka_unit_test(bounded),        cmocka_unit_test(login),          cmocka_unit_test(wrong_codes),
-        cmocka_unit_test(page_is_served), cmocka_unit_test(stops_clean),
+        cmocka_unit_test(every_type),
+        cmocka_unit_test(broken_schemas),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(live),
+        cmocka_unit_test(replay),
+        cmocka_unit_test(websockets),
+        cmocka_unit_test(revoked_readers_are_shown_out),
+        cmocka_unit_test(bounded),
+        cmocka_unit_test(login),
+        cmocka_unit_test(wrong_codes),
+        cmocka_unit_test(page_is_served),
+        cmocka_unit_test(stops_clean),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
