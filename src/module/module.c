@@ -451,13 +451,16 @@ static void module_close(struct module *m)
     config_free(m->config);
 }
 
-static int module_fail(const struct module *m, const struct error *err, int code)
+/* Ends the process at once: the kernel takes back what half a start holds, better than code that never runs
+ * otherwise would. */
+static _Noreturn void module_fail(const struct module *m, const struct error *err, int code)
 {
     log_error("module", "cannot start", LOG_S("reason", err->text));
     fprintf(stderr, "vx11 %s: %s\n", m->spec->contract->name, err->text);
     module_tell_parent(err->text);
     log_close();
-    return code;
+    fflush(stderr);
+    _exit(code);
 }
 
 /* A module that the supervisor started ends when the supervisor does, however that came about: without it
@@ -486,14 +489,12 @@ int module_run(const struct module_spec *spec)
         return 1;
     }
     if (module_open_home(m, &err) != 0)
-        return module_fail(m, &err, 1);
+        module_fail(m, &err, 1);
     if (config_path(m->config_path, sizeof m->config_path, &err) != 0 ||
         config_load(m->config_path, &m->config, &err) != 0)
-        return module_fail(m, &err, 78);
-    /* A failed start ends the process: the kernel takes back what half a start holds, better than code that
-     * never runs otherwise would. */
+        module_fail(m, &err, 78);
     if (module_open(m, &err) != 0)
-        return module_fail(m, &err, 1);
+        module_fail(m, &err, 1);
     uv_signal_start(&m->on_term, on_terminate, SIGTERM);
     uv_signal_start(&m->on_int, on_terminate, SIGINT);
     uv_timer_start(&m->watch, on_watch, WATCH_INTERVAL_MS, WATCH_INTERVAL_MS);
