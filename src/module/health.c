@@ -41,7 +41,7 @@ void module_health(void *module, struct health *h)
                  m->writes.queued, (long long)((now - m->writes_stuck_since) / 1000));
     else if (lost)
         snprintf(detail, sizeof detail, "%llu rows were lost since the start, the last %lld s ago",
-                 (unsigned long long)(m->writes.failed + m->writes.rejected),
+                 (unsigned long long)m->writes.failed + m->writes.rejected,
                  (long long)((now - m->rows_lost_at) / 1000));
     bool bad = m->store_unreadable || stuck || lost;
     health_add(h, "database", bad, bad ? detail : NULL);
