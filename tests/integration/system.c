@@ -292,7 +292,7 @@ static bool home_has_socket(const struct system *s, char *name, size_t size)
 void system_check_gone(struct system *s)
 {
     char name[256] = "";
-    eventually(5000, process_find(s->home) == 0);
+    eventually(10000, process_find(s->home) == 0);
     if (home_has_socket(s, name, sizeof name)) {
         print_error("run/%s is still there\n", name);
         fail();

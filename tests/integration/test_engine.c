@@ -132,7 +132,7 @@ static void killed_at_rest(void **state)
     pid_t pid = system_engine_pid(&sys, GUIDE);
     process_kill(pid, SIGKILL);
     answers(); /* even if nobody has noticed yet */
-    eventually(3000, system_engine_pid(&sys, GUIDE) != pid);
+    eventually(8000, system_engine_pid(&sys, GUIDE) != pid);
 }
 
 static int engines_running(void)
@@ -166,7 +166,7 @@ static void hermes_killed(void **state)
     eventually(10000, (now = system_module_pid(&sys, "hermes")) > 0 && now != pid);
     system_wait_healthy(&sys);
     eventually(10000, (system_chat(&sys, &r, GUIDE, false), pid = r.status, http_free(&r), pid == 200));
-    eventually(5000, engines_running() == 1);
+    eventually(10000, engines_running() == 1);
 }
 
 /* ---- models that are not sound ---- */
@@ -350,22 +350,22 @@ static void standby(void **state)
     int status;
     (void)state;
     set_state("hermes", "standby");
-    eventually(3000, http_status(&at, "GET", "/hermes/models", NULL) == 503);
+    eventually(8000, http_status(&at, "GET", "/hermes/models", NULL) == 503);
     assert_int_equal(http_status(&at, "GET", "/health", NULL), 200);
     assert_int_equal(http_status(&at, "GET", "/metrics", NULL), 200);
     system_chat(&sys, &r, GUIDE, false);
     assert_error(&r, 503, "module_standby");
     http_free(&r);
     set_state("hermes", "active");
-    eventually(3000, http_status(&at, "GET", "/hermes/models", NULL) == 200);
+    eventually(8000, http_status(&at, "GET", "/hermes/models", NULL) == 200);
     answers();
     set_state("switch", "standby");
-    eventually(3000, (system_chat(&sys, &r, GUIDE, false), status = r.status, http_free(&r), status == 503));
+    eventually(8000, (system_chat(&sys, &r, GUIDE, false), status = r.status, http_free(&r), status == 503));
     system_chat(&sys, &r, GUIDE, false);
     assert_error(&r, 503, "module_standby");
     http_free(&r);
     set_state("switch", "active");
-    eventually(3000, (system_chat(&sys, &r, GUIDE, false), status = r.status, http_free(&r), status == 200));
+    eventually(8000, (system_chat(&sys, &r, GUIDE, false), status = r.status, http_free(&r), status == 200));
 }
 
 /* While Hermes is away nobody can say that there is no such model; an unknown one is unknown once it is back.
@@ -393,7 +393,7 @@ static void hermes_away(void **state)
     assert_error(&r, 503, "models_unknown");
     http_free(&r);
     set_state("hermes", "active");
-    eventually(5000, (system_chat(&sys, &r, GUIDE, false), status = r.status, http_free(&r), status == 200));
+    eventually(10000, (system_chat(&sys, &r, GUIDE, false), status = r.status, http_free(&r), status == 200));
     http(&r, &at, "GET", "/v1/models/local%2F" GUIDE, NULL);
     assert_status(&r, 200);
     assert_string_equal(http_text(&r, "/id"), "local/" GUIDE);

@@ -90,7 +90,7 @@ static void every_type(void **state)
         char sql[200];
         snprintf(sql, sizeof sql, "SELECT count(*) FROM event WHERE id = '%s' AND size = length(payload)",
                  publish(events[i]));
-        eventually(3000, system_count(&sys, sql) == 1);
+        eventually(8000, system_count(&sys, sql) == 1);
     }
     assert_int_equal(system_count(&sys, "SELECT count(*) FROM event WHERE payload LIKE '%is kept%'"), 1);
 }
@@ -340,7 +340,7 @@ static void revoked_readers_are_shown_out(void **state)
     (void)state;
     system_token(&sys, "viewer", "read", token);
     at.token = token;
-    eventually(3000, http_status(&at, "GET", "/vx11/session", NULL) == 200);
+    eventually(8000, http_status(&at, "GET", "/vx11/session", NULL) == 200);
     int sse = http_open(&at, "GET", "/events", NULL), ws = websocket(token, NULL, "/ws");
     int other = listen_events("", NULL);
     assert_true(raw_wait_for(ws, "\r\n\r\n", NULL));
@@ -369,7 +369,7 @@ static void bounded(void **state)
     (void)state;
     for (int i = 0; i < 150; i++)
         alert("one of many");
-    eventually(3000,
+    eventually(8000,
                system_count(&sys, "SELECT count(*) FROM event WHERE payload LIKE '%one of many%'") == 150);
     /* What the supervisor does every few minutes. */
     struct store_options options = {.path = system_path(&sys, "vx11.db")};

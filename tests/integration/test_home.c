@@ -193,7 +193,7 @@ static void full(void **state)
     system_up(&sys);
     at = system_switch(&sys);
     chats(2);
-    eventually(5000, system_count(&sys, "SELECT count(*) FROM decision") == 2);
+    eventually(10000, system_count(&sys, "SELECT count(*) FROM decision") == 2);
     assert_true(database_is(at, "ok"));
     fill();
     chats(N); /* who asks gets an answer */
@@ -221,7 +221,7 @@ static void stopped_while_full(void **state)
     begin("size=24m");
     system_up(&sys);
     chats(2);
-    eventually(5000, system_count(&sys, "SELECT count(*) FROM decision") == 2);
+    eventually(10000, system_count(&sys, "SELECT count(*) FROM decision") == 2);
     fill();
     chats(10);
     kill(sys.pid, SIGTERM);

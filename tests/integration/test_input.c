@@ -256,7 +256,7 @@ static void tokens(void **state)
     system_token(&sys, "ant", "publish", publish);
     at = system_link(&sys);
     at.token = read;
-    eventually(3000, http_status(&at, "GET", "/v1/models", NULL) == 200); /* it looks once a second */
+    eventually(8000, http_status(&at, "GET", "/v1/models", NULL) == 200); /* it looks once a second */
     expect(at, "POST", "/v1/chat/completions", chat_body("cloud-model", false), 403, "scope_missing");
     expect(at, "POST", "/events/ingest", "{}", 403, "scope_missing");
     at.token = publish;
@@ -266,7 +266,7 @@ static void tokens(void **state)
     at.token = NULL;
     expect(at, "POST", "/v1/chat/completions", chat_body("cloud-model", false), 401, "missing_token");
     at.token = read;
-    eventually(3000, http_status(&at, "GET", "/v1/models", NULL) == 200);
+    eventually(8000, http_status(&at, "GET", "/v1/models", NULL) == 200);
     expect(at, "POST", "/v1/chat/completions", chat_body("cloud-model", false), 403, "scope_missing");
     /* A caller over TCP cannot say that it is somebody else. */
     at.token = NULL;

@@ -26,13 +26,13 @@ static int start(void **state)
     system_token(&sys, "publisher", "publish", publisher);
     struct http_at at = system_hermes(&sys);
     at.token = publisher;
-    eventually(3000, http_status(&at, "GET", "/hermes/models", NULL) == 403);
+    eventually(8000, http_status(&at, "GET", "/hermes/models", NULL) == 403);
     at = system_link(&sys);
     at.token = publisher;
-    eventually(3000, http_status(&at, "GET", "/v1/models", NULL) == 403);
+    eventually(8000, http_status(&at, "GET", "/v1/models", NULL) == 403);
     at = system_switch(&sys);
     at.token = publisher;
-    eventually(3000, http_status(&at, "GET", "/v1/models", NULL) == 403);
+    eventually(8000, http_status(&at, "GET", "/v1/models", NULL) == 403);
     return 0;
 }
 

@@ -73,12 +73,12 @@ static void running_stream_is_finished(void **state)
     int events = http_open(&at, "GET", "/events", NULL); /* has no end of its own */
     int idle = http_connect(&at);
     struct upstream_seen seen;
-    eventually(3000, (upstream_seen(up, "cloud", &seen), seen.running == 1));
+    eventually(8000, (upstream_seen(up, "cloud", &seen), seen.running == 1));
     upstream_behave(up, "cloud", UP_SLOW_HEADERS);
     int second = http_open(&at, "POST", "/v1/chat/completions", chat_body("cloud-model", false));
-    eventually(3000, (upstream_seen(up, "cloud", &seen), seen.running == 2));
+    eventually(8000, (upstream_seen(up, "cloud", &seen), seen.running == 2));
     kill(sys.pid, SIGTERM);
-    eventually(1000, refused(sys.link_port) && refused(sys.page_port));
+    eventually(10000, refused(sys.link_port) && refused(sys.page_port));
     assert_true(raw_closed(idle));
     http_read(events, &r);
     assert_true(r.raw.complete); /* ended in order, at once */
@@ -112,7 +112,7 @@ static void endless_stream_is_cut(void **state)
     upstream_behave(up, "cloud", UP_DRIP);
     int fd = http_open(&at, "POST", "/v1/chat/completions", chat_body("cloud-model", true));
     struct upstream_seen seen;
-    eventually(3000, (upstream_seen(up, "cloud", &seen), seen.running == 1));
+    eventually(8000, (upstream_seen(up, "cloud", &seen), seen.running == 1));
     int64_t begun = clock_mono_ms();
     kill(sys.pid, SIGTERM);
     http_read(fd, &r);
@@ -137,7 +137,7 @@ static void twice_means_now(void **state)
     upstream_behave(up, "cloud", UP_DRIP);
     int fd = http_open(&at, "POST", "/v1/chat/completions", chat_body("cloud-model", true));
     struct upstream_seen seen;
-    eventually(3000, (upstream_seen(up, "cloud", &seen), seen.running == 1));
+    eventually(8000, (upstream_seen(up, "cloud", &seen), seen.running == 1));
     int64_t begun = clock_mono_ms();
     kill(sys.pid, SIGTERM);
     sleep_ms(500);
@@ -158,7 +158,7 @@ static void stop_with_a_limit(void **state)
     upstream_behave(up, "cloud", UP_DRIP);
     int fd = http_open(&at, "POST", "/v1/chat/completions", chat_body("cloud-model", true));
     struct upstream_seen seen;
-    eventually(3000, (upstream_seen(up, "cloud", &seen), seen.running == 1));
+    eventually(8000, (upstream_seen(up, "cloud", &seen), seen.running == 1));
     int64_t begun = clock_mono_ms();
     system_control(&sys, &r, "/supervisor/stop", "{\"limit_ms\":300}");
     assert_status(&r, 202);

@@ -508,7 +508,7 @@ static void breaker(void **state)
     sleep_ms(700);
     upstream_behave(up, "brk", UP_SLOW_HEADERS);
     int probe = http_open(&link, "POST", "/v1/chat/completions", chat_body("brk-model", false));
-    eventually(3000, (upstream_seen(up, "brk", &seen), seen.running == 1));
+    eventually(8000, (upstream_seen(up, "brk", &seen), seen.running == 1));
     system_chat(&sys, &r, "brk-model", false);
     assert_error(&r, 503, "circuit_open");
     http_free(&r);
