@@ -30,8 +30,8 @@ endif()
 
 if(Llama_BUNDLED)
     # By their real names, which are what the linker recorded; the backends are
-    # loaded by name at run time. libllama-common is not used.
-    file(GLOB libs ${Llama_LIBRARY_DIR}/libllama.v*.so ${Llama_LIBRARY_DIR}/libggml*.so)
+    # loaded by name at run time.
+    file(GLOB libs ${Llama_LIBRARY_DIR}/libllama.v*.so ${Llama_LIBRARY_DIR}/libllama-common.so ${Llama_LIBRARY_DIR}/libggml*.so)
     foreach(lib IN LISTS libs)
         if(NOT IS_SYMLINK ${lib})
             install(FILES ${lib} DESTINATION ${VX11_LIBEXEC})

@@ -12,23 +12,27 @@ set(CMAKE_BUILD_TYPE "" CACHE STRING "Unused: see VX11_PROFILE" FORCE)
 set(CMAKE_C_STANDARD 17)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS ON)
+set(CMAKE_CXX_STANDARD 17)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS ON)
 set(CMAKE_LINK_DEPENDS_NO_SHARED ON)
 
 find_program(VX11_CCACHE ccache)
 mark_as_advanced(VX11_CCACHE)
 if(VX11_CCACHE AND NOT CMAKE_C_COMPILER_LAUNCHER)
     set(CMAKE_C_COMPILER_LAUNCHER ${VX11_CCACHE})
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${VX11_CCACHE})
 endif()
 
 add_library(vx11_flags INTERFACE)
 # _GNU_SOURCE is empty, not 1: a source that defines it itself then redefines nothing.
 target_compile_options(vx11_flags INTERFACE
-    -D_GNU_SOURCE=
+    $<$<COMPILE_LANGUAGE:C>:-D_GNU_SOURCE=>
     -g -fno-omit-frame-pointer
     -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=
     -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Werror
-    -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
-    -Wwrite-strings -Wpointer-arith -Wimplicit-fallthrough -Walloca)
+    -Wformat=2 -Wwrite-strings -Wpointer-arith -Wimplicit-fallthrough -Walloca
+    "$<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes;-Wmissing-prototypes;-Wold-style-definition>")
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     target_compile_options(vx11_flags INTERFACE -Wlogical-op -Wduplicated-cond -Wtrampolines)
 endif()
@@ -58,16 +62,19 @@ if(VX11_PROFILE STREQUAL "release")
 elseif(VX11_PROFILE STREQUAL "debug")
     target_compile_options(vx11_flags INTERFACE -O1)
 elseif(VX11_PROFILE STREQUAL "asan")
-    target_compile_options(vx11_flags INTERFACE -O1 -fsanitize=address,undefined -fno-sanitize-recover=all)
+    # vptr: the types of C++ libraries that were built without the sanitizer are unknown to it.
+    target_compile_options(vx11_flags INTERFACE -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+        $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize=vptr>)
     target_link_options(vx11_flags INTERFACE -fsanitize=address,undefined)
 elseif(VX11_PROFILE STREQUAL "tsan")
     target_compile_options(vx11_flags INTERFACE -O1 -fsanitize=thread)
     target_link_options(vx11_flags INTERFACE -fsanitize=thread)
 elseif(VX11_PROFILE STREQUAL "fuzz")
     if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
-        message(FATAL_ERROR "the fuzz profile needs clang: configure with -DCMAKE_C_COMPILER=clang")
+        message(FATAL_ERROR "the fuzz profile needs clang: configure with -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++")
     endif()
     target_compile_options(vx11_flags INTERFACE
-        -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+        -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+        $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize=vptr>)
     target_link_options(vx11_flags INTERFACE -fsanitize=address,undefined)
 endif()

@@ -3,10 +3,14 @@
 # The include directory of a room holds one link, NAME -> src/NAME, so that
 # `#include "net/server.h"` is found only by who links vx11_net, directly or
 # through a room that does. src/ itself is no include directory.
+#
+# C++ is for one thing only: to put libraries that speak nothing else behind a
+# C header (engine: llama.cpp's chat code).
 
 function(vx11_room NAME)
     cmake_parse_arguments(R "" "" "ROOMS;LIBS;EXCEPT" ${ARGN})
-    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${NAME}/*.c)
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS
+        ${CMAKE_SOURCE_DIR}/src/${NAME}/*.c ${CMAKE_SOURCE_DIR}/src/${NAME}/*.cpp)
     foreach(except IN LISTS R_EXCEPT)
         list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/src/${NAME}/${except})
     endforeach()

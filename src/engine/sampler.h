@@ -21,7 +21,21 @@
         .repeat_last_n = 64                                                                                  \
     }
 
+/* What an answer must look like, in llama.cpp's GBNF; the root rule is "root". All of it is borrowed. */
+struct sampling_grammar {
+    const char *gbnf;  /* NULL: anything goes */
+    const char *begun; /* text at the end of the prompt that the grammar already covers (the start of the
+                          answer, when the template writes it); NULL: none */
+    bool lazy;         /* it applies only from a trigger on; else from the first token */
+    const char *const *trigger_patterns; /* regular expressions over the answer's text, as of
+                                            llama_sampler_init_grammar_lazy_patterns */
+    size_t trigger_pattern_count;
+    const llama_token *trigger_tokens;
+    size_t trigger_token_count;
+};
+
 struct sampling {
+    struct sampling_grammar grammar;
     float temperature;                         /* 0: always the most likely token */
     float top_p, min_p;                        /* 1 and 0: off */
     int32_t top_k;                             /* 0: off */

@@ -20,7 +20,12 @@
 #include "engine/model.h"
 #include "engine/sampler.h"
 
-enum { GENERATION_TOP_MAX = 20, GENERATION_STOPS_MAX = 16, GENERATION_CHOICES_MAX = 128 };
+enum {
+    GENERATION_TOP_MAX = 20,
+    GENERATION_STOPS_MAX = 16,
+    GENERATION_CHOICES_MAX = 128,
+    GENERATION_PRIORITY_MAX = 9
+};
 
 enum finish {
     FINISH_NONE,
@@ -39,7 +44,10 @@ struct token_logprobs { /* of one token whose text was let out */
 struct usage {
     int64_t prompt_tokens,
         cached_tokens; /* cached: of the prompt's, those found in the KV cache (of the first choice) */
-    int64_t completion_tokens;             /* sampled, of all choices, with the token that ended each */
+    int64_t completion_tokens;               /* sampled, of all choices, with the token that ended each */
+    int64_t restored_tokens;                 /* of the cached ones, those read back from disk */
+    int64_t drafted_tokens, accepted_tokens; /* speculated; of these, those the model agreed with */
+    int64_t shifted_tokens;                  /* dropped from the context to go on past its end */
     double queue_ms, prompt_ms, decode_ms; /* waiting; from then to the first token; from then to the last */
 };
 
@@ -67,7 +75,12 @@ struct generation_options {
     const char *const *stops; /* copied */
     size_t stop_count;
     bool logprobs;
-    size_t top_logprobs;    /* at most GENERATION_TOP_MAX */
+    size_t top_logprobs;      /* at most GENERATION_TOP_MAX */
+    int priority;             /* 0 is served first; at most GENERATION_PRIORITY_MAX */
+    const llama_token *shown; /* copied: control tokens whose text is let out like any other's */
+    size_t shown_count;
+    bool shift;             /* at the context's end drop the older half of what follows `keep`, and go on */
+    size_t keep;            /* tokens at the start of the prompt that a shift never drops */
     bool whole;             /* no event before a choice has ended: nobody reads along */
     const char *request_id; /* for the log, copied; may be NULL */
 };

@@ -1,5 +1,5 @@
 #!/bin/sh
-# libllama, from the system when pkg-config knows it.
+# libllama and llama.cpp's chat code, from the system when pkg-config knows both.
 #
 # Else prebuilt: the npm packages of node-llama-cpp carry llama.cpp's libraries
 # for this machine (with one CPU backend per instruction set, picked at run
@@ -24,12 +24,12 @@ aarch64 | arm64)
 esac
 SOURCE_SHA512=6e5b488a9b9699cd76dc7eed30880318a4ac4ab866865418795502e3c5d38d55bb5c624988927209d95333343f2e25a83e4183a5c2f816f883a60c3ba9f4e20f
 PREFIX=$DEPS/llama
-STAMP="$VERSION $PLATFORM $PLATFORM_SHA512 $SOURCE_SHA512"
+STAMP="$VERSION common $PLATFORM $PLATFORM_SHA512 $SOURCE_SHA512"
 
-if pkg-config --exists llama 2>/dev/null; then
+if pkg-config --exists llama llama-common 2>/dev/null; then
     exit 0
 fi
-if stamp_is llama "$STAMP" && [ -e "$PREFIX/lib/libllama.so" ] && [ -f "$PREFIX/include/llama.h" ]; then
+if stamp_is llama "$STAMP" && [ -e "$PREFIX/lib/libllama.so" ] && [ -f "$PREFIX/include/llama-common/chat.h" ]; then
     exit 0
 fi
 command -v npm >/dev/null 2>&1 || die "llama: npm is needed to fetch libllama (./dev deps installs it)"
@@ -56,12 +56,14 @@ package_get "node-llama-cpp@$VERSION" "$SOURCE_SHA512" "$TMP/source"
 package_get "@node-llama-cpp/$PLATFORM@$VERSION" "$PLATFORM_SHA512" "$TMP/platform"
 
 new=$TMP/new
-mkdir -p "$new/include" "$new/lib"
+mkdir -p "$new/include/llama-common" "$new/lib"
 cp "$TMP/source/package/llama/gitRelease.bundle" "$TMP/source/package/llama/llama.cpp.info.json" "$new/"
 git clone -q --depth 1 --no-checkout "$new/gitRelease.bundle" "$TMP/clone" 2>"$TMP/git.log" ||
     { cat "$TMP/git.log" >&2; die "llama: the release bundle could not be read"; }
-git -C "$TMP/clone" archive HEAD include ggml/include LICENSE | tar -x -C "$TMP"
+git -C "$TMP/clone" archive HEAD include ggml/include common LICENSE | tar -x -C "$TMP"
 cp "$TMP"/include/*.h "$TMP"/ggml/include/*.h "$new/include/"
+# Headers of the chat code, which is C++ (in a folder of their own: their names are plain).
+(cd "$TMP/common" && find . -name '*.h' -print | tar -c -T -) | tar -x -C "$new/include/llama-common"
 cp "$TMP/LICENSE" "$new/LICENSE"
 cp "$TMP/platform/package/bins/$PLATFORM"/*.so "$new/lib/"
 # The linker asks for libllama.so; the files carry the release in their names.
@@ -71,8 +73,9 @@ for lib in llama ggml; do
         ln -sf "$(basename "$1")" "$new/lib/lib$lib.so"
     fi
 done
-if ! [ -e "$new/lib/libllama.so" ] || ! [ -f "$new/include/llama.h" ]; then
-    die "llama: the packages held no libllama"
+if ! [ -e "$new/lib/libllama.so" ] || ! [ -f "$new/include/llama.h" ] ||
+    ! [ -e "$new/lib/libllama-common.so" ] || ! [ -f "$new/include/llama-common/chat.h" ]; then
+    die "llama: the packages held no libllama, or not its chat code"
 fi
 rm -rf "$PREFIX"
 mv "$new" "$PREFIX"
