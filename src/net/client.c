@@ -55,6 +55,15 @@ static struct client_socket *client_socket_find(const struct client *c, curl_soc
     return fd >= 0 && (size_t)fd < c->fd_count ? c->fds[fd].sock : NULL;
 }
 
+/* Is that number still the socket that on_open_socket made? libcurl closes one that never got connected
+ * without a word (7.88, cf_socket_close), and libuv aborts over a poll that is yet to begin on it. */
+static bool fd_is_ours(const struct client *c, curl_socket_t fd)
+{
+    uint64_t dev, ino;
+    const struct client_fd *slot = &c->fds[fd];
+    return slot->ino != 0 && fd_identity(fd, &dev, &ino) && dev == slot->dev && ino == slot->ino;
+}
+
 static struct client_socket *client_socket_create(struct client *c, curl_socket_t fd)
 {
     struct client_fd *slot = client_fd_get(c, fd);
@@ -63,10 +72,9 @@ static struct client_socket *client_socket_create(struct client *c, curl_socket_
         free(sock);
         return NULL;
     }
-    uint64_t dev, ino;
     sock->client = c;
     sock->fd = fd;
-    sock->kept = slot->ino != 0 && fd_identity(fd, &dev, &ino) && dev == slot->dev && ino == slot->ino;
+    sock->kept = fd_is_ours(c, fd);
     sock->poll.data = sock;
     uv_unref((uv_handle_t *)&sock->poll);
     c->open_handles++;
@@ -139,7 +147,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *client, void 
     if (what == CURL_POLL_REMOVE) {
         if (sock != NULL)
             sock->wanted = 0;
-        if (sock != NULL && !sock->kept)
+        if (sock != NULL && !(sock->kept && fd_is_ours(c, fd)))
             client_socket_drop(sock);
         return 0;
     }

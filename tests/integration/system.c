@@ -108,8 +108,9 @@ static void supervisor_exec(const struct system *s, int notify)
     for (size_t i = 0; i < s->env_count; i++)
         putenv((char *)(uintptr_t)s->env[i]);
     mkdir(system_path(s, "log"), 0700);
-    int err = open(system_path(s, "log/supervisor.stderr"), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
-    int null = open("/dev/null", O_RDWR);
+    int err = open(system_path(s, "log/supervisor.stderr"),
+                   O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
     dup2(err >= 0 ? err : null, STDERR_FILENO);
