@@ -19,3 +19,10 @@ foreach(program IN LISTS bench_programs)
     set_target_properties(bench_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
     add_dependencies(bench bench_${name})
 endforeach()
+
+# Models of random weights, for the bench and the engine's tests.
+file(GLOB synth_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/synth/*.c)
+add_executable(vx11-synth EXCLUDE_FROM_ALL ${synth_sources})
+target_link_libraries(vx11-synth PRIVATE vx11_flags vx11_base m)
+set_target_properties(vx11-synth PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
+add_dependencies(bench vx11-synth)

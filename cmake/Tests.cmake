@@ -13,6 +13,7 @@ set(VX11_TEST_ENV
     VX11_SRC=${CMAKE_SOURCE_DIR}
     VX11_BUILD=${CMAKE_BINARY_DIR}
     VX11_BIN=${CMAKE_BINARY_DIR}/vx11
+    VX11_SYNTH=${CMAKE_BINARY_DIR}/bench/vx11-synth # writes models: see Bench.cmake
     ASAN_OPTIONS=abort_on_error=0:detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
     UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
     LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0
@@ -64,6 +65,7 @@ function(vx11_tests_unit ROOM)
         if(ROOM STREQUAL "engine")
             # ggml's threads spin while they wait for each other: nothing beside them.
             set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
+            add_dependencies(${name} vx11-synth)
         endif()
     endforeach()
 endfunction()

@@ -21,10 +21,10 @@ function threads() {
 
 async function synthetic(ctx) {
     const cache = join(ctx.build, 'bench/cache');
-    const file = join(cache, 'random-316M-q4_0.gguf');
+    const file = join(cache, 'random-316m.gguf');
     mkdirSync(cache, { recursive: true });
     if (!existsSync(file))
-        await run([join(ctx.build, 'bench/bench_synth_gguf'), '--like', join(ctx.root, 'models/guide/guide.gguf'), '--out', file]);
+        await run([join(ctx.build, 'bench/vx11-synth'), '--preset', '316m', '--out', file]);
     return file;
 }
 
