@@ -104,6 +104,9 @@ struct scheduler_options {
 
 /* NULL without memory. */
 struct scheduler *scheduler_create(const struct scheduler_options *o);
+struct drafter;
+/* Before scheduler_run: guesses by it. It must outlive the run; NULL: none. */
+void scheduler_speculate(struct scheduler *s, struct drafter *d);
 /* On the thread that becomes the decode thread: serves until scheduler_stop; then every generation left has
  * had its last event (dispatch once more). 0 or VX11_ENOMEM. The model must outlive the call. */
 int scheduler_run(struct scheduler *s, struct model *m);

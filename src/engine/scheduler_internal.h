@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
+#include "engine/draft.h"
 #include "engine/scheduler.h"
 #include "engine/text.h"
 #include "engine/tokenize.h"
@@ -74,6 +75,8 @@ struct slot {
 
     int32_t batch_count; /* of its tokens in the current batch */
     int32_t row;         /* index in the batch whose logits are its own, -1: none */
+    llama_token guess[DRAFT_MOST]; /* what may follow `next`: their rows come after its own */
+    int32_t guess_count;
 };
 
 /* Which KV cells are in use: an index for each, with how many sequences share it. libllama does not tell. */
@@ -109,6 +112,7 @@ struct scheduler {
     struct generation *waiting;            /* queue of the decode thread: first come, first served */
     struct event_node *fresh, **fresh_end; /* events of this step, not yet in the outbox */
     struct llama_batch batch;
+    struct drafter *drafter; /* borrowed; NULL: nothing is guessed */
     uint64_t step, admissions;
     bool aborting; /* the running decode was told to stop */
 };

@@ -19,11 +19,11 @@ const char *harness_guide(void)
     return path;
 }
 
-struct model *harness_model(int parallel, int64_t context, int batch)
+static struct model *harness_load(const char *path, int parallel, int64_t context, int batch)
 {
     struct error err = {0};
     struct model *m = NULL;
-    const struct model_options o = {.path = harness_guide(),
+    const struct model_options o = {.path = path,
                                     .name = "guide",
                                     .context = context,
                                     .parallel = parallel,
@@ -34,6 +34,11 @@ struct model *harness_model(int parallel, int64_t context, int batch)
     if (backends_load(o.path, &err) != 0 || model_load(&o, NULL, NULL, &m, &err) != 0)
         fail_msg("%s", err.text);
     return m;
+}
+
+struct model *harness_model(int parallel, int64_t context, int batch)
+{
+    return harness_load(harness_guide(), parallel, context, batch);
 }
 
 static void *decode_thread(void *arg)
@@ -48,17 +53,28 @@ static void wake(void *ctx)
     sem_post(&h->woken);
 }
 
-struct harness *harness_start(int parallel, int64_t context, size_t queue)
+struct harness *harness_open(const struct harness_options *o)
 {
     struct harness *h = calloc(1, sizeof *h);
+    struct error err = {0};
+    const struct drafter_options draft = {.mode = o->speculation, .model_path = o->draft_model, .threads = 1};
     assert_non_null(h);
     sem_init(&h->woken, 0, 0);
-    h->model = harness_model(parallel, context, 512);
+    h->model = harness_load(o->path ? o->path : harness_guide(), o->parallel, o->context, o->batch);
+    if (drafter_create(&draft, h->model, &h->drafter, &err) != 0)
+        fail_msg("%s", err.text);
     h->scheduler =
-        scheduler_create(&(struct scheduler_options){.queue_limit = queue, .wake = wake, .ctx = h});
+        scheduler_create(&(struct scheduler_options){.queue_limit = o->queue, .wake = wake, .ctx = h});
     assert_non_null(h->scheduler);
+    scheduler_speculate(h->scheduler, h->drafter);
     assert_int_equal(pthread_create(&h->thread, NULL, decode_thread, h), 0);
     return h;
+}
+
+struct harness *harness_start(int parallel, int64_t context, size_t queue)
+{
+    return harness_open(
+        &(struct harness_options){.parallel = parallel, .context = context, .queue = queue, .batch = 512});
 }
 
 void harness_stop(struct harness *h)
@@ -68,6 +84,7 @@ void harness_stop(struct harness *h)
     pthread_join(h->thread, &result);
     scheduler_dispatch(h->scheduler);
     scheduler_destroy(h->scheduler);
+    drafter_destroy(h->drafter);
     model_free(h->model);
     sem_destroy(&h->woken);
     free(h);

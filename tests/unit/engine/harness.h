@@ -12,12 +12,14 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "engine/draft.h"
 #include "engine/model.h"
 #include "engine/scheduler.h"
 #include "engine/tokenize.h"
 
 struct harness {
     struct model *model;
+    struct drafter *drafter;
     struct scheduler *scheduler;
     pthread_t thread;
     sem_t woken;
@@ -40,6 +42,15 @@ struct answer { /* what came of one generation */
 /* $VX11_GUIDE, else $VX11_SRC/models/guide/guide.gguf. */
 const char *harness_guide(void);
 struct model *harness_model(int parallel, int64_t context, int batch);
+struct harness_options {
+    const char *path; /* NULL: the guide */
+    int parallel, batch;
+    int64_t context; /* 0: the model's own */
+    size_t queue;
+    enum draft_mode speculation;
+    const char *draft_model;
+};
+struct harness *harness_open(const struct harness_options *o);
 /* context 0: the model's own. */
 struct harness *harness_start(int parallel, int64_t context, size_t queue);
 void harness_stop(struct harness *h);
