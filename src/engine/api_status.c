@@ -37,7 +37,36 @@ bool api_model_ready(struct engine *e, struct request *r, const char *name)
 
 /* ---- status ---- */
 
-static struct engine_model_facts facts_of(const struct model *m)
+enum { CAPABILITIES = 3 };
+
+/* Into `out`, which has room for CAPABILITIES. Returns how many. */
+static size_t capabilities(const struct model *m, int *out)
+{
+    size_t n = 0;
+    if (m->can.generates && m->template_state == MODEL_TEMPLATE_READY)
+        out[n++] = OPENAI_CAPABILITY_CHAT;
+    if (m->can.generates)
+        out[n++] = OPENAI_CAPABILITY_COMPLETION;
+    if (m->can.pooling != LLAMA_POOLING_TYPE_RANK)
+        out[n++] = OPENAI_CAPABILITY_EMBEDDINGS;
+    return n;
+}
+
+static int pooling_name(const struct model *m)
+{
+    switch (m->can.pooling) {
+    case LLAMA_POOLING_TYPE_MEAN:
+        return ENGINE_POOLING_MEAN;
+    case LLAMA_POOLING_TYPE_CLS:
+        return ENGINE_POOLING_CLS;
+    case LLAMA_POOLING_TYPE_LAST:
+        return ENGINE_POOLING_LAST;
+    default:
+        return ENGINE_POOLING_RANK;
+    }
+}
+
+static struct engine_model_facts facts_of(const struct model *m, int *can)
 {
     return (struct engine_model_facts){
         .name = m->name,
@@ -51,6 +80,11 @@ static struct engine_model_facts facts_of(const struct model *m)
         .chat_template = m->template_state == MODEL_TEMPLATE_READY    ? ENGINE_CHAT_TEMPLATE_READY
                          : m->template_state == MODEL_TEMPLATE_ABSENT ? ENGINE_CHAT_TEMPLATE_ABSENT
                                                                       : ENGINE_CHAT_TEMPLATE_UNSUPPORTED,
+        .capabilities_count = capabilities(m, can),
+        .capabilities = can,
+        .pooling = pooling_name(m),
+        .embedding_length = m->can.embedding_length,
+        .embedding_input_max = embed_input_max(m),
         .threads = atomic_load(&m->threads.count),
         .batch = m->batch,
     };
@@ -62,9 +96,12 @@ void api_status(struct request *r, void *module)
     struct scheduler_stats s;
     struct engine_model_facts facts;
     const uint64_t rss = proc_self_rss();
+    struct embed_stats embed;
+    int can[CAPABILITIES];
     scheduler_stats(e->scheduler, &s);
+    embed_stats(e->embedder, &embed);
     if (e->model)
-        facts = facts_of(e->model);
+        facts = facts_of(e->model, can);
     const struct engine_status status = {
         .state = e->state,
         .progress = (double)atomic_load(&e->progress),
@@ -92,6 +129,11 @@ void api_status(struct request *r, void *module)
         .cached_tokens = (int64_t)s.cached_tokens,
         .completion_tokens = (int64_t)s.completion_tokens,
         .steps = (int64_t)s.steps,
+        .embedding_requests = (int64_t)embed.jobs,
+        .embedding_inputs = (int64_t)embed.inputs,
+        .embedding_tokens = (int64_t)embed.tokens,
+        .embedding_queue_length = (int64_t)embed.queued,
+        .embedding_context_bytes = (int64_t)embed.context_bytes,
         .has_rss_bytes = rss > 0,
         .rss_bytes = (int64_t)rss,
         .uptime_ms = clock_mono_ms() - e->started_ms,
@@ -104,8 +146,13 @@ void api_models(struct request *r, void *module)
     struct engine *e = module;
     if (!api_model_ready(e, r, NULL))
         return;
-    struct openai_model model = {
-        .id = e->model->name, .object = "model", .created = e->model->created_s, .owned_by = "local"};
+    int can[CAPABILITIES];
+    struct openai_model model = {.id = e->model->name,
+                                 .object = "model",
+                                 .created = e->model->created_s,
+                                 .owned_by = "local",
+                                 .capabilities = can,
+                                 .capabilities_count = capabilities(e->model, can)};
     const struct openai_model_list list = {.object = "list", .data = &model, .data_count = 1};
     request_reply(r, 200, &openai_model_list_message, &list);
 }
@@ -141,6 +188,12 @@ void engine_metrics_register(struct engine *e)
                                   "How long the load took; NaN until then.");
     e->batch_tokens = metrics_get(m, METRIC_GAUGE, "vx11_engine_batch_tokens", NULL,
                                   "Tokens of the last step; NaN before it.");
+    e->embedding_seconds = metrics_get(m, METRIC_HISTOGRAM, "vx11_engine_embedding_seconds", NULL,
+                                       "From a request for embeddings to its vectors.");
+    e->embedding_tokens = metrics_get(m, METRIC_GAUGE, "vx11_engine_embedding_tokens", NULL,
+                                      "Tokens computed for embeddings since the start.");
+    e->embedding_queue = metrics_get(m, METRIC_GAUGE, "vx11_engine_embedding_queue_length", NULL,
+                                     "Requests for embeddings that wait or are being computed.");
     metrics_on_render(m, engine_metrics_refresh, e);
 }
 
@@ -163,6 +216,10 @@ void engine_metrics_refresh(void *engine)
     metric_set(e->queue_length, (double)s.queued);
     metric_set(e->cells_used, s.cells_used);
     metric_set(e->load_seconds, e->model ? (double)e->model->load_ms / 1000 : NAN);
+    struct embed_stats embed;
+    embed_stats(e->embedder, &embed);
+    metric_set(e->embedding_tokens, (double)embed.tokens);
+    metric_set(e->embedding_queue, (double)embed.queued);
     metric_set(e->batch_tokens, known(s.last_step_tokens));
 }
 

@@ -26,6 +26,7 @@ enum { LINGER_MS = 500 };
 static const request_handler handlers[ENGINE_ROUTE_COUNT] = {
     [ENGINE_ROUTE_CHAT_COMPLETIONS] = api_chat_completions,
     [ENGINE_ROUTE_COMPLETIONS] = api_completions,
+    [ENGINE_ROUTE_EMBEDDINGS] = api_embeddings,
     [ENGINE_ROUTE_MODELS] = api_models,
     [ENGINE_ROUTE_STATUS] = api_status,
     [ENGINE_ROUTE_TOKENIZE] = api_tokenize,
@@ -68,7 +69,7 @@ static void *decode_thread(void *ctx)
     e->load_error = err;
     atomic_store(&e->load_ended, true);
     wake(e);
-    if (rc == 0 && scheduler_run(e->scheduler, m) != 0)
+    if (rc == 0 && m->can.generates && scheduler_run(e->scheduler, m) != 0)
         log_error("engine", "the scheduler could not start: out of memory");
     return NULL;
 }
@@ -130,12 +131,13 @@ static void on_load_ended(struct engine *e)
         return;
     }
     const struct model *m = e->model = e->load_model;
+    embedder_model(e->embedder, e->load_model);
     if (e->state == ENGINE_STATE_LOADING)
         e->state = ENGINE_STATE_READY;
     log_info("engine", "ready", LOG_S("model", m->name), LOG_S("description", m->description),
              LOG_I("load_ms", m->load_ms), LOG_I("context", m->context_length),
              LOG_I("parallel", m->parallel), LOG_I("threads", atomic_load(&m->threads.count)));
-    if (m->template_state != MODEL_TEMPLATE_READY)
+    if (m->can.generates && m->template_state != MODEL_TEMPLATE_READY)
         log_warn("engine", "chats cannot be answered: the model has no chat template that can be applied");
     notify(e, "ready");
 }
@@ -148,6 +150,7 @@ static void on_wake(uv_async_t *handle)
         on_load_ended(e);
     }
     scheduler_dispatch(e->scheduler);
+    embed_dispatch(e->embedder);
 }
 
 static void on_health(void *module, struct health *h)
@@ -197,9 +200,12 @@ static int engine_start(struct engine *e, struct error *err)
         return error_set(err, VX11_ENOMEM, "the event loop could not be made");
     e->metrics = metrics_create(&e->loop, "engine");
     e->scratch = arena_create(0);
-    e->scheduler = scheduler_create(
-        &(struct scheduler_options){.queue_limit = e->options.queue_limit, .wake = wake, .ctx = e});
-    if (!e->metrics || !e->scratch || !e->scheduler)
+    turn_create(&e->turn);
+    e->scheduler = scheduler_create(&(struct scheduler_options){
+        .queue_limit = e->options.queue_limit, .wake = wake, .ctx = e, .turn = &e->turn});
+    e->embedder = embedder_create(&(struct embedder_options){
+        .turn = &e->turn, .queue_limit = e->options.queue_limit, .wake = wake, .ctx = e});
+    if (!e->metrics || !e->scratch || !e->scheduler || !e->embedder)
         return error_set(err, VX11_ENOMEM, "out of memory");
     engine_metrics_register(e);
     int rc = listen_start(e, err);
@@ -236,9 +242,13 @@ int engine_run(const struct engine_options *options)
     notify(e, "ready");
     (void)uv_run(&e->loop, UV_RUN_DEFAULT);
     pthread_join(e->thread, NULL);
+    embedder_stop(e->embedder);
     scheduler_dispatch(e->scheduler);
+    embed_dispatch(e->embedder);
     server_destroy(e->server);
     scheduler_destroy(e->scheduler);
+    embedder_destroy(e->embedder);
+    turn_destroy(&e->turn);
     metrics_destroy(e->metrics);
     arena_destroy(e->scratch);
     buf_free(&e->chunk);

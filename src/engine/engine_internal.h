@@ -9,6 +9,7 @@
 
 #include "api/engine.h"
 #include "api/openai.h"
+#include "engine/embed.h"
 #include "engine/engine.h"
 #include "engine/scheduler.h"
 #include "engine/tokenize.h"
@@ -24,6 +25,8 @@ struct engine {
     struct metrics *metrics;
     struct server *server;
     struct scheduler *scheduler;
+    struct turn turn; /* at computing: the scheduler's or the embedder's */
+    struct embedder *embedder;
     struct arena *scratch; /* for one event's chunk */
     struct buf chunk;
     int state;           /* enum engine_state */
@@ -41,6 +44,7 @@ struct engine {
     struct model *load_model;
     struct error load_error;
 
+    struct metric *embedding_seconds, *embedding_tokens, *embedding_queue;
     struct metric *first_token_seconds, *queue_seconds, *prompt_tokens, *cached_tokens, *completion_tokens;
     struct metric *decode_rate, *prompt_rate, *slots_busy, *queue_length, *cells_used, *load_seconds,
         *batch_tokens;
@@ -60,6 +64,11 @@ bool api_model_ready(struct engine *e, struct request *r, const char *name);
 /* api_chat.c, api_completions.c */
 void api_chat_completions(struct request *r, void *module);
 void api_completions(struct request *r, void *module);
+
+/* api_embeddings.c */
+void api_embeddings(struct request *r, void *module);
+/* False, and the request was answered, when the model only embeds; `code`: how that is called. */
+bool api_model_generates(struct engine *e, struct request *r, const char *code);
 
 /* ---- request.c: what chats and completions have in common ---- */
 

@@ -178,7 +178,7 @@ static int context_check(struct model *m, const struct model_options *o, struct 
 
 static int context_create(struct model *m, const struct model_options *o, struct error *err)
 {
-    const int most = o->threads > 0 ? o->threads : (int)proc_physical_cores();
+    const int most = m->threads_most;
     struct llama_context_params p = llama_context_default_params();
     p.n_ctx = (uint32_t)m->cells;
     p.n_batch = (uint32_t)m->batch;
@@ -196,7 +196,7 @@ static int context_create(struct model *m, const struct model_options *o, struct
     if (!m->context)
         return sink_fail(err, VX11_ENOMEM, "the context could not be made");
     m->cells = (int32_t)llama_n_ctx(m->context);
-    threads_start(&m->threads, m->context, most, o->threads > 0, m->size_bytes < MODEL_SMALL_BYTES);
+    threads_start(&m->threads, m->context, most, m->threads_fixed, m->size_bytes < MODEL_SMALL_BYTES);
     return 0;
 }
 
@@ -261,8 +261,9 @@ static int model_read(struct model *m, const struct model_options *o, struct pro
         return error_set(err, VX11_ECANCELLED, "the load was stopped");
     if (!m->llama)
         return sink_fail(err, VX11_ECORRUPT, "the model could not be loaded");
-    if (!llama_model_has_decoder(m->llama) || llama_model_has_encoder(m->llama))
-        return error_set(err, VX11_EUNSUPPORTED, "only decoder models can be served");
+    const int rc = ability_read(m->llama, &m->can, err);
+    if (rc != 0)
+        return rc;
     m->size_bytes = llama_model_size(m->llama);
     m->parameters = llama_model_n_params(m->llama);
     describe(m);
@@ -302,9 +303,15 @@ int model_load(const struct model_options *options, model_progress_fn fn, void *
         goto out;
     }
     m->created_s = modified_s;
+    m->threads_most = options->threads > 0 ? options->threads : (int)proc_physical_cores();
+    m->threads_fixed = options->threads > 0;
     if ((rc = model_read(m, options, &progress, err)) != 0 || (rc = vocabulary_read(m, err)) != 0 ||
-        (rc = context_check(m, options, err)) != 0 || (rc = context_create(m, options, err)) != 0 ||
-        (rc = context_warm(m, err)) != 0 || (rc = template_detect(m, err)) != 0)
+        (rc = context_check(m, options, err)) != 0)
+        goto out;
+    /* A model that only embeds needs no context until it is asked: embed_run.c makes it. */
+    if (m->can.generates && ((rc = context_create(m, options, err)) != 0 || (rc = context_warm(m, err)) != 0))
+        goto out;
+    if ((rc = template_detect(m, err)) != 0)
         goto out;
     m->load_ms = (int64_t)((clock_mono_ns() - started) / 1000000);
     *out = m;

@@ -12,6 +12,7 @@
 #include <llama.h>
 
 #include "base/error.h"
+#include "engine/ability.h"
 #include "engine/threads.h"
 
 enum model_kv_type { MODEL_KV_F16, MODEL_KV_Q8_0 };
@@ -43,9 +44,12 @@ enum model_template_state {
 
 struct model {
     struct llama_model *llama;
-    struct llama_context *context;
+    struct llama_context *context; /* NULL when the model only embeds: see `can` */
     const struct llama_vocab *vocab;
+    struct ability can;
     struct threads threads; /* the decode thread's, but for its count */
+    int threads_most;       /* as many as may compute */
+    bool threads_fixed;     /* always that many */
 
     char *name, *path;
     char description[128]; /* architecture, weights and quantisation: "llama 1.1B Q4_K - Medium" */

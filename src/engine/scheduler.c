@@ -271,7 +271,11 @@ int scheduler_run(struct scheduler *s, struct model *m)
         while (take(s)) {
             reap(s, false);
             admit(s);
+            if (s->options.turn)
+                turn_take(s->options.turn, TURN_DECODE);
             step_run(s);
+            if (s->options.turn)
+                turn_give(s->options.turn, TURN_DECODE);
             publish(s);
         }
         reap(s, true);

@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "engine/model.h"
 #include "engine/sampler.h"
+#include "engine/turn.h"
 
 enum {
     GENERATION_TOP_MAX = 20,
@@ -100,6 +101,7 @@ struct scheduler_options {
     size_t queue_limit;      /* generations that may wait, besides those for which a slot is free */
     void (*wake)(void *ctx); /* from the decode thread: there are events to dispatch */
     void *ctx;
+    struct turn *turn; /* taken for each step; NULL: nobody else computes */
 };
 
 /* NULL without memory. */

@@ -36,6 +36,15 @@ static void use(struct threads *t, int choice)
     atomic_store(&t->count, t->counts[choice]);
 }
 
+void threads_lend(struct threads *t, struct llama_context *to)
+{
+    const int choice = t->trial >= 0 ? t->trial : t->current;
+    struct ggml_threadpool *pool = pool_of(t, choice);
+    if (pool)
+        llama_attach_threadpool(to, pool, NULL);
+    llama_set_n_threads(to, t->counts[choice], t->counts[choice]);
+}
+
 /* The pool's functions are in the backend, which was loaded at run time. */
 static void pool_functions(struct threads *t)
 {

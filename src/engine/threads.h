@@ -38,6 +38,9 @@ struct threads {
 /* most: upper bound. fixed: always that many. small: starts with one thread, as fits a small model. */
 void threads_start(struct threads *t, struct llama_context *context, int most, bool fixed, bool small);
 void threads_stop(struct threads *t); /* before the context goes */
+/* Another context's next step computes with the same threads. Not while ours computes: whoever calls has the
+ * turn (turn.h). */
+void threads_lend(struct threads *t, struct llama_context *to);
 /* After each step: tokens in its batch, and how long it took. May change the number for the next one. Decode
  * thread. */
 void threads_measured(struct threads *t, int32_t tokens, double seconds, uint64_t now_ns);

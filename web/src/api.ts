@@ -296,6 +296,50 @@ export interface OpenaiCompletionLogprobs {
   text_offset: Array<number>;
 }
 
+/** Texts to be turned into vectors. */
+export interface OpenaiEmbeddingRequest {
+  /** Name of the model; the default model when absent or empty. */
+  model?: string | null;
+  /** A string, an array of up to 2048 strings, an array of token ids, or an array of up to 2048 of those. */
+  input: Json;
+  /** How each vector is written. */
+  encoding_format?: "float" | "base64" | null;
+  /** Keep this many of the vector's first numbers, scaled to length 1 again; all when absent. */
+  dimensions?: number | null;
+  /** The end user, as the client names them. */
+  user?: string | null;
+}
+
+/** The vectors. */
+export interface OpenaiEmbeddingReply {
+  /** Always list. */
+  object: string;
+  /** One vector for each input, in their order. */
+  data: Array<OpenaiEmbedding>;
+  /** The model that computed them. */
+  model: string;
+  /** Tokens used. */
+  usage: OpenaiEmbeddingUsage;
+}
+
+/** The vector of one input. */
+export interface OpenaiEmbedding {
+  /** Always embedding. */
+  object: string;
+  /** Which input it is of. */
+  index: number;
+  /** Array of numbers, or a base64 string when encoding_format asked for that; of length 1 as a vector. */
+  embedding: Json;
+}
+
+/** Tokens of one request for vectors. */
+export interface OpenaiEmbeddingUsage {
+  /** Tokens of all inputs. [tokens] */
+  prompt_tokens: number;
+  /** The same: nothing is generated. [tokens] */
+  total_tokens: number;
+}
+
 /** The models that can answer. */
 export interface OpenaiModelList {
   /** Always list. */
@@ -314,6 +358,8 @@ export interface OpenaiModel {
   created: number | null;
   /** Who offers it: the provider's name. */
   owned_by: string | null;
+  /** What it can be asked for; null where the provider does not tell. An extension of VX11's. */
+  capabilities?: Array<"chat" | "completion" | "embeddings"> | null;
   /** What VX11 knows besides: provider, whether it is loaded, context length, size. */
   vx11?: Json | null;
 }
@@ -362,6 +408,16 @@ export interface EngineStatus {
   completion_tokens: number;
   /** Batches decoded since the start. */
   steps: number;
+  /** Requests for embeddings that ended since the start. */
+  embedding_requests: number;
+  /** Inputs embedded since the start. */
+  embedding_inputs: number;
+  /** Tokens computed for embeddings since the start. [tokens] */
+  embedding_tokens: number;
+  /** Requests for embeddings that wait or are being computed. [requests] */
+  embedding_queue_length: number;
+  /** Memory that the context of embeddings holds besides the weights, estimated from its shape; 0 before the first request. [bytes] */
+  embedding_context_bytes: number;
   /** Resident memory of the process. [bytes] */
   rss_bytes: number | null;
   /** Since the process started. [ms] */
@@ -388,6 +444,14 @@ export interface EngineModelFacts {
   context_length: number;
   /** Whether chats can be answered. */
   chat_template: "ready" | "absent" | "unsupported";
+  /** What it can be asked for. */
+  capabilities: Array<"chat" | "completion" | "embeddings">;
+  /** How embeddings are pooled. */
+  pooling: "none" | "mean" | "cls" | "last" | "rank";
+  /** Numbers of an embedding. */
+  embedding_length: number;
+  /** Most tokens of one input of embeddings. [tokens] */
+  embedding_input_max: number;
   /** Threads that compute now: as many as were asked for, else as many as measure fastest. */
   threads: number;
   /** Most tokens of one step. [tokens] */
@@ -1124,6 +1188,7 @@ export interface SwitchUpstreamModels {
 export const routes = {
   "engine.chat_completions": { method: "POST", path: "/v1/chat/completions", scope: "chat", stream: "sse" },
   "engine.completions": { method: "POST", path: "/v1/completions", scope: "chat", stream: "sse" },
+  "engine.embeddings": { method: "POST", path: "/v1/embeddings", scope: "chat", stream: null },
   "engine.models": { method: "GET", path: "/v1/models", scope: "read", stream: null },
   "engine.status": { method: "GET", path: "/engine/status", scope: "read", stream: null },
   "engine.tokenize": { method: "POST", path: "/engine/tokenize", scope: "read", stream: null },
@@ -1170,6 +1235,7 @@ export const routes = {
 export interface RouteTypes {
   "engine.chat_completions": { params: undefined; request: OpenaiChatRequest; response: OpenaiChatReply; };
   "engine.completions": { params: undefined; request: OpenaiCompletionRequest; response: OpenaiCompletionReply; };
+  "engine.embeddings": { params: undefined; request: OpenaiEmbeddingRequest; response: OpenaiEmbeddingReply; };
   "engine.models": { params: undefined; request: undefined; response: OpenaiModelList; };
   "engine.status": { params: undefined; request: undefined; response: EngineStatus; };
   "engine.tokenize": { params: undefined; request: EngineTokenizeRequest; response: EngineTokenizeReply; };
