@@ -89,7 +89,7 @@ static void client_socket_drop(struct client_socket *sock)
     uv_close((uv_handle_t *)&sock->poll, on_socket_closed);
 }
 
-static void client_handle_closed(struct client *c)
+void client_handle_closed(struct client *c)
 {
     if (--c->open_handles > 0 || !c->torn_down)
         return;
@@ -97,6 +97,7 @@ static void client_handle_closed(struct client *c)
     void *ctx = c->closed_ctx;
     free(c->fds);
     free(c->heap);
+    free(c->scratch);
     free(c);
     curl_global_cleanup();
     if (on_closed)
@@ -254,6 +255,8 @@ void client_finish(struct client_call *call, int code)
     struct client *c = call->client;
     if (call->in_multi)
         curl_multi_remove_handle(c->multi, call->easy);
+    if (call->direct)
+        client_direct_detach(call);
     call->in_multi = false;
     if (call->todo != 0)
         list_remove(&call->work);
@@ -301,6 +304,8 @@ static void client_tear_down(struct client *c)
         list_remove(&call->all);
         client_call_destroy(call);
     }
+    client_direct_close_all(c);
+    uv_close((uv_handle_t *)&c->backlog_timer, on_handle_closed);
     curl_multi_cleanup(c->multi); /* closes the connections: on_close_socket */
     for (size_t fd = 0; fd < c->fd_count; fd++)
         if (c->fds[fd].sock != NULL)
@@ -377,8 +382,10 @@ static void client_handles_init(struct client *c)
     uv_prepare_init(c->loop, &c->prepare);
     uv_idle_init(c->loop, &c->idle);
     uv_timer_init(c->loop, &c->timer);
+    uv_timer_init(c->loop, &c->backlog_timer);
     uv_handle_t *const handles[] = {(uv_handle_t *)&c->check, (uv_handle_t *)&c->prepare,
-                                    (uv_handle_t *)&c->idle, (uv_handle_t *)&c->timer};
+                                    (uv_handle_t *)&c->idle, (uv_handle_t *)&c->timer,
+                                    (uv_handle_t *)&c->backlog_timer};
     for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++) {
         handles[i]->data = c;
         c->open_handles++;
@@ -388,6 +395,7 @@ static void client_handles_init(struct client *c)
     uv_unref((uv_handle_t *)&c->check);
     uv_unref((uv_handle_t *)&c->prepare);
     uv_unref((uv_handle_t *)&c->timer);
+    uv_unref((uv_handle_t *)&c->backlog_timer);
 }
 
 int client_create(uv_loop_t *loop, struct client **out, struct error *err)
@@ -398,9 +406,11 @@ int client_create(uv_loop_t *loop, struct client **out, struct error *err)
     struct client *c = calloc(1, sizeof *c);
     if (c != NULL)
         *c = (struct client){.loop = loop, .curl_due = -1, .timer_due = -1};
-    if (c == NULL || !client_multi_setup(c)) {
+    if (c == NULL || client_direct_init(c) != 0 || !client_multi_setup(c)) {
         if (c != NULL && c->multi != NULL)
             curl_multi_cleanup(c->multi);
+        if (c != NULL)
+            free(c->scratch);
         free(c);
         curl_global_cleanup();
         return error_set(err, VX11_ENOMEM, "out of memory for the HTTP client");

@@ -1,4 +1,5 @@
-/* Client: HTTP by libcurl's multi interface in the same libuv loop. TCP and Unix sockets, keep-alive,
+/* Client: HTTP in the same libuv loop. Plain HTTP to Unix sockets and numeric addresses goes directly, what
+ * needs TLS or a name's resolution through libcurl's multi interface; callers cannot tell. Keep-alive,
  * streamed replies, cancellation, per-phase deadlines. Never follows redirects, never reads proxies from the
  * environment. */
 #ifndef VX11_NET_CLIENT_H

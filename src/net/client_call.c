@@ -110,6 +110,10 @@ void client_pause(struct client_call *call)
     if (call->phase == CALL_FREE || call->paused)
         return;
     call->paused = true;
+    if (call->direct) { /* the next piece that comes stops the reading */
+        call->held = true;
+        return;
+    }
     /* Before the connection stands libcurl cannot be paused: on_body then does it. Pausing from a callback is
      * allowed. */
     if (call->in_multi && call->phase >= CALL_WAITING && !call->held)
@@ -129,7 +133,14 @@ void client_resume(struct client_call *call)
 
 void client_call_unpause(struct client_call *call)
 {
-    if (call->paused || !call->held || !call->in_multi)
+    if (call->paused || !call->held)
+        return;
+    if (call->direct) {
+        call->held = false;
+        client_direct_resume(call);
+        return;
+    }
+    if (!call->in_multi)
         return;
     call->held = false;
     /* Hands over what it kept before it returns; when a callback refuses that, libcurl says so here and
@@ -146,6 +157,10 @@ void client_call_begin(struct client_call *call)
     if (call->deadline_ms > 0 && call->deadline_ms <= clock_mono_ms()) {
         error_set(&call->error, VX11_ETIMEOUT, "the deadline had passed before the request was sent");
         client_finish(call, VX11_ETIMEOUT);
+        return;
+    }
+    if (call->direct) {
+        client_direct_begin(call);
         return;
     }
     CURLMcode code = curl_multi_add_handle(call->client->multi, call->easy);
@@ -197,11 +212,7 @@ int client_call_create(struct client *c, struct client_call **out)
     call->heap_index = SIZE_MAX;
     list_init(&call->all);
     list_init(&call->work);
-    call->easy = curl_easy_init();
-    if (call->easy == NULL || !client_easy_setup(call)) {
-        client_call_destroy(call);
-        return VX11_ENOMEM;
-    }
+    list_init(&call->wait);
     *out = call;
     return 0;
 }
@@ -211,6 +222,8 @@ void client_call_destroy(struct client_call *call)
     curl_easy_cleanup(call->easy);
     buf_free(&call->text);
     buf_free(&call->body);
+    buf_free(&call->request);
+    http_reply_free(&call->reply);
     free(call);
 }
 
@@ -224,6 +237,8 @@ void client_call_recycle(struct client_call *call)
     }
     if (call->text.len > 0)
         explicit_bzero(call->text.data, call->text.len); /* it held the token */
+    if (call->request.len > 0)
+        explicit_bzero(call->request.data, call->request.len);
     if (call->body.cap > CLIENT_POOL_BODY_MAX)
         buf_free(&call->body);
     call->events = (struct client_events){0};
@@ -247,7 +262,7 @@ static int client_call_take(struct client *c, struct client_call **out)
     buf_clear(&call->text);
     buf_clear(&call->body);
     call->todo = 0;
-    call->paused = call->held = false;
+    call->paused = call->held = call->direct = call->fresh = false;
     call->status = 0;
     call->head_bytes = 0;
     call->curl_text[0] = 0;
@@ -464,6 +479,18 @@ static bool method_set(struct client_call *call, const char *method, bool has_bo
     return ok;
 }
 
+static bool easy_get(struct client_call *call)
+{
+    if (call->easy != NULL)
+        return true;
+    call->easy = curl_easy_init();
+    if (call->easy != NULL && client_easy_setup(call))
+        return true;
+    curl_easy_cleanup(call->easy);
+    call->easy = NULL;
+    return false;
+}
+
 static bool target_set(struct client_call *call)
 {
     const char *path = call->socket_at ? call->text.data + call->socket_at : NULL;
@@ -510,10 +537,17 @@ static int call_prepare(struct client_call *call, const struct client_target *ta
         return rc;
     if (body_len > 0 && buf_append(&call->body, body, body_len) != 0)
         return error_set(err, VX11_ENOMEM, "out of memory");
+    struct sockaddr_storage address;
+    socklen_t address_len;
     rc = headers_build(call, target, content_type, has_body, o, err);
-    if (rc == 0 && (!target_set(call) || !method_set(call, method, has_body)))
-        rc = error_set(err, VX11_ENOMEM, "out of memory");
-    return rc;
+    call->direct = client_direct_takes(call, &address, &address_len);
+    if (rc != 0)
+        return rc;
+    if (call->direct)
+        rc = client_direct_prepare(call, method, has_body);
+    else if (!easy_get(call) || !target_set(call) || !method_set(call, method, has_body))
+        rc = VX11_ENOMEM;
+    return rc != 0 ? error_set(err, rc, "out of memory") : 0;
 }
 
 int client_start(struct client *c, const struct client_target *target, const char *method, const char *path,
@@ -558,6 +592,8 @@ int client_call_status(const struct client_call *call)
 const char *client_call_header(const struct client_call *call, const char *name)
 {
     struct curl_header *h;
+    if (call->direct)
+        return http_reply_header(&call->reply, name);
     return curl_easy_header(call->easy, name, 0, CURLH_HEADER, -1, &h) == CURLHE_OK ? h->value : NULL;
 }
 

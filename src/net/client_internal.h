@@ -1,7 +1,8 @@
 /* What the files of the client share. Nothing here is for others.
  *
- *   client.c        creation, closing, and the loop: sockets, the work queue, finished transfers
+ *   client.c        creation, closing, and the loop: libcurl's sockets, the work queue, finished transfers
  *   client_call.c   one call: start, libcurl's callbacks, pause, resume, cancel
+ *   client_direct.c calls that need no libcurl: plain HTTP to a Unix socket or a numeric address
  *   client_time.c   the time limits of all calls, in one heap behind one uv_timer
  *   client_error.c  libcurl's results as our codes and sentences
  *   client_route.c  typed calls; client_path.c  a route's path and query
@@ -13,9 +14,11 @@
 #define VX11_NET_CLIENT_INTERNAL_H
 
 #include <curl/curl.h>
+#include <sys/socket.h>
 
 #include "base/buf.h"
 #include "net/client.h"
+#include "net/http_reply.h"
 
 struct client_list { /* doubly linked, circular; a head, or a link in a call */
     struct client_list *prev, *next;
@@ -43,7 +46,7 @@ struct client_call {
     struct client_list all;  /* in client->live or client->pool */
     struct client_list work; /* in client->work while todo != 0 */
     struct client *client;
-    CURL *easy;
+    CURL *easy; /* NULL until the first call that needs it */
     enum client_phase phase;
     unsigned todo;
     bool in_multi, paused;
@@ -54,6 +57,14 @@ struct client_call {
     enum client_body_kind kind;
     bool own_method, had_socket;
     long curl_connect_ms;
+
+    /* Of a direct call. */
+    bool direct, no_body; /* no_body: a HEAD */
+    bool fresh;           /* on a new connection: a kept one was dead */
+    struct client_conn *conn;
+    struct client_list wait; /* in client->backlog */
+    struct buf request;      /* request line and headers */
+    struct http_reply reply;
 
     struct client_events events;
     void *ctx;
@@ -84,6 +95,9 @@ struct client_socket {
     bool kept;  /* ours to keep polling between requests: its end comes through on_close_socket */
 };
 
+struct client_peer;
+struct client_conn;
+
 struct client_fd { /* by file descriptor */
     struct client_socket *sock;
     uint64_t dev, ino; /* of the socket that on_open_socket made with this number; 0: none */
@@ -102,6 +116,12 @@ struct client {
     size_t live_count, pool_count;
     struct client_fd *fds;
     size_t fd_count;
+
+    struct client_peer *peers;  /* each with its idle connections */
+    struct client_list conns;   /* those that serve a call */
+    struct client_list backlog; /* calls to a Unix socket whose backlog is full */
+    uv_timer_t backlog_timer;
+    char *scratch; /* what is read from a connection, before it is handed on */
 
     struct client_call **heap; /* room for every live call */
     size_t heap_len, heap_cap;
@@ -152,6 +172,7 @@ int client_easy_defaults(struct client *c, CURL *easy);
  * libcurl. */
 void client_finish(struct client_call *call, int code);
 void client_run(struct client *c);
+void client_handle_closed(struct client *c);
 void client_socket_action(struct client *c, curl_socket_t fd, int events);
 
 /* client_call.c */
@@ -163,6 +184,15 @@ void client_call_destroy(struct client_call *call);
 void client_call_recycle(struct client_call *call); /* back to the pool, or destroyed when that is full */
 void client_call_begin(struct client_call *call);   /* TODO_START: hands it to libcurl */
 void client_call_unpause(struct client_call *call); /* TODO_RESUME */
+
+/* client_direct.c */
+bool client_direct_takes(const struct client_call *call, struct sockaddr_storage *address, socklen_t *len);
+int client_direct_prepare(struct client_call *call, const char *method, bool has_body); /* 0 or VX11_ENOMEM */
+void client_direct_begin(struct client_call *call);                                     /* TODO_START */
+void client_direct_resume(struct client_call *call);                                    /* TODO_RESUME */
+void client_direct_detach(struct client_call *call); /* its connection, when it still has one, is closed */
+int client_direct_init(struct client *c);            /* 0 or VX11_ENOMEM */
+void client_direct_close_all(struct client *c);      /* idle connections and peers */
 
 /* client_time.c */
 int client_time_reserve(struct client *c);        /* room in the heap for one more call */

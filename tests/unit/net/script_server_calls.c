@@ -60,6 +60,8 @@ static void on_guard(uv_timer_t *timer)
     fail_msg("the loop waited for 20 s");
 }
 
+const char *calls_host = "127.0.0.1";
+
 void calls_open(struct calls *t, const char *socket, script_fn fn)
 {
     struct error err;
@@ -73,7 +75,7 @@ void calls_open(struct calls *t, const char *socket, script_fn fn)
     if (socket)
         snprintf(t->base, sizeof t->base, "http://localhost");
     else if (fn)
-        snprintf(t->base, sizeof t->base, "http://127.0.0.1:%d", script_server_port(t->server));
+        snprintf(t->base, sizeof t->base, "http://%s:%d", calls_host, script_server_port(t->server));
     t->target = (struct client_target){.base_url = t->base, .socket = socket};
 }
 

@@ -220,7 +220,7 @@ static void expect_reply(struct calls *t, const char *path, int code, int status
     if (text && strstr(s.text, text) == NULL)
         fail_msg("%s: \"%s\" does not say \"%s\"", path, s.text, text);
     if (code != 0)
-        assert_non_null(strstr(s.text, t->target.socket ? "the socket /" : "127.0.0.1:"));
+        assert_non_null(strstr(s.text, t->target.socket ? "the socket /" : calls_host));
     buf_free(&s.body);
 }
 
@@ -278,7 +278,7 @@ static void test_no_connection(void **state)
     t.server = NULL;
     assert_int_equal(calls_get(&t, &s, "/", NULL), VX11_EUNAVAILABLE);
     char want[128];
-    snprintf(want, sizeof want, "cannot connect to 127.0.0.1:%d: Connection refused", port);
+    snprintf(want, sizeof want, "cannot connect to %s:%d: Connection refused", calls_host, port);
     assert_string_equal(s.text, want);
     assert_true(s.connect_s < 0 && s.first_byte_s < 0 && s.total_s >= 0);
 
@@ -460,5 +460,5 @@ int main(void)
         cmocka_unit_test(test_stale_connection), cmocka_unit_test(test_reuse),
         cmocka_unit_test(test_start_from_done),  cmocka_unit_test(test_loop_ends),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return CALLS_RUN(tests);
 }

@@ -122,13 +122,13 @@ static void test_connect_limit(void **state)
     }
     usleep(20000);
     calls_open(&t, NULL, NULL);
-    snprintf(t.base, sizeof t.base, "http://127.0.0.1:%d", ntohs(in.sin_port));
+    snprintf(t.base, sizeof t.base, "http://%s:%d", calls_host, ntohs(in.sin_port));
     int64_t start = clock_mono_ms();
     assert_int_equal(calls_get(&t, &s, "/", &(struct client_call_options){.connect_timeout_ms = 150}),
                      VX11_ETIMEOUT);
     assert_in_range(clock_mono_ms() - start, 149, 1500);
     char want[128];
-    snprintf(want, sizeof want, "no connection to 127.0.0.1:%d within 150 ms (connect timeout)",
+    snprintf(want, sizeof want, "no connection to %s:%d within 150 ms (connect timeout)", calls_host,
              ntohs(in.sin_port));
     assert_string_equal(s.text, want);
     /* Cancelled while connecting. */
@@ -503,5 +503,5 @@ int main(void)
         cmocka_unit_test(test_close_in_flight),
         cmocka_unit_test(test_close_from_callback),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return CALLS_RUN(tests);
 }
