@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "engine/draft.h"
 #include "engine/template.h"
 
 /* Weights that a core reads from its caches: below this, threads cost more than they give. */
@@ -176,6 +177,19 @@ static int context_check(struct model *m, const struct model_options *o, struct 
     return 0;
 }
 
+/* Those that are served, and about as many again that hold what is kept. Each costs a row in the buffer of
+ * logits (a megabyte for every two where the vocabulary is large); a recurrent model has a whole state for
+ * each.
+ */
+static int32_t sequences_for(const struct llama_model *llama, int parallel)
+{
+    enum { LEAST = 32, MOST = 256 };
+    if (llama_model_is_recurrent(llama) || llama_model_is_hybrid(llama))
+        return parallel;
+    const int32_t wanted = parallel * 3 > LEAST ? parallel * 3 : LEAST;
+    return wanted < MOST ? wanted : MOST;
+}
+
 static int context_create(struct model *m, const struct model_options *o, struct error *err)
 {
     const int most = m->threads_most;
@@ -183,8 +197,12 @@ static int context_create(struct model *m, const struct model_options *o, struct
     p.n_ctx = (uint32_t)m->cells;
     p.n_batch = (uint32_t)m->batch;
     p.n_ubatch = (uint32_t)m->batch;
-    p.n_seq_max = (uint32_t)m->parallel;
-    p.n_outputs_max = (uint32_t)m->parallel; /* one row of logits per sequence and step, not one per token */
+    p.n_seq_max = (uint32_t)sequences_for(m->llama, m->parallel);
+    p.n_outputs_max = (uint32_t)m->parallel + DRAFT_STEP_MOST; /* rows of logits in a step */
+    if (p.n_outputs_max > p.n_batch)
+        p.n_outputs_max = p.n_batch;
+    if (p.n_outputs_max < p.n_seq_max)
+        p.n_outputs_max = p.n_seq_max; /* libllama wants that */
     p.n_threads = p.n_threads_batch = most;
     p.type_k = p.type_v = o->kv_type == MODEL_KV_Q8_0 ? GGML_TYPE_Q8_0 : GGML_TYPE_F16;
     p.kv_unified = true; /* one pool of cells: sequences share the cells of a common prefix */
@@ -196,6 +214,7 @@ static int context_create(struct model *m, const struct model_options *o, struct
     if (!m->context)
         return sink_fail(err, VX11_ENOMEM, "the context could not be made");
     m->cells = (int32_t)llama_n_ctx(m->context);
+    m->sequences = (int32_t)llama_n_seq_max(m->context);
     threads_start(&m->threads, m->context, most, m->threads_fixed, m->size_bytes < MODEL_SMALL_BYTES);
     return 0;
 }

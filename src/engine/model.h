@@ -61,6 +61,7 @@ struct model {
     int64_t load_ms;
     int32_t context_trained, context_length; /* tokens */
     int32_t cells;                           /* KV cells: context_length for each of `parallel` sequences */
+    int32_t sequences; /* sequence ids: `parallel` that are served, the others hold what is kept (cache.h) */
     int32_t vocabulary, batch, parallel;
     size_t longest_piece; /* bytes of the longest token's text */
     bool can_trim; /* the tail of a sequence can be dropped and a prefix shared (not so for recurrent models)

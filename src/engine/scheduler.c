@@ -135,13 +135,22 @@ int64_t scheduler_retry_ms(struct scheduler *s)
 static void publish(struct scheduler *s)
 {
     unsigned busy = 0;
+    struct cache_stats cached;
+    cache_stats(s->cache, &cached);
     for (int32_t i = 0; i < s->model->parallel; i++)
         busy += s->slots[i].state != SLOT_IDLE;
     pthread_mutex_lock(&s->lock);
     s->stats.slots_busy = busy;
     s->stats.slots_total = (unsigned)s->model->parallel;
-    s->stats.cells_used = (int32_t)(s->ledger.total - s->ledger.free_count);
-    s->stats.cells_total = (int32_t)s->ledger.total;
+    s->stats.cells_used = cached.cells_used;
+    s->stats.cells_total = cached.cells_total;
+    s->stats.cells_evictable = cached.cells_evictable;
+    s->stats.branches = cached.branches;
+    s->stats.nodes = cached.nodes;
+    s->stats.prefix_hits = cached.hits;
+    s->stats.prefix_misses = cached.misses;
+    s->stats.evicted_tokens = cached.evicted_tokens;
+    s->stats.evicted_branches = cached.evicted_branches;
     const bool any = s->fresh != NULL;
     if (any) {
         *s->outbox_end = s->fresh;
@@ -279,7 +288,7 @@ int scheduler_run(struct scheduler *s, struct model *m)
             publish(s);
         }
         reap(s, true);
-        slots_drop_idle(s);
+        cache_clear(s->cache);
         publish(s);
         llama_set_abort_callback(m->context, NULL, NULL);
     }

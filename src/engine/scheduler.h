@@ -6,9 +6,8 @@
  * the others generation_cancel ─> flag ───────>│   ─> llama_decode ─> sample each row ─> text, stops ─>
  * events scheduler_dispatch <── outbox <───┴── wake (uv_async_send), once per step
  *
- * A generation is one prompt and its `choices` answers; each answer is a sequence in a slot of its own. A
- * slot keeps the tokens of the conversation that it served last, so that the next turn of it costs only what
- * is new; when another slot knows a longer part of a prompt, its cells are shared. */
+ * A generation is one prompt and its `choices` answers; each answer is a sequence in a slot of its own. It
+ * begins with what any other sequence, finished or not, holds of its prompt (cache.h). */
 #ifndef VX11_ENGINE_SCHEDULER_H
 #define VX11_ENGINE_SCHEDULER_H
 
@@ -125,7 +124,11 @@ void scheduler_dispatch(struct scheduler *s);
 struct scheduler_stats {
     unsigned slots_busy, slots_total;
     size_t queued, queue_limit;
-    int32_t cells_used, cells_total; /* KV cells that hold a token, shared ones counted once */
+    int32_t cells_used, cells_total;     /* KV cells that hold a token, shared ones counted once */
+    int32_t cells_evictable;             /* of those used, the ones that are only kept */
+    unsigned branches, nodes;            /* of the cache: sequences that are kept; nodes of its tree */
+    uint64_t prefix_hits, prefix_misses; /* sequences that began with something known, with nothing */
+    uint64_t evicted_tokens, evicted_branches;
     uint64_t generations, generations_failed, generations_cancelled; /* ended */
     uint64_t prompt_tokens, cached_tokens, completion_tokens, steps;
     double prompt_seconds,

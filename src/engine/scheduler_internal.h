@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
+#include "engine/cache.h"
 #include "engine/draft.h"
 #include "engine/scheduler.h"
 #include "engine/text.h"
@@ -55,12 +56,11 @@ struct pending_logprob { /* waits until its token's text is let out */
 };
 
 struct slot {
-    llama_seq_id id;
+    int32_t index;
+    llama_seq_id id; /* its live sequence, unless idle */
     enum slot_state state;
-    llama_token *tokens; /* context_length of them: what the sequence's KV cells hold */
-    uint32_t *cells;     /* which cell of the ledger each is */
+    llama_token *tokens; /* what the sequence holds; room for context_length and one */
     int32_t past;        /* how many */
-    uint64_t used_at;    /* step of its last use: the least recently used is taken first */
     uint64_t order;      /* of admission: prompts are read first come, first served */
 
     struct generation *generation; /* NULL while idle */
@@ -73,17 +73,10 @@ struct slot {
     llama_token next; /* sampled, not decoded yet */
     int64_t generated, limit;
 
-    int32_t batch_count; /* of its tokens in the current batch */
-    int32_t row;         /* index in the batch whose logits are its own, -1: none */
+    int32_t batch_count;           /* of its tokens in the current batch */
+    int32_t row;                   /* index in the batch whose logits are its own, -1: none */
     llama_token guess[DRAFT_MOST]; /* what may follow `next`: their rows come after its own */
     int32_t guess_count;
-};
-
-/* Which KV cells are in use: an index for each, with how many sequences share it. libllama does not tell. */
-struct ledger {
-    uint16_t *shares;
-    uint32_t *free;
-    uint32_t free_count, total;
 };
 
 enum { RATE_SECONDS = 8 };
@@ -108,7 +101,7 @@ struct scheduler {
 
     struct model *model;
     struct slot *slots;
-    struct ledger ledger;
+    struct cache *cache;
     struct generation *waiting;            /* queue of the decode thread: first come, first served */
     struct event_node *fresh, **fresh_end; /* events of this step, not yet in the outbox */
     struct llama_batch batch;
@@ -131,12 +124,10 @@ void slots_destroy(struct scheduler *s);
 /* Puts the next choice of g into an idle slot, reusing what is known of its prompt. VX11_EAGAIN: no slot is
  * idle. */
 int slot_begin(struct scheduler *s, struct generation *g);
-void slot_release(struct scheduler *s,
-                  struct slot *slot); /* back to idle; keeps its tokens for the next turn */
-void slot_forget(struct scheduler *s, struct slot *slot);   /* its tokens too */
+void slot_release(struct scheduler *s, struct slot *slot);  /* back to idle; what it holds is kept */
+void slot_forget(struct scheduler *s, struct slot *slot);   /* what only it holds */
 void slot_rollback(struct scheduler *s, struct slot *slot); /* drops what a failed step left beyond `past` */
 void slot_push(struct scheduler *s, struct slot *slot, llama_token token); /* a token was decoded */
-void slots_drop_idle(struct scheduler *s);
 
 /* step.c */
 void step_run(struct scheduler *s);

@@ -206,9 +206,10 @@ static enum finish token_take(struct scheduler *s, struct slot *slot, llama_toke
     return finish;
 }
 
-static void first_token(struct slot *slot)
+static void first_token(struct scheduler *s, struct slot *slot)
 {
     struct generation *g = slot->generation;
+    (void)cache_publish(s->cache, slot->id, slot->tokens, slot->past); /* others share it, or read it */
     if (slot->choice != 0)
         return;
     g->prompt_ready = true;
@@ -221,7 +222,7 @@ static void slot_sample(struct scheduler *s, struct slot *slot)
     struct generation *g = slot->generation;
     const llama_token token = sampler_sample(slot->sampler, s->model->context, slot->row);
     if (slot->state == SLOT_PROMPT)
-        first_token(slot);
+        first_token(s, slot);
     const enum finish finish = token_take(s, slot, token);
     slot_emit(s, slot, finish);
     if (finish == FINISH_NONE)
@@ -274,9 +275,9 @@ static void decode_failed(struct scheduler *s, int32_t rc)
 
 static int32_t decode(struct scheduler *s)
 {
-    int32_t rc = llama_decode(s->model->context, s->batch);
+    int32_t rc = cache_room(s->cache, s->batch.n_tokens) ? llama_decode(s->model->context, s->batch) : 1;
     if (rc == 1) {
-        slots_drop_idle(s);
+        cache_clear(s->cache);
         rc = llama_decode(s->model->context, s->batch);
     }
     if (rc == 0)
