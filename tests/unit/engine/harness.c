@@ -63,8 +63,9 @@ struct harness *harness_open(const struct harness_options *o)
     h->model = harness_load(o->path ? o->path : harness_guide(), o->parallel, o->context, o->batch);
     if (drafter_create(&draft, h->model, &h->drafter, &err) != 0)
         fail_msg("%s", err.text);
-    h->scheduler =
-        scheduler_create(&(struct scheduler_options){.queue_limit = o->queue, .wake = wake, .ctx = h});
+    turn_create(&h->turn);
+    h->scheduler = scheduler_create(&(struct scheduler_options){
+        .queue_limit = o->queue, .wake = wake, .ctx = h, .turn = &h->turn});
     assert_non_null(h->scheduler);
     scheduler_speculate(h->scheduler, h->drafter);
     assert_int_equal(pthread_create(&h->thread, NULL, decode_thread, h), 0);
@@ -84,6 +85,7 @@ void harness_stop(struct harness *h)
     pthread_join(h->thread, &result);
     scheduler_dispatch(h->scheduler);
     scheduler_destroy(h->scheduler);
+    turn_destroy(&h->turn);
     drafter_destroy(h->drafter);
     model_free(h->model);
     sem_destroy(&h->woken);

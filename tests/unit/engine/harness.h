@@ -21,6 +21,7 @@ struct harness {
     struct model *model;
     struct drafter *drafter;
     struct scheduler *scheduler;
+    struct turn turn;
     pthread_t thread;
     sem_t woken;
 };
