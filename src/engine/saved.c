@@ -313,9 +313,11 @@ static int state_write(int fd, struct llama_context *context, llama_seq_id seque
 }
 
 /* The file is of use now and stays longest. False: it is there no more. */
-static bool entry_touch(const struct saved *s, const struct entry *e)
+static bool entry_touch(const struct saved *s, const struct entry *e, int64_t used_ms)
 {
-    return utimensat(s->folder.own, e->name, NULL, AT_SYMLINK_NOFOLLOW) == 0;
+    const struct timespec at = {.tv_sec = used_ms / 1000, .tv_nsec = used_ms % 1000 * 1000000};
+    const struct timespec times[2] = {at, at};
+    return utimensat(s->folder.own, e->name, times, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* Files whose tokens begin these ones, which another file now covers. */
@@ -332,7 +334,8 @@ static void covered_delete(struct saved *s, const llama_token *tokens, size_t n)
 }
 
 static int write_file(struct saved *s, struct llama_context *context, llama_seq_id sequence,
-                      const llama_token *tokens, size_t n, uint64_t *bytes, struct error *err)
+                      const llama_token *tokens, size_t n, int64_t used_ms, uint64_t *bytes,
+                      struct error *err)
 {
     char name[SAVED_NAME_SIZE];
     struct saved_foot foot = s->identity;
@@ -344,7 +347,7 @@ static int write_file(struct saved *s, struct llama_context *context, llama_seq_
     if (rc == 0)
         rc = saved_file_seal(fd, &foot, err);
     if (rc == 0)
-        rc = saved_folder_keep(&s->folder, name, err);
+        rc = saved_folder_keep(&s->folder, name, fd, used_ms, err);
     (void)close(fd); /* the lock of the file goes with it, so after the rename */
     if (rc != 0) {
         saved_folder_discard(&s->folder, name);
@@ -363,14 +366,14 @@ static int write_file(struct saved *s, struct llama_context *context, llama_seq_
 }
 
 int saved_write(struct saved *s, struct llama_context *context, llama_seq_id sequence,
-                const llama_token *tokens, size_t n, struct error *err)
+                const llama_token *tokens, size_t n, int64_t used_ms, struct error *err)
 {
     const uint64_t started = clock_mono_ns();
     if (n == 0 || n > SAVED_TOKENS_MOST ||
         llama_memory_seq_pos_max(llama_get_memory(context), sequence) != (llama_pos)n - 1)
         return error_set(err, VX11_EINVALID, "the sequence does not hold these %zu tokens", n);
     for (ptrdiff_t at; (at = find_cover(s, tokens, n)) >= 0;) {
-        if (entry_touch(s, &s->entries[at]))
+        if (entry_touch(s, &s->entries[at], used_ms))
             return 0;
         entry_remove(s, (size_t)at);
     }
@@ -378,9 +381,9 @@ int saved_write(struct saved *s, struct llama_context *context, llama_seq_id seq
     if (state <= 2 * sizeof(uint32_t)) /* no more than its head */
         return error_set(err, VX11_EUNSUPPORTED, "libllama gives no state of this model");
     uint64_t bytes = state + (3 + n) * sizeof(llama_token) + SAVED_FOOT_BYTES;
-    int rc = saved_folder_room(&s->folder, bytes, err);
+    int rc = saved_folder_room(&s->folder, bytes, used_ms, err);
     if (rc == 0)
-        rc = write_file(s, context, sequence, tokens, n, &bytes, err);
+        rc = write_file(s, context, sequence, tokens, n, used_ms, &bytes, err);
     pthread_mutex_lock(&s->lock);
     s->stats.write_seconds += (double)(clock_mono_ns() - started) / 1e9;
     if (rc == 0) {
@@ -437,7 +440,7 @@ static int read_file(struct saved *s, const struct entry *e, struct llama_contex
         rc = saved_file_check(fd, &foot, err);
     if (rc == 0)
         rc = state_read(s, fd, e, context, sequence, err);
-    if (rc == 0 && !entry_touch(s, e))
+    if (rc == 0 && !entry_touch(s, e, clock_wall_ms()))
         log_debug("saved", "a file that was used is gone", LOG_S("file", e->name));
     *bytes = foot.length + SAVED_FOOT_BYTES;
     (void)close(fd);

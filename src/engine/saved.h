@@ -40,12 +40,13 @@ int saved_open(const struct saved_options *o, struct saved **out, struct error *
 void saved_close(struct saved *s); /* NULL is fine */
 
 /* Writes a sequence, which must hold these n tokens and no more, through a temporary file. Files whose tokens
- * are a beginning of these are replaced. 0 also when a file already covers them (it then counts as used).
- * VX11_EFULL when it cannot fit into most_bytes or onto the disk, VX11_EIO, VX11_ENOMEM, VX11_EBUSY (another
- * process holds the lock), VX11_EINVALID (the sequence holds something else), VX11_EUNSUPPORTED when libllama
- * cannot give the state of this model. */
+ * are a beginning of these are replaced, and what was used before it makes room for it. used_ms: when it was
+ * used last (epoch), which is its place in line. 0 also when a file already covers them (it then counts as
+ * used). VX11_EFULL when it does not fit into most_bytes or onto the disk, VX11_EIO, VX11_ENOMEM, VX11_EBUSY
+ * (another process holds the lock), VX11_EINVALID (the sequence holds something else), VX11_EUNSUPPORTED when
+ * libllama cannot give the state of this model. */
 int saved_write(struct saved *s, struct llama_context *context, llama_seq_id sequence,
-                const llama_token *tokens, size_t n, struct error *err);
+                const llama_token *tokens, size_t n, int64_t used_ms, struct error *err);
 /* Whether a file covers these tokens already. No I/O. */
 bool saved_covers(const struct saved *s, const llama_token *tokens, size_t n);
 

@@ -271,8 +271,13 @@ static uint64_t bytes_allowed(const struct saved_folder *f, const struct listing
     return l->bytes + spare < f->most_bytes ? l->bytes + spare : f->most_bytes;
 }
 
-/* The lock is held. */
-static int room_make(struct saved_folder *f, uint64_t need, struct error *err)
+static int64_t used_at(const struct entry *e)
+{
+    return (int64_t)e->used.tv_sec * 1000 + e->used.tv_nsec / 1000000;
+}
+
+/* The lock is held. need 0: only the bound is seen to. */
+static int room_make(struct saved_folder *f, uint64_t need, int64_t used_ms, struct error *err)
 {
     struct listing l;
     int rc = listing_make(&l, f, err);
@@ -295,6 +300,8 @@ static int room_make(struct saved_folder *f, uint64_t need, struct error *err)
         qsort(l.entries, l.count, sizeof *l.entries, entry_order);
     for (size_t i = 0; i < l.count && (l.bytes + need > allowed || files >= SAVED_FILES_MOST); i++) {
         struct entry *e = &l.entries[i];
+        if (need > 0 && !e->gone && used_at(e) > used_ms)
+            break;
         if (e->writing || !entry_delete(f, &l, e))
             continue;
         l.bytes -= e->bytes;
@@ -303,19 +310,20 @@ static int room_make(struct saved_folder *f, uint64_t need, struct error *err)
     }
     empty_folders_delete(f, &l);
     if (rc == 0 && need > 0 && l.bytes + need > allowed)
-        rc = error_set(err, VX11_EFULL, "there is no room for %" PRIu64 " bytes more", need);
+        rc = error_set(err, VX11_EFULL,
+                       "there is no room for %" PRIu64 " bytes more beside what was used later", need);
     f->files = files;
     f->bytes = l.bytes;
     listing_free(&l);
     return rc;
 }
 
-int saved_folder_room(struct saved_folder *f, uint64_t need, struct error *err)
+int saved_folder_room(struct saved_folder *f, uint64_t need, int64_t used_ms, struct error *err)
 {
     const int lock = lock_take(f, err);
     if (lock < 0)
         return lock;
-    const int rc = room_make(f, need, err);
+    const int rc = room_make(f, need, used_ms, err);
     (void)close(lock);
     return rc;
 }
@@ -349,18 +357,20 @@ int saved_folder_create(struct saved_folder *f, char name[SAVED_NAME_SIZE], stru
     return fd;
 }
 
-int saved_folder_keep(struct saved_folder *f, const char *name, struct error *err)
+int saved_folder_keep(struct saved_folder *f, const char *name, int fd, int64_t used_ms, struct error *err)
 {
     char temp[SAVED_NAME_SIZE + sizeof TEMP];
     const int lock = lock_take(f, err);
     int rc = lock;
+    const struct timespec at = {.tv_sec = used_ms / 1000, .tv_nsec = used_ms % 1000 * 1000000};
+    const struct timespec times[2] = {at, at};
     temp_name(name, temp);
     if (lock >= 0) {
-        rc = renameat(f->own, temp, f->own, name) == 0
+        rc = futimens(fd, times) == 0 && renameat(f->own, temp, f->own, name) == 0
                  ? 0
                  : error_set_errno(err, errno, "a conversation cannot be saved");
         struct error later = {0};
-        if (rc == 0 && room_make(f, 0, &later) != 0) /* others may have written at the same time */
+        if (rc == 0 && room_make(f, 0, 0, &later) != 0) /* others may have written at the same time */
             log_warn("saved", "the folder's bound was not seen to", LOG_S("reason", later.text));
         (void)close(lock);
     }
@@ -437,7 +447,7 @@ int saved_folder_open(struct saved_folder *f, const char *dir, const char *model
         orphans_delete(f, &l);
     listing_free(&l);
     if (rc == 0)
-        rc = room_make(f, 0, err);
+        rc = room_make(f, 0, 0, err);
     (void)close(lock);
     return rc;
 }

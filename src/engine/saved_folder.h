@@ -37,13 +37,14 @@ void saved_folder_close(struct saved_folder *f);
 /* Whether a file of a key's folder has a name that we gave; *writing: the one of an unfinished file. */
 bool saved_folder_name(const char *name, bool *writing);
 
-/* Deletes until `need` more bytes fit. VX11_EFULL when they never can, VX11_EBUSY, VX11_EIO, VX11_ENOMEM. */
-int saved_folder_room(struct saved_folder *f, uint64_t need, struct error *err);
+/* Deletes until `need` more bytes fit for something that was used then, of what was used before it.
+ * VX11_EFULL when that is not enough (or they never can), VX11_EBUSY, VX11_EIO, VX11_ENOMEM. */
+int saved_folder_room(struct saved_folder *f, uint64_t need, int64_t used_ms, struct error *err);
 /* A new file of our key, empty, locked until it is closed, under a name that saved_folder_keep takes. Returns
  * the descriptor or VX11_E…. */
 int saved_folder_create(struct saved_folder *f, char name[SAVED_NAME_SIZE], struct error *err);
 /* It is whole: it gets its name, and the bound is seen to again. */
-int saved_folder_keep(struct saved_folder *f, const char *name, struct error *err);
+int saved_folder_keep(struct saved_folder *f, const char *name, int fd, int64_t used_ms, struct error *err);
 void saved_folder_discard(struct saved_folder *f, const char *name); /* it is not */
 
 #endif

@@ -139,7 +139,7 @@ static struct saved *folder(const struct fixture *f, const char *key, uint64_t m
 static void write_ok(struct saved *s, llama_seq_id sequence, const llama_token *tokens, size_t n)
 {
     struct error err = {0};
-    if (saved_write(s, model->context, sequence, tokens, n, &err) != 0)
+    if (saved_write(s, model->context, sequence, tokens, n, clock_wall_ms(), &err) != 0)
         fail_msg("%s", err.text);
 }
 
@@ -249,9 +249,12 @@ static void test_nothing_there(void **state)
     struct error err = {0};
     assert_int_equal(read_back(s, 0, f, LONG), VX11_ENOT_FOUND);
     decode(0, f->text.data, 0, 20);
-    assert_int_equal(saved_write(s, model->context, 0, f->text.data, 10, &err), VX11_EINVALID);
-    assert_int_equal(saved_write(s, model->context, 1, f->text.data, 10, &err), VX11_EINVALID);
-    assert_int_equal(saved_write(s, model->context, 0, f->text.data, 0, &err), VX11_EINVALID);
+    assert_int_equal(saved_write(s, model->context, 0, f->text.data, 10, clock_wall_ms(), &err),
+                     VX11_EINVALID);
+    assert_int_equal(saved_write(s, model->context, 1, f->text.data, 10, clock_wall_ms(), &err),
+                     VX11_EINVALID);
+    assert_int_equal(saved_write(s, model->context, 0, f->text.data, 0, clock_wall_ms(), &err),
+                     VX11_EINVALID);
     assert_int_equal(files(f, KEY_A, ".kv", NULL), 0);
     saved_close(s);
 }
@@ -502,10 +505,20 @@ static void test_bound(void **state)
     assert_int_equal(stats.dropped, 0); /* none of its own */
     saved_close(b);
     saved_close(a);
+    /* What was used later makes no room for what was used before. */
+    a = folder(f, KEY_A, size * 3);
+    forget(0);
+    decode(0, f->text.data + 5, 0, 100);
+    assert_int_equal(
+        saved_write(a, model->context, 0, f->text.data + 5, 100, clock_wall_ms() - 3600000, &err),
+        VX11_EFULL);
+    assert_int_equal(files(f, KEY_A, ".kv", NULL) + files(f, KEY_B, ".kv", NULL), 3);
+    saved_close(a);
     /* Too small for any: what is there goes, and nothing is written. */
     a = folder(f, KEY_A, size - 1);
     assert_int_equal(files(f, KEY_A, ".kv", NULL) + files(f, KEY_B, ".kv", NULL), 0);
-    assert_int_equal(saved_write(a, model->context, 0, f->text.data + 3, 100, &err), VX11_EFULL);
+    assert_int_equal(saved_write(a, model->context, 0, f->text.data + 5, 100, clock_wall_ms(), &err),
+                     VX11_EFULL);
     assert_int_equal(files(f, KEY_A, "", NULL), 3); /* ., .. and the note */
     saved_close(a);
 }
@@ -550,7 +563,7 @@ static void test_file_limit(void **state)
     for (size_t i = 0; i < COUNT_OF(limits); i++) {
         small = (struct rlimit){limits[i], before.rlim_max};
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-        const int rc = saved_write(s, model->context, 0, f->text.data, 100, &err);
+        const int rc = saved_write(s, model->context, 0, f->text.data, 100, clock_wall_ms(), &err);
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
         assert_true(rc == VX11_EFULL || rc == VX11_EIO);
         assert_int_equal(files(f, KEY_A, ".kv", NULL), 0);
@@ -590,7 +603,7 @@ static _Noreturn void write_for_ever(const struct fixture *f)
         const size_t n = files(f, KEY_A, ".kv", all);
         for (size_t i = 0; i < n; i++)
             (void)unlink(all[i]);
-        if (saved_write(s, model->context, 0, f->text.data, LONG, &err) != 0)
+        if (saved_write(s, model->context, 0, f->text.data, LONG, clock_wall_ms(), &err) != 0)
             _exit(2);
     }
 }
