@@ -49,10 +49,12 @@ static void wake(void *ctx)
     (void)uv_async_send(&e->wake);
 }
 
-static bool on_progress(float share, void *ctx)
+static bool on_progress(const struct model_progress *p, void *ctx)
 {
     struct engine *e = ctx;
-    atomic_store(&e->progress, share);
+    atomic_store(&e->progress, p->share);
+    atomic_store(&e->bytes_read, p->bytes_read);
+    atomic_store(&e->bytes_total, p->bytes_total);
     return !atomic_load(&e->load_stop);
 }
 

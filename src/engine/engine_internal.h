@@ -38,6 +38,7 @@ struct engine {
     /* Shared with the decode thread. */
     pthread_t thread;
     _Atomic float progress;
+    _Atomic uint64_t bytes_read, bytes_total; /* of the model's file */
     atomic_bool load_stop;  /* the load is to be given up */
     atomic_bool load_ended; /* then load_model and load_error are set */
     bool load_model_seen;   /* the loop thread's */

@@ -26,8 +26,10 @@ static const char usage[] =
     "  --parallel N        sequences at a time (default 4)\n"
     "  --threads N         threads that compute (default 0: as many as measure fastest, up to the cores)\n"
     "  --batch N           most tokens of one step (default 512)\n"
-    "  --gpu-layers N      layers on a graphics processor, where there is one (default -1: all)\n"
-    "  --kv-type TYPE      f16 or q8_0 (default f16)\n"
+    "  --cells N           tokens that all sequences together can hold (default 0: chosen to fit)\n"
+    "  --gpu-layers N      layers on a graphics processor, where there is one (default -1: all that fit)\n"
+    "  --kv-type TYPE      f16, q8_0 or auto: f16 where it fits (default auto)\n"
+    "  --memory N          bytes of memory that may be taken (default 0: what is free)\n"
     "  --max-queue N       requests that may wait (default 64)\n"
     "  --n-max N           most answers to one request (default 4)\n"
     "  --drain-ms N        how long running answers may go on after SIGTERM (default 10000)\n"
@@ -50,8 +52,10 @@ enum option_id {
     PARALLEL,
     THREADS,
     BATCH,
+    CELLS,
     GPU_LAYERS,
     KV_TYPE,
+    MEMORY,
     MAX_QUEUE,
     N_MAX,
     DRAIN_MS,
@@ -72,8 +76,10 @@ static const struct option options_known[] = {
     {"parallel", required_argument, NULL, PARALLEL},
     {"threads", required_argument, NULL, THREADS},
     {"batch", required_argument, NULL, BATCH},
+    {"cells", required_argument, NULL, CELLS},
     {"gpu-layers", required_argument, NULL, GPU_LAYERS},
     {"kv-type", required_argument, NULL, KV_TYPE},
+    {"memory", required_argument, NULL, MEMORY},
     {"max-queue", required_argument, NULL, MAX_QUEUE},
     {"n-max", required_argument, NULL, N_MAX},
     {"drain-ms", required_argument, NULL, DRAIN_MS},
@@ -113,12 +119,15 @@ static int number_int(const char *name, const char *text, int min, int max, int 
 
 static int kv_type(const char *text, enum model_kv_type *out)
 {
-    *out = MODEL_KV_F16;
-    if (strcmp(text, "q8_0") == 0)
-        *out = MODEL_KV_Q8_0;
-    else if (strcmp(text, "f16") != 0)
-        return fprintf(stderr, "vx11-engine: --kv-type must be f16 or q8_0, not %s\n", text), -1;
-    return 0;
+    static const char *const names[] = {
+        [MODEL_KV_F16] = "f16", [MODEL_KV_Q8_0] = "q8_0", [MODEL_KV_AUTO] = "auto"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *out = (enum model_kv_type)i;
+            return 0;
+        }
+    }
+    return fprintf(stderr, "vx11-engine: --kv-type must be f16, q8_0 or auto, not %s\n", text), -1;
 }
 
 static int level(const char *text, enum log_level *out)
@@ -147,6 +156,12 @@ static int count_take(int id, const char *text, struct settings *s)
         return number_int("threads", text, 0, 1024, &m->threads);
     case BATCH:
         return number_int("batch", text, 1, MODEL_BATCH_MAX, &m->batch);
+    case CELLS:
+        return number_int("cells", text, 0, INT_MAX, &m->cells);
+    case MEMORY:
+        rc = number("memory", text, 0, INT64_MAX, &value);
+        m->memory_most = rc == 0 ? (uint64_t)value : 0;
+        return rc;
     case GPU_LAYERS:
         return number_int("gpu-layers", text, -1, INT_MAX, &m->gpu_layers);
     case MAX_QUEUE:
@@ -231,7 +246,7 @@ int main(int argc, char **argv)
     struct error err = {0};
     int code;
     struct settings s = {
-        .engine = {.model = {.parallel = 4, .batch = 512, .gpu_layers = -1},
+        .engine = {.model = {.parallel = 4, .batch = 512, .gpu_layers = -1, .kv_type = MODEL_KV_AUTO},
                    .queue_limit = 64,
                    .choices_most = 4,
                    .drain_ms = 10000},

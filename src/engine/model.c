@@ -19,6 +19,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "engine/draft.h"
+#include "engine/readahead.h"
 #include "engine/template.h"
 
 /* Weights that a core reads from its caches: below this, threads cost more than they give. */
@@ -145,36 +146,103 @@ static char *name_from_path(const char *path)
 
 /* ---- the context ---- */
 
+/* The load is reading the file, which a thread of its own does, and what libllama makes of it; which of them
+ * takes longer depends on the disk, so each counts for half. */
 struct progress {
     model_progress_fn fn;
     void *ctx;
-    bool stopped;
+    pthread_mutex_t lock;
+    struct model_progress now; /* lock */
+    float read, made;          /* lock: shares */
+    bool stopped;              /* lock */
 };
 
-static bool progress_forward(float share, void *user)
+static bool progress_tell(struct progress *p)
 {
-    struct progress *p = user;
-    if (p->fn && !p->fn(share, p->ctx))
+    p->now.share = (p->read + p->made) / 2;
+    if (p->fn && !p->fn(&p->now, p->ctx))
         p->stopped = true;
     return !p->stopped;
 }
 
+static bool progress_made(float share, void *user)
+{
+    struct progress *p = user;
+    pthread_mutex_lock(&p->lock);
+    p->made = share;
+    const bool go_on = progress_tell(p);
+    pthread_mutex_unlock(&p->lock);
+    return go_on;
+}
+
+static bool progress_read(uint64_t done, uint64_t total, void *user)
+{
+    struct progress *p = user;
+    pthread_mutex_lock(&p->lock);
+    p->read = (float)((double)done / (double)total);
+    p->now.bytes_read = done;
+    p->now.bytes_total = total;
+    const bool go_on = progress_tell(p);
+    pthread_mutex_unlock(&p->lock);
+    return go_on;
+}
+
+static bool progress_stopped(struct progress *p)
+{
+    pthread_mutex_lock(&p->lock);
+    const bool stopped = p->stopped;
+    pthread_mutex_unlock(&p->lock);
+    return stopped;
+}
+
+/* ---- the plan ---- */
+
+/* The context that the plan chose is bounded by what the model's positions reach to. */
 static int context_check(struct model *m, const struct model_options *o, struct error *err)
 {
+    const struct fit_choice *c = &m->plan.choice;
+    const int64_t vouched = header_context_most(&m->plan.header);
     m->context_trained = llama_model_n_ctx_train(m->llama);
-    const int64_t most = o->context_most > 0 ? o->context_most : MODEL_CONTEXT_DEFAULT;
-    const int64_t wanted = o->context > 0 ? o->context : most;
-    if (o->context > m->context_trained)
-        log_warn("model", "the context asked for is larger than the model was trained for",
-                 LOG_I("asked", o->context), LOG_I("trained", m->context_trained));
-    m->context_length = wanted < m->context_trained ? (int32_t)wanted : m->context_trained;
-    if ((int64_t)m->context_length * o->parallel > INT32_MAX)
-        return error_set(err, VX11_EINVALID, "%d sequences of %d tokens are too many", o->parallel,
-                         (int)m->context_length);
-    m->cells = m->context_length * o->parallel;
-    m->batch = o->batch < m->cells ? o->batch : m->cells;
+    const int64_t most = vouched > m->context_trained ? vouched : m->context_trained;
+    if (o->context > most)
+        log_warn("model", "the context asked for is larger than the model was made for",
+                 LOG_I("asked", o->context), LOG_I("made_for", most));
+    m->context_length = c->context < most ? c->context : (int32_t)most;
+    m->cells = c->cells;
+    if (m->cells < m->context_length)
+        return error_set(err, VX11_EINVALID, "%d cells do not hold %d tokens", m->cells, m->context_length);
     m->parallel = o->parallel;
+    m->batch = o->batch < m->cells ? o->batch : m->cells;
     return 0;
+}
+
+/* What a model takes is found out before it is loaded. That it cannot be is no reason not to try: a file that
+ * is not sound gets libllama's reason. */
+static int plan_make(struct model *m, const struct model_options *o, struct error *err)
+{
+    struct error why = {0};
+    const int rc = fit_plan(o, m->name, &m->plan, &why);
+    const struct fit_plan *p = &m->plan;
+    if (rc == VX11_ENOMEM)
+        return error_set(err, rc, "%s", why.text);
+    if (rc != 0)
+        log_warn("model", "what it will take is not known: loading without looking at the memory",
+                 LOG_S("model", m->name), LOG_S("reason", why.text));
+    else
+        log_info("model", p->reduced ? "planned with less than was wanted" : "planned",
+                 LOG_S("model", m->name), LOG_I("need", (int64_t)fit_need(&p->sizes)),
+                 LOG_I("free", (int64_t)p->room.free_bytes), LOG_I("context", p->choice.context),
+                 LOG_I("cells", p->choice.cells),
+                 LOG_S("kv_type", p->choice.kv == MODEL_KV_Q8_0 ? "q8_0" : "f16"),
+                 LOG_I("gpu_layers", p->choice.gpu_layers));
+    return 0;
+}
+
+struct llama_model_params model_params(int gpu_layers)
+{
+    struct llama_model_params p = llama_model_default_params();
+    p.n_gpu_layers = gpu_layers;
+    return p;
 }
 
 /* Those that are served, and about as many again that hold what is kept. Each costs a row in the buffer of
@@ -190,23 +258,30 @@ static int32_t sequences_for(const struct llama_model *llama, int parallel)
     return wanted < MOST ? wanted : MOST;
 }
 
-static int context_create(struct model *m, const struct model_options *o, struct error *err)
+struct llama_context_params model_context_params(const struct llama_model *llama,
+                                                 const struct model_options *o, int32_t cells,
+                                                 enum model_kv_type kv)
 {
-    const int most = m->threads_most;
     struct llama_context_params p = llama_context_default_params();
-    p.n_ctx = (uint32_t)m->cells;
-    p.n_batch = (uint32_t)m->batch;
-    p.n_ubatch = (uint32_t)m->batch;
-    p.n_seq_max = (uint32_t)sequences_for(m->llama, m->parallel);
-    p.n_outputs_max = (uint32_t)m->parallel + DRAFT_STEP_MOST; /* rows of logits in a step */
+    p.n_ctx = (uint32_t)cells;
+    p.n_batch = p.n_ubatch = (uint32_t)(o->batch < cells ? o->batch : cells);
+    p.n_seq_max = (uint32_t)sequences_for(llama, o->parallel);
+    p.n_outputs_max = (uint32_t)o->parallel + DRAFT_STEP_MOST; /* rows of logits in a step */
     if (p.n_outputs_max > p.n_batch)
         p.n_outputs_max = p.n_batch;
     if (p.n_outputs_max < p.n_seq_max)
         p.n_outputs_max = p.n_seq_max; /* libllama wants that */
-    p.n_threads = p.n_threads_batch = most;
-    p.type_k = p.type_v = o->kv_type == MODEL_KV_Q8_0 ? GGML_TYPE_Q8_0 : GGML_TYPE_F16;
+    p.type_k = p.type_v = kv == MODEL_KV_Q8_0 ? GGML_TYPE_Q8_0 : GGML_TYPE_F16;
     p.kv_unified = true; /* one pool of cells: sequences share the cells of a common prefix */
     p.no_perf = true;
+    return p;
+}
+
+static int context_create(struct model *m, const struct model_options *o, struct error *err)
+{
+    const int most = m->threads_most;
+    struct llama_context_params p = model_context_params(m->llama, o, m->cells, m->plan.choice.kv);
+    p.n_threads = p.n_threads_batch = most;
     model_log_quiet(
         true); /* it warns that the pool of cells is larger than the trained context: no sequence is */
     m->context = llama_init_from_model(m->llama, p);
@@ -270,13 +345,12 @@ static void describe(struct model *m)
 static int model_read(struct model *m, const struct model_options *o, struct progress *progress,
                       struct error *err)
 {
-    struct llama_model_params p = llama_model_default_params();
-    p.n_gpu_layers = o->gpu_layers;
-    p.progress_callback = progress_forward;
+    struct llama_model_params p = model_params(m->plan.choice.gpu_layers);
+    p.progress_callback = progress_made;
     p.progress_callback_user_data = progress;
     sink_forget_error();
     m->llama = llama_model_load_from_file(o->path, p);
-    if (progress->stopped)
+    if (progress_stopped(progress))
         return error_set(err, VX11_ECANCELLED, "the load was stopped");
     if (!m->llama)
         return sink_fail(err, VX11_ECORRUPT, "the model could not be loaded");
@@ -298,16 +372,47 @@ static int options_check(const struct model_options *o, struct error *err)
     if (o->batch < o->parallel || o->batch > MODEL_BATCH_MAX)
         return error_set(err, VX11_EINVALID, "batch must be %d (parallel) to %d", o->parallel,
                          MODEL_BATCH_MAX);
-    if (o->context < 0 || o->threads < 0 || o->gpu_layers < -1)
-        return error_set(err, VX11_EINVALID, "context, threads and GPU layers must not be negative");
+    if (o->context < 0 || o->threads < 0 || o->cells < 0 || o->gpu_layers < -1)
+        return error_set(err, VX11_EINVALID, "context, cells, threads and GPU layers must not be negative");
     return 0;
+}
+
+static int64_t lap(uint64_t *since)
+{
+    const uint64_t now = clock_mono_ns(), ms = (now - *since) / 1000000;
+    *since = now;
+    return (int64_t)ms;
+}
+
+/* All that takes time. */
+static int model_make(struct model *m, const struct model_options *o, struct progress *progress,
+                      struct error *err)
+{
+    uint64_t since = clock_mono_ns();
+    int rc = plan_make(m, o, err);
+    m->times.plan = lap(&since);
+    if (rc != 0 || (rc = model_read(m, o, progress, err)) != 0 || (rc = vocabulary_read(m, err)) != 0 ||
+        (rc = context_check(m, o, err)) != 0)
+        return rc;
+    m->times.weights = lap(&since);
+    if (m->plan.sizes.weights > 0)
+        mapping_release(m->path);
+    /* A model that only embeds needs no context until it is asked: embed_run.c makes it. */
+    if (m->can.generates && (rc = context_create(m, o, err)) != 0)
+        return rc;
+    m->times.context = lap(&since);
+    if (m->can.generates && (rc = context_warm(m, err)) != 0)
+        return rc;
+    m->times.warm = lap(&since);
+    return template_detect(m, err);
 }
 
 int model_load(const struct model_options *options, model_progress_fn fn, void *ctx, struct model **out,
                struct error *err)
 {
     const uint64_t started = clock_mono_ns();
-    struct progress progress = {.fn = fn, .ctx = ctx};
+    struct progress progress = {.fn = fn, .ctx = ctx, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct readahead *reader = NULL;
     struct model *m = NULL;
     int64_t modified_s = 0;
     int rc = options_check(options, err);
@@ -324,13 +429,11 @@ int model_load(const struct model_options *options, model_progress_fn fn, void *
     m->created_s = modified_s;
     m->threads_most = options->threads > 0 ? options->threads : (int)proc_physical_cores();
     m->threads_fixed = options->threads > 0;
-    if ((rc = model_read(m, options, &progress, err)) != 0 || (rc = vocabulary_read(m, err)) != 0 ||
-        (rc = context_check(m, options, err)) != 0)
+    if ((rc = readahead_start(m->path, progress_read, &progress, &reader, err)) != 0)
         goto out;
-    /* A model that only embeds needs no context until it is asked: embed_run.c makes it. */
-    if (m->can.generates && ((rc = context_create(m, options, err)) != 0 || (rc = context_warm(m, err)) != 0))
-        goto out;
-    if ((rc = template_detect(m, err)) != 0)
+    rc = model_make(m, options, &progress, err);
+    m->bytes_from_disk = readahead_end(reader, true);
+    if (rc != 0)
         goto out;
     m->load_ms = (int64_t)((clock_mono_ns() - started) / 1000000);
     *out = m;

@@ -13,9 +13,8 @@
 
 #include "base/error.h"
 #include "engine/ability.h"
+#include "engine/fit.h"
 #include "engine/threads.h"
-
-enum model_kv_type { MODEL_KV_F16, MODEL_KV_Q8_0 };
 
 enum {
     MODEL_CONTEXT_DEFAULT = 8192, /* tokens: most that a request may use when nothing was asked for */
@@ -32,8 +31,19 @@ struct model_options {
     int parallel;         /* sequences at a time, 1 … MODEL_PARALLEL_MAX */
     int threads;          /* that many; 0: as many as measure fastest, up to one for each physical core */
     int batch;            /* tokens of one step, 1 … MODEL_BATCH_MAX */
-    int gpu_layers;       /* layers on a GPU where a backend for one is there; -1: all */
+    int32_t cells;        /* KV cells for all sequences together; 0: chosen, see fit.h */
+    int gpu_layers; /* layers on a GPU where a backend for one is there; -1: as many as it has room for */
     enum model_kv_type kv_type;
+    uint64_t memory_most; /* bytes of memory that may be taken; 0: what is free */
+};
+
+struct model_progress {
+    float share;                      /* 0 … 1 of the load */
+    uint64_t bytes_read, bytes_total; /* of the file */
+};
+
+struct model_times { /* ms */
+    int64_t plan, weights, context, warm;
 };
 
 enum model_template_state {
@@ -59,8 +69,11 @@ struct model {
     uint64_t parameters;
     int64_t created_s; /* the file's modification time, epoch seconds */
     int64_t load_ms;
+    struct model_times times;
+    struct fit_plan plan;                    /* what was chosen, and what it takes */
+    uint64_t bytes_from_disk;                /* of the file that were not in the page cache yet */
     int32_t context_trained, context_length; /* tokens */
-    int32_t cells;                           /* KV cells: context_length for each of `parallel` sequences */
+    int32_t cells;                           /* KV cells: one pool for all sequences */
     int32_t sequences; /* sequence ids: `parallel` that are served, the others hold what is kept (cache.h) */
     int32_t vocabulary, batch, parallel;
     size_t longest_piece; /* bytes of the longest token's text */
@@ -71,14 +84,21 @@ struct model {
     size_t special_count;
 };
 
-/* share: 0 … 1. false stops the load, which then fails with VX11_ECANCELLED. Called on the loading thread. */
-typedef bool (*model_progress_fn)(float share, void *ctx);
+/* false stops the load, which then fails with VX11_ECANCELLED. Called on the loading thread and on one that
+ * reads the file, never at the same time. */
+typedef bool (*model_progress_fn)(const struct model_progress *p, void *ctx);
 
 /* Once per process, first of all: sends libllama's log to ours. */
 void model_log_start(void);
 /* While quiet, libllama's log goes to debug level: it calls an abort that we asked for an error. Any thread.
  */
 void model_log_quiet(bool quiet);
+
+/* What a load and its measuring (fit.h) have in common. */
+struct llama_model_params model_params(int gpu_layers);
+struct llama_context_params model_context_params(const struct llama_model *llama,
+                                                 const struct model_options *o, int32_t cells,
+                                                 enum model_kv_type kv);
 
 /* Loads, makes the context and warms it up with one token. The caller owns *out: model_free. VX11_ENOT_FOUND,
  * VX11_ECORRUPT (not a sound GGUF file, with libllama's reason), VX11_EINVALID (options that do not fit the

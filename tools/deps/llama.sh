@@ -29,7 +29,7 @@ STAMP="$VERSION common $PLATFORM $PLATFORM_SHA512 $SOURCE_SHA512"
 if pkg-config --exists llama llama-common 2>/dev/null; then
     exit 0
 fi
-if stamp_is llama "$STAMP" && [ -e "$PREFIX/lib/libllama.so" ] && [ -f "$PREFIX/include/llama-common/chat.h" ]; then
+if stamp_is llama "$STAMP" && [ -e "$PREFIX/lib/libllama.so" ] && [ -f "$PREFIX/include/llama-common/llama-ext.h" ]; then
     exit 0
 fi
 command -v npm >/dev/null 2>&1 || die "llama: npm is needed to fetch libllama (./dev deps installs it)"
@@ -60,10 +60,12 @@ mkdir -p "$new/include/llama-common" "$new/lib"
 cp "$TMP/source/package/llama/gitRelease.bundle" "$TMP/source/package/llama/llama.cpp.info.json" "$new/"
 git clone -q --depth 1 --no-checkout "$new/gitRelease.bundle" "$TMP/clone" 2>"$TMP/git.log" ||
     { cat "$TMP/git.log" >&2; die "llama: the release bundle could not be read"; }
-git -C "$TMP/clone" archive HEAD include ggml/include common LICENSE | tar -x -C "$TMP"
+git -C "$TMP/clone" archive HEAD include ggml/include src/llama-ext.h common LICENSE | tar -x -C "$TMP"
 cp "$TMP"/include/*.h "$TMP"/ggml/include/*.h "$new/include/"
 # Headers of the chat code, which is C++ (in a folder of their own: their names are plain).
 (cd "$TMP/common" && find . -name '*.h' -print | tar -c -T -) | tar -x -C "$new/include/llama-common"
+# What libllama says of its own memory, which llama.h does not have yet.
+cp "$TMP/src/llama-ext.h" "$new/include/llama-common/"
 cp "$TMP/LICENSE" "$new/LICENSE"
 cp "$TMP/platform/package/bins/$PLATFORM"/*.so "$new/lib/"
 # The linker asks for libllama.so; the files carry the release in their names.

@@ -75,9 +75,9 @@ static void test_load_fails(void **state)
     (void)unlink(path);
 }
 
-static bool give_up(float share, void *ctx)
+static bool give_up(const struct model_progress *p, void *ctx)
 {
-    *(int *)ctx += share >= 0;
+    *(int *)ctx += p->share >= 0;
     return false;
 }
 
