@@ -77,6 +77,7 @@ static struct engine_model_facts facts_of(const struct model *m, int *can)
         .vocabulary = m->vocabulary,
         .context_trained = m->context_trained,
         .context_length = m->context_length,
+        .chat_template_reason = m->template_reason,
         .chat_template = m->template_state == MODEL_TEMPLATE_READY    ? ENGINE_CHAT_TEMPLATE_READY
                          : m->template_state == MODEL_TEMPLATE_ABSENT ? ENGINE_CHAT_TEMPLATE_ABSENT
                                                                       : ENGINE_CHAT_TEMPLATE_UNSUPPORTED,

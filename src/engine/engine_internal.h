@@ -9,6 +9,7 @@
 
 #include "api/engine.h"
 #include "api/openai.h"
+#include "engine/chat_format.h"
 #include "engine/embed.h"
 #include "engine/engine.h"
 #include "engine/scheduler.h"
@@ -102,8 +103,14 @@ bool request_text_fits(const struct model *m, size_t bytes, struct request_fault
 
 struct reply;
 
+struct context_shift { /* what was left out of a prompt */
+    size_t messages, tokens;
+};
+
 struct reply_options {
     bool chat; /* else a completion */
+    struct chat_prompt *format; /* of a chat: owned by the reply from reply_create on, also when that fails */
+    struct context_shift shift;
     bool stream, include_usage;
     bool logprobs;
     size_t parts;     /* prompts */

@@ -18,7 +18,9 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "engine/chat_format.h"
 #include "engine/draft.h"
+#include "engine/grammar.h"
 #include "engine/readahead.h"
 #include "engine/template.h"
 
@@ -404,7 +406,7 @@ static int model_make(struct model *m, const struct model_options *o, struct pro
     if (m->can.generates && (rc = context_warm(m, err)) != 0)
         return rc;
     m->times.warm = lap(&since);
-    return template_detect(m, err);
+    return template_detect(m, o->chat_template, err);
 }
 
 int model_load(const struct model_options *options, model_progress_fn fn, void *ctx, struct model **out,
@@ -421,7 +423,7 @@ int model_load(const struct model_options *options, model_progress_fn fn, void *
     if (rc != 0)
         goto out;
     m = calloc(1, sizeof *m);
-    if (!m || !(m->path = strdup(options->path)) ||
+    if (!m || !(m->path = strdup(options->path)) || !(m->grammars = grammars_create()) ||
         !(m->name = options->name ? strdup(options->name) : name_from_path(options->path))) {
         rc = error_set(err, VX11_ENOMEM, "out of memory");
         goto out;
@@ -452,8 +454,10 @@ void model_free(struct model *m)
         llama_free(m->context);
     }
     llama_model_free(m->llama);
+    grammars_destroy(m->grammars);
     free(m->specials);
-    free(m->chat_template);
+    chat_format_destroy(m->chat);
+    free(m->template_reason);
     free(m->name);
     free(m->path);
     free(m);

@@ -1,16 +1,19 @@
-/* Prompt: from the messages of a chat to tokens. */
+/* Prompt: a chat through the model's template, as text and as tokens. */
 #ifndef VX11_ENGINE_PROMPT_H
 #define VX11_ENGINE_PROMPT_H
 
-#include "engine/template.h"
+#include "engine/chat_format.h"
+#include "engine/marks.h"
+#include "engine/model.h"
 #include "engine/tokenize.h"
 
-/* Appends the tokens of the messages through the model's template, up to where the assistant is to speak.
- * Text of a message that spells a control token of the model stays text. Errors as of template_apply and
- * tokenize. */
-int prompt_chat(const struct model *m, const struct template_message *messages, size_t n, struct tokens *out,
-                struct error *err);
-/* Bytes of the contents together. */
-size_t prompt_bytes(const struct template_message *messages, size_t n);
+/* Applies the model's template and appends the tokens of what comes out; texts that spell control tokens of
+ * the model must have been protected with `marks`. *chat: chat_prompt_free. VX11_EUNSUPPORTED when the model
+ * has no template that can be applied, VX11_EINVALID when the template refuses these messages, VX11_ENOMEM,
+ * and tokenize's. */
+int prompt_make(const struct model *m, const struct chat_input *in, const struct marks *marks,
+                struct chat_prompt **chat, struct tokens *out, struct error *err);
+/* The model's control tokens as marks want them. */
+void prompt_marks(const struct model *m, struct marks *marks, struct arena *a);
 
 #endif

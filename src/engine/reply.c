@@ -57,6 +57,7 @@ static void usage_sum(struct reply *reply)
         sum->prompt_tokens += u->prompt_tokens;
         sum->cached_tokens += u->cached_tokens;
         sum->completion_tokens += u->completion_tokens;
+        sum->shifted_tokens += u->shifted_tokens;
         sum->queue_ms = u->queue_ms > sum->queue_ms ? u->queue_ms : sum->queue_ms;
         sum->prompt_ms = u->prompt_ms > sum->prompt_ms ? u->prompt_ms : sum->prompt_ms;
         sum->decode_ms = u->decode_ms > sum->decode_ms ? u->decode_ms : sum->decode_ms;
@@ -202,6 +203,7 @@ struct reply *reply_create(struct engine *e, struct request *r, const struct rep
     request_on_cancel(r, on_client_gone, reply);
     return reply;
 fail:
+    chat_prompt_free(o->format);
     request_fail(r, 500, "out_of_memory", NULL, "out of memory");
     return NULL;
 }

@@ -4,8 +4,21 @@
 
 #include "engine/engine_internal.h"
 
+struct reply_call { /* a call of a tool */
+    const char *id, *name; /* in the request's arena */
+    struct buf arguments;  /* of a reply that is not streamed */
+};
+
+struct reply_answer { /* of a choice whose text must be read by its format's rules */
+    struct chat_parser *parser;
+    struct buf content, thought; /* content: of a reply that is not streamed */
+    struct reply_call *calls;
+    size_t call_count, call_cap;
+};
+
 struct reply_choice {
     int64_t index;
+    struct reply_answer answer;
     struct buf text; /* of a reply that is not streamed */
     struct token_logprobs *logprobs;
     size_t logprob_count;
@@ -43,7 +56,28 @@ struct reply {
 
 void reply_fault(struct reply *reply, int status, const char *code, const char *text);
 
+/* reply_chat.c: answers that call tools or think */
+bool reply_parsed(const struct reply *reply); /* whether this reply's are */
+/* Reads what an event adds and sends what it means. 0, or VX11_E… when the reader has gone. */
+int reply_answer_event(struct reply *reply, struct reply_choice *choice, const struct generation_event *event);
+/* Reads a whole text and fills message; memory from the arena. False without memory. */
+bool reply_answer_whole(struct reply *reply, struct reply_choice *choice, struct arena *a,
+                  struct openai_reply_message *message);
+void reply_answer_free(struct reply_answer *answer);
+/* Tokens of the thoughts of all choices, as the model's tokenizer counts their text; -1: not known. */
+int64_t reply_thought_tokens(const struct reply *reply);
+
 /* reply_json.c */
+/* One chunk of either kind. choice NULL: none. text NULL: nothing is added. */
+struct chunk {
+    struct reply_choice *choice;
+    const char *text, *thought;
+    const struct openai_tool_call_delta *call; /* NULL: none */
+    const struct token_logprobs *logprobs;
+    size_t logprob_count;
+    bool with_role, with_finish, with_usage, with_times;
+};
+int chat_chunk_send(struct reply *reply, const struct chunk *c);
 void choices_free(struct reply *reply);
 /* Sends what an event adds. 0, or VX11_E… when the reader has gone. */
 int reply_stream_event(struct reply *reply, const struct reply_part *part, struct reply_choice *choice,

@@ -12,19 +12,37 @@
 
 /* ---- parts ---- */
 
-static int finish_reason(enum finish f)
+static int finish_reason(const struct reply_choice *c)
 {
-    return f == FINISH_LENGTH ? OPENAI_FINISH_REASON_LENGTH : OPENAI_FINISH_REASON_STOP;
+    return c->finish == FINISH_LENGTH      ? OPENAI_FINISH_REASON_LENGTH
+           : c->answer.call_count > 0      ? OPENAI_FINISH_REASON_TOOL_CALLS
+                                           : OPENAI_FINISH_REASON_STOP;
 }
 
 struct usage_parts {
     struct openai_usage usage;
     struct openai_prompt_tokens_details prompt;
+    struct openai_completion_tokens_details completion;
+    struct openai_context_shift shift;
     struct openai_timings timings;
 };
 
-static void usage_fill(const struct usage *u, struct usage_parts *out)
+/* Both count: what was left out of the prompt, and what the answer pushed out of the context. */
+static void shift_fill(const struct reply *reply, struct usage_parts *out)
 {
+    const struct context_shift *shift = &reply->options.shift;
+    const int64_t pushed = reply->usage.shifted_tokens;
+    if (shift->messages == 0 && pushed == 0)
+        return;
+    out->shift = (struct openai_context_shift){.dropped_messages = (int64_t)shift->messages,
+                                               .dropped_tokens = (int64_t)shift->tokens + pushed};
+    out->usage.context_shift = &out->shift;
+}
+
+static void usage_fill(const struct reply *reply, struct usage_parts *out)
+{
+    const struct usage *u = &reply->usage;
+    const int64_t thought = reply_thought_tokens(reply);
     out->prompt = (struct openai_prompt_tokens_details){.cached_tokens = u->cached_tokens};
     out->usage = (struct openai_usage){.prompt_tokens = u->prompt_tokens,
                                        .completion_tokens = u->completion_tokens,
@@ -36,6 +54,11 @@ static void usage_fill(const struct usage *u, struct usage_parts *out)
         out->timings.has_tokens_per_second = true;
         out->timings.tokens_per_second = (double)(u->completion_tokens - 1) * 1000 / u->decode_ms;
     }
+    if (thought >= 0) {
+        out->completion = (struct openai_completion_tokens_details){.reasoning_tokens = thought};
+        out->usage.completion_tokens_details = &out->completion;
+    }
+    shift_fill(reply, out);
 }
 
 /* ---- log-probabilities ---- */
@@ -178,20 +201,14 @@ static int chunk_send(struct reply *reply, const struct contract_message *messag
     return rc;
 }
 
-/* One chunk of either kind. choice NULL: none. text NULL: nothing is added. */
-struct chunk {
-    struct reply_choice *choice;
-    const char *text;
-    const struct token_logprobs *logprobs;
-    size_t logprob_count;
-    bool with_role, with_finish, with_usage, with_times;
-};
-
-static int chat_chunk_send(struct reply *reply, const struct chunk *c)
+int chat_chunk_send(struct reply *reply, const struct chunk *c)
 {
     struct arena *a = reply->engine->scratch;
     struct usage_parts parts;
-    struct openai_delta delta = {.has_role = c->with_role, .role = OPENAI_ROLE_ASSISTANT, .content = c->text};
+    struct openai_delta delta = {.has_role = c->with_role,
+                                 .role = OPENAI_ROLE_ASSISTANT,
+                                 .content = c->text,
+                                 .reasoning_content = c->thought};
     struct openai_chunk_choice choice = {.delta = &delta, .has_finish_reason = c->with_finish};
     struct openai_chat_chunk chunk = {.id = reply->id,
                                       .object = "chat.completion.chunk",
@@ -200,13 +217,21 @@ static int chat_chunk_send(struct reply *reply, const struct chunk *c)
                                       .choices = &choice,
                                       .choices_count = c->choice ? 1 : 0};
     arena_reset(a);
+    if (c->call) {
+        delta.tool_calls = arena_array(a, 1, sizeof *delta.tool_calls);
+        if (!delta.tool_calls)
+            return VX11_ENOMEM;
+        delta.tool_calls[0] = *c->call;
+        delta.tool_calls_count = 1;
+    }
     if (c->choice) {
         choice.index = c->choice->index;
-        choice.finish_reason = finish_reason(c->choice->finish);
+        choice.finish_reason = finish_reason(c->choice);
     }
     if (c->logprob_count > 0 && !(choice.logprobs = chat_logprobs(reply, a, c->logprobs, c->logprob_count)))
         return VX11_ENOMEM;
-    usage_fill(&reply->usage, &parts);
+    if (c->with_usage || c->with_times)
+        usage_fill(reply, &parts);
     chunk.usage = c->with_usage ? &parts.usage : NULL;
     chunk.vx11 = c->with_times ? &parts.timings : NULL;
     return chunk_send(reply, &openai_chat_chunk_message, &chunk);
@@ -227,12 +252,13 @@ static int completion_chunk_send(struct reply *reply, const struct chunk *c)
     arena_reset(a);
     if (c->choice) {
         choice.index = c->choice->index;
-        choice.finish_reason = finish_reason(c->choice->finish);
+        choice.finish_reason = finish_reason(c->choice);
     }
     if (c->logprob_count > 0 &&
         !(choice.logprobs = completion_logprobs(reply, c->choice, a, c->logprobs, c->logprob_count)))
         return VX11_ENOMEM;
-    usage_fill(&reply->usage, &parts);
+    if (c->with_usage || c->with_times)
+        usage_fill(reply, &parts);
     chunk.usage = c->with_usage ? &parts.usage : NULL;
     chunk.vx11 = c->with_times ? &parts.timings : NULL;
     return chunk_send(reply, &openai_completion_reply_message, &chunk);
@@ -261,7 +287,9 @@ int reply_stream_event(struct reply *reply, const struct reply_part *part, struc
                        const struct generation_event *event)
 {
     int rc = choice_begin(reply, part, choice);
-    if (rc == 0 && (event->len > 0 || event->logprob_count > 0))
+    if (rc == 0 && reply_parsed(reply))
+        rc = reply_answer_event(reply, choice, event);
+    else if (rc == 0 && (event->len > 0 || event->logprob_count > 0))
         rc = any_chunk_send(reply, &(struct chunk){.choice = choice,
                                                    .text = event->text,
                                                    .logprobs = event->logprobs,
@@ -312,7 +340,10 @@ void choices_free(struct reply *reply)
     for (size_t i = 0; i < reply->options.parts * reply->options.choices; i++) {
         buf_free(&reply->choices[i].text);
         free(reply->choices[i].logprobs);
+        reply_answer_free(&reply->choices[i].answer);
     }
+    chat_prompt_free(reply->options.format);
+    reply->options.format = NULL;
 }
 
 /* A choice's text in the arena; NULL without memory. */
@@ -328,15 +359,20 @@ static bool chat_choice_fill(struct reply *reply, struct arena *a, struct reply_
     if (!message)
         return false;
     message->role = OPENAI_ROLE_ASSISTANT;
-    message->content = choice_text(in, a);
+    if (reply_parsed(reply)) {
+        if (!reply_answer_whole(reply, in, a, message))
+            return false;
+    } else if (!(message->content = choice_text(in, a))) {
+        return false;
+    }
     *out = (struct openai_chat_choice){.index = in->index,
                                        .message = message,
                                        .has_finish_reason = true,
-                                       .finish_reason = finish_reason(in->finish)};
+                                       .finish_reason = finish_reason(in)};
     if (reply->options.logprobs &&
         !(out->logprobs = chat_logprobs(reply, a, in->logprobs, in->logprob_count)))
         return false;
-    return message->content != NULL;
+    return true;
 }
 
 static bool completion_choice_fill(struct reply *reply, struct arena *a, const struct reply_part *part,
@@ -345,7 +381,7 @@ static bool completion_choice_fill(struct reply *reply, struct arena *a, const s
     *out = (struct openai_completion_choice){.text = choice_text(in, a),
                                              .index = in->index,
                                              .has_finish_reason = true,
-                                             .finish_reason = finish_reason(in->finish)};
+                                             .finish_reason = finish_reason(in)};
     if (part->echo)
         in->characters = utf8_count(part->echo, strlen(part->echo));
     if (reply->options.logprobs &&
@@ -385,8 +421,7 @@ void reply_whole(struct reply *reply)
 {
     const size_t n = reply->options.parts * reply->options.choices;
     const char *model = reply->engine->model->name;
-    struct usage_parts parts;
-    usage_fill(&reply->usage, &parts);
+    struct usage_parts parts = {0};
     struct openai_chat_reply chat = {.id = reply->id,
                                      .object = "chat.completion",
                                      .created = reply->created,
@@ -401,6 +436,7 @@ void reply_whole(struct reply *reply)
                                                  .vx11 = &parts.timings};
     const bool is_chat = reply->options.chat;
     const bool ok = is_chat ? chat_whole(reply, n, &chat) : completion_whole(reply, n, &completion);
+    usage_fill(reply, &parts); /* the thoughts are known now */
     choices_free(reply);
     if (!ok)
         whole_fail(reply);

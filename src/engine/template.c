@@ -1,78 +1,68 @@
-/* Chat templates by libllama's built-in list: it recognises a template by its characteristic pieces and
- * renders it by code of its own. What it does not recognise is refused, never guessed at. */
+/* Chat formats of models. A template that cannot be read or applied is found out here, while the model loads,
+ * and its reason kept: completions still work, chats are refused with it. Nothing is guessed at. */
 #include "engine/template.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-int template_detect(struct model *m, struct error *err)
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "engine/chat_format.h"
+
+static const char *token_spelled(const struct model *m, llama_token token)
 {
-    static const struct llama_chat_message probe[] = {{"user", "a"}, {"assistant", "b"}, {"user", "c"}};
-    const char *text = llama_model_chat_template(m->llama, NULL);
-    if (!text || !*text) {
+    return token == LLAMA_TOKEN_NULL ? "" : llama_vocab_get_text(m->vocab, token);
+}
+
+int template_detect(struct model *m, const char *text, struct error *err)
+{
+    struct error why = {0};
+    const char *own = text ? text : llama_model_chat_template(m->llama, NULL);
+    const char *tools = text ? NULL : llama_model_chat_template(m->llama, "tool_use");
+    if (!own || !*own)
+        own = tools;
+    if (!own || !*own) {
         m->template_state = MODEL_TEMPLATE_ABSENT;
         return 0;
     }
-    m->chat_template = strdup(text);
-    if (!m->chat_template)
-        return error_set(err, VX11_ENOMEM, "out of memory");
-    const int32_t need =
-        llama_chat_apply_template(text, probe, sizeof probe / sizeof probe[0], true, NULL, 0);
-    m->template_state = need > 0 ? MODEL_TEMPLATE_READY : MODEL_TEMPLATE_UNSUPPORTED;
-    return 0;
+    const struct chat_source source = {.text = own,
+                                       .tool_text = tools,
+                                       .bos = token_spelled(m, llama_vocab_bos(m->vocab)),
+                                       .eos = token_spelled(m, llama_vocab_eos(m->vocab)),
+                                       .add_bos = llama_vocab_get_add_bos(m->vocab),
+                                       .add_eos = llama_vocab_get_add_eos(m->vocab)};
+    const int rc = chat_format_create(&source, &m->chat, &why);
+    if (rc == VX11_ENOMEM)
+        return error_set(err, rc, "%s", why.text);
+    m->template_state = rc == 0 ? MODEL_TEMPLATE_READY : MODEL_TEMPLATE_UNSUPPORTED;
+    if (rc == 0)
+        return 0;
+    log_error("model", "the chat template cannot be applied: chats will be refused",
+              LOG_S("reason", why.text));
+    m->template_reason = strdup(why.text);
+    return m->template_reason ? 0 : error_set(err, VX11_ENOMEM, "out of memory");
 }
 
-/* How many bytes to try first: libllama says how many it needed when that was too little. */
-static size_t size_guess(const struct template_message *messages, size_t n)
+int template_ready(const struct model *m, struct error *err)
 {
-    size_t bytes = 256;
-    for (size_t i = 0; i < n; i++)
-        bytes += strlen(messages[i].content) + strlen(messages[i].role) + 64;
-    return bytes;
-}
-
-int template_apply(const struct model *m, const struct template_message *messages, size_t n, struct buf *out,
-                   struct error *err)
-{
-    int rc = 0;
-    struct llama_chat_message *chat = NULL;
     if (m->template_state == MODEL_TEMPLATE_ABSENT)
         return error_set(err, VX11_EUNSUPPORTED,
                          "model %s has no chat template: use completions with a prompt of your own", m->name);
     if (m->template_state == MODEL_TEMPLATE_UNSUPPORTED)
-        return error_set(err, VX11_EUNSUPPORTED,
-                         "the chat template of model %s is not one that can be applied: use completions with "
-                         "a prompt of your own",
-                         m->name);
-    size_t size = size_guess(messages, n);
-    if (size > INT32_MAX)
-        return error_set(err, VX11_ETOO_LARGE, "the messages are too long");
-    chat = calloc(n, sizeof *chat);
-    if (!chat)
-        return error_set(err, VX11_ENOMEM, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        chat[i] = (struct llama_chat_message){.role = messages[i].role, .content = messages[i].content};
-    for (int attempt = 0; attempt < 2; attempt++) {
-        if (buf_reserve(out, size + 1) != 0) {
-            rc = error_set(err, VX11_ENOMEM, "out of memory");
-            goto out;
-        }
-        const int32_t need =
-            llama_chat_apply_template(m->chat_template, chat, n, true, out->data + out->len, (int32_t)size);
-        if (need < 0) {
-            rc = error_set(err, VX11_EUNSUPPORTED,
-                           "the chat template of model %s cannot be applied to these messages", m->name);
-            goto out;
-        }
-        if ((size_t)need <= size) {
-            out->len += (size_t)need;
-            out->data[out->len] = '\0';
-            goto out;
-        }
-        size = (size_t)need;
-    }
-    rc = error_set(err, VX11_EINTERNAL, "the chat template's length changed between two calls");
-out:
-    free(chat);
+        return error_set(err, VX11_EUNSUPPORTED, "model %s: %s: use completions with a prompt of your own",
+                         m->name, m->template_reason ? m->template_reason : "no usable template");
+    return 0;
+}
+
+int template_file_read(const char *path, char **out, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    int rc = fs_read_file(path, TEMPLATE_MOST, &text, err);
+    if (rc == 0 && (text.len == 0 || memchr(text.data, 0, text.len) || !utf8_valid(text.data, text.len)))
+        rc = error_set(err, VX11_EINVALID, "%s is no text", path);
+    if (rc == 0)
+        *out = buf_detach(&text, NULL);
+    buf_free(&text);
     return rc;
 }

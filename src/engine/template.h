@@ -1,24 +1,18 @@
-/* Template: from the messages of a chat to the text that the model was trained on, by the template in the
- * model's file. */
+/* Template: the chat format of a loaded model, from the template in its file or another one. */
 #ifndef VX11_ENGINE_TEMPLATE_H
 #define VX11_ENGINE_TEMPLATE_H
 
-#include <stddef.h>
-
-#include "base/buf.h"
 #include "base/error.h"
 #include "engine/model.h"
 
-struct template_message {
-    const char *role;    /* "system", "user", "assistant", … */
-    const char *content; /* UTF-8 */
-};
+enum { TEMPLATE_MOST = 1 << 20 }; /* bytes */
 
-/* Reads the model's template and tries it; sets m->chat_template and m->template_state. VX11_ENOMEM alone. */
-int template_detect(struct model *m, struct error *err);
-/* Appends the prompt, up to where the assistant is to speak. VX11_EUNSUPPORTED when the model has no template
- * that can be applied. */
-int template_apply(const struct model *m, const struct template_message *messages, size_t n, struct buf *out,
-                   struct error *err);
+/* Reads the model's template, or `text` in its place (NULL: the model's), tries it, and sets m->chat,
+ * m->template_state and, when that is UNSUPPORTED, m->template_reason. VX11_ENOMEM alone. */
+int template_detect(struct model *m, const char *text, struct error *err);
+/* Why chats cannot be answered; VX11_EUNSUPPORTED. 0 when they can. */
+int template_ready(const struct model *m, struct error *err);
+/* The text of a template's file; free(). VX11_ENOT_FOUND …, VX11_ETOO_LARGE, VX11_EINVALID (no text). */
+int template_file_read(const char *path, char **out, struct error *err);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "base/str.h"
 #include "engine/backend.h"
-#include "engine/template.h"
+#include "engine/prompt.h"
 
 const char *harness_guide(void)
 {
@@ -93,15 +93,31 @@ void harness_stop(struct harness *h)
     assert_null(result);
 }
 
+int harness_prompt(const struct model *m, const struct chat_message *messages, size_t n, struct tokens *out,
+                   struct error *err)
+{
+    struct arena *a = arena_create(0);
+    struct marks marks;
+    struct chat_prompt *chat = NULL;
+    struct chat_message *safe = arena_array(a, n, sizeof *safe);
+    prompt_marks(m, &marks, a);
+    for (size_t i = 0; i < n; i++) {
+        safe[i] = messages[i];
+        safe[i].content = marks_protect(&marks, messages[i].content);
+    }
+    const struct chat_input in = {.messages = safe, .message_count = n, .thinking = true};
+    const int rc = prompt_make(m, &in, &marks, &chat, out, err);
+    chat_prompt_free(chat);
+    arena_destroy(a);
+    return rc;
+}
+
 void harness_chat(const struct model *m, const char *question, struct tokens *out)
 {
-    struct buf prompt = BUF_INIT;
     struct error err = {0};
-    const struct template_message message = {"user", question};
-    if (template_apply(m, &message, 1, &prompt, &err) != 0 ||
-        tokenize(m, prompt.data, prompt.len, true, true, out, &err) != 0)
+    const struct chat_message message = {.role = "user", .content = question};
+    if (harness_prompt(m, &message, 1, out, &err) != 0)
         fail_msg("%s", err.text);
-    buf_free(&prompt);
 }
 
 struct generation_options harness_greedy(const struct tokens *prompt)

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "engine/draft.h"
+#include "engine/chat_format.h"
 #include "engine/model.h"
 #include "engine/scheduler.h"
 #include "engine/tokenize.h"
@@ -56,6 +57,9 @@ struct harness *harness_open(const struct harness_options *o);
 struct harness *harness_start(int parallel, int64_t context, size_t queue);
 void harness_stop(struct harness *h);
 
+/* Tokens of a chat through the model's template, safe against texts that spell control tokens. */
+int harness_prompt(const struct model *m, const struct chat_message *messages, size_t n, struct tokens *out,
+                   struct error *err);
 /* Tokens of a one-question chat, through the model's template. */
 void harness_chat(const struct model *m, const char *question, struct tokens *out);
 struct generation_options harness_greedy(const struct tokens *prompt);
