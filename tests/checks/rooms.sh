@@ -27,7 +27,7 @@ complain() {
 for dir in src/*/; do
     room=$(basename "$dir")
     allowed=" $(room_sees "$room" | tr '\n' ' ') "
-    includes=$(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' "$dir" --include='*.c' --include='*.h' || true)
+    includes=$(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' "$dir" --include='*.c' --include='*.cpp' --include='*.h' || true)
     while IFS= read -r line; do
         [ -n "$line" ] || continue
         file=${line%%:*}
@@ -52,7 +52,7 @@ done
 owner() { # HEADER-PATTERN ROOM...
     pattern=$1
     shift
-    files=$(grep -rlE "^[[:space:]]*#[[:space:]]*include[[:space:]]*<($pattern)" src --include='*.c' --include='*.h' || true)
+    files=$(grep -rlE "^[[:space:]]*#[[:space:]]*include[[:space:]]*<($pattern)" src --include='*.c' --include='*.cpp' --include='*.h' || true)
     for file in $files; do
         room=${file#src/}
         room=${room%%/*}
@@ -63,7 +63,7 @@ owner() { # HEADER-PATTERN ROOM...
     done
 }
 owner 'microhttpd\.h|wslay/|curl/' net
-owner 'llama\.h|ggml|gguf\.h' engine
+owner 'llama\.h|llama-common/|ggml|gguf\.h' engine
 owner 'editline/|histedit\.h|ncurses|curses\.h|term\.h' cli supervisor
 owner 'libfyaml\.h' contract module
 exit "$bad"
