@@ -75,6 +75,26 @@ int model_facts_read(const char *path, struct arena *a, struct model_facts *out)
     return rc == VX11_ENOMEM || (rc != 0 && !out->reason) ? VX11_ENOMEM : 0;
 }
 
+size_t model_capabilities(const char *architecture, bool has_chat_template, int *out)
+{
+    /* Encoders attend both ways: they cannot write. The engine has the same list (ability.c). */
+    static const char *const encoders[] = {
+        "bert",     "nomic-bert", "nomic-bert-moe", "jina-bert-v2",    "jina-bert-v3",
+        "neo-bert", "eurobert",   "modern-bert",    "gemma-embedding", "t5encoder"};
+    size_t n = 0;
+    for (size_t i = 0; i < COUNT_OF(encoders); i++) {
+        if (str_eq(architecture, encoders[i])) {
+            out[n++] = OPENAI_CAPABILITY_EMBEDDINGS;
+            return n;
+        }
+    }
+    if (has_chat_template)
+        out[n++] = OPENAI_CAPABILITY_CHAT;
+    out[n++] = OPENAI_CAPABILITY_COMPLETION;
+    out[n++] = OPENAI_CAPABILITY_EMBEDDINGS;
+    return n;
+}
+
 static bool name_char(char c)
 {
     return isalnum((unsigned char)c) || (c != '\0' && strchr("._:@-", c) != NULL);

@@ -31,4 +31,9 @@ int model_facts_stat(const char *path, int64_t *size, int64_t *mtime_ns, struct 
 const char *model_name_from_path(const char *path, struct arena *a);
 bool model_name_valid(const char *name);
 
+enum { MODEL_CAPABILITIES = 3 };
+/* What a model of this architecture (NULL: unknown) can be asked for, enum openai_capability, into out, which
+ * has room for MODEL_CAPABILITIES. Returns how many. */
+size_t model_capabilities(const char *architecture, bool has_chat_template, int *out);
+
 #endif

@@ -51,6 +51,9 @@ static void read_row(const struct store_row *r, struct arena *a, struct registry
     m->has_vocabulary = optional_int(r, 17, &m->vocabulary);
     (void)optional_int(r, 18, &out->kv_bytes_per_token);
     m->has_chat_template = row_int(r, 19) != 0;
+    m->capabilities = arena_array(a, MODEL_CAPABILITIES, sizeof *m->capabilities);
+    if (m->capabilities)
+        m->capabilities_count = model_capabilities(m->architecture, m->has_chat_template, m->capabilities);
     m->enabled = row_int(r, 20) != 0;
     m->usage_count = row_int(r, 21);
     m->has_last_used_at = optional_int(r, 22, &m->last_used_at);

@@ -102,6 +102,7 @@ static const request_handler handlers[LINK_ROUTE_COUNT] = {
     [LINK_ROUTE_MODEL] = relay_to_switch,
     [LINK_ROUTE_CHAT_COMPLETIONS] = relay_to_switch,
     [LINK_ROUTE_COMPLETIONS] = relay_to_switch,
+    [LINK_ROUTE_EMBEDDINGS] = relay_to_switch,
     [LINK_ROUTE_EVENTS] = streams_sse,
     [LINK_ROUTE_EVENTS_INGEST] = events_ingest,
     [LINK_ROUTE_WS] = streams_ws,

@@ -31,7 +31,8 @@ struct relay {
     bool streaming, sse, paused, cancelled;
 };
 
-static const char *const passed_headers[] = {"X-VX11-Provider", "X-VX11-Model", "Retry-After"};
+static const char *const passed_headers[] = {"X-VX11-Provider", "X-VX11-Model", "X-VX11-Context-Shift",
+                                             "Retry-After"};
 
 static void on_headers(struct client_call *call, void *ctx, int status)
 {
@@ -160,6 +161,20 @@ static void on_cancel(struct request *r, void *ctx, int reason)
         client_cancel(relay->call);
 }
 
+/* How soon the caller wants to be served goes along: Switch judges whether they may. */
+static void relay_priority(struct request *r, struct client_call_options *options)
+{
+    const char *wish = request_header(r, "X-VX11-Priority");
+    struct client_header *headers =
+        wish ? arena_array(request_arena(r), options->header_count + 1, sizeof *headers) : NULL;
+    if (!headers)
+        return;
+    if (options->header_count > 0)
+        memcpy(headers, options->headers, options->header_count * sizeof *headers);
+    headers[options->header_count++] = (struct client_header){"X-VX11-Priority", wish};
+    options->headers = headers;
+}
+
 void relay_to_switch(struct request *r, void *module)
 {
     static const struct client_events events = {
@@ -184,6 +199,7 @@ void relay_to_switch(struct request *r, void *module)
     const char *body = request_raw_body(r, &len);
     struct client_call_options options;
     module_call_options(r, &options);
+    relay_priority(r, &options);
     struct buf path = BUF_INIT; /* encoded anew: a model's name may hold anything */
     int rc = client_route_path(request_route(r), request_params(r), &path, &err);
     if (rc == 0)

@@ -11,9 +11,10 @@
 #include "base/str.h"
 
 /* Above this much waiting for the caller, the provider is not read any further. */
-#define ANSWER_HIGH_WATER (256u * 1024u)
-#define ANSWER_HELD_MAX   (256u * 1024u)
-#define ANSWER_MAX_BODY   (64u * 1024u * 1024u)
+#define ANSWER_HIGH_WATER  (256u * 1024u)
+#define ANSWER_HELD_MAX    (256u * 1024u)
+#define ANSWER_MAX_BODY    (64u * 1024u * 1024u)
+#define ANSWER_MAX_VECTORS (192u * 1024u * 1024u) /* 2,048 vectors of 4,096 numbers and then some */
 
 /* ---- reading ---- */
 
@@ -163,7 +164,9 @@ static void on_headers(struct client_call *call, void *ctx, int status)
     const char *type = client_call_header(call, "Content-Type");
     const char *retry = client_call_header(call, "Retry-After");
     int64_t seconds;
+    const char *shift = client_call_header(call, "X-VX11-Context-Shift");
     d->upstream_status = status;
+    d->context_shift = shift ? arena_strdup(request_arena(d->r), shift) : NULL;
     d->retry_after_ms = -1;
     if (retry && str_to_i64(retry, 0, 86400, &seconds) == 0)
         d->retry_after_ms = seconds * 1000;
@@ -176,6 +179,11 @@ static void on_headers(struct client_call *call, void *ctx, int status)
     }
 }
 
+static size_t reply_most(const struct dispatch *d)
+{
+    return d->wish.kind == DISPATCH_EMBEDDING ? ANSWER_MAX_VECTORS : ANSWER_MAX_BODY;
+}
+
 static void on_data(struct client_call *call, void *ctx, const char *data, size_t len)
 {
     struct dispatch *d = ctx;
@@ -185,7 +193,7 @@ static void on_data(struct client_call *call, void *ctx, const char *data, size_
     if (d->sse_open)
         rc = sse_feed(&d->sse, data, len, on_event, d);
     else
-        rc = d->reply.len + len > ANSWER_MAX_BODY ? VX11_ETOO_LARGE : buf_append(&d->reply, data, len);
+        rc = d->reply.len + len > reply_most(d) ? VX11_ETOO_LARGE : buf_append(&d->reply, data, len);
     if (rc != 0) {
         d->own_end = rc;
         client_cancel(call);
@@ -314,6 +322,12 @@ static void reply_good(struct dispatch *d, const struct switch_upstream *u)
     request_reply_bytes(r, 200, "application/json", data, len, true);
 }
 
+/* Whether it holds what was asked for. */
+static bool reply_holds(const struct dispatch *d, const struct switch_upstream *u)
+{
+    return d->wish.kind == DISPATCH_EMBEDDING ? yyjson_arr_size(u->data) > 0 : u->choices_count > 0;
+}
+
 static void reply_done(struct dispatch *d)
 {
     struct switch_upstream u;
@@ -324,9 +338,12 @@ static void reply_done(struct dispatch *d)
     char text[300];
     if (d->upstream_status != 200) {
         reply_error(d, fits ? &u : NULL);
-    } else if (!fits || u.choices_count == 0 || d->stream) {
+    } else if (!fits || !reply_holds(d, &u) || d->stream) {
         snprintf(text, sizeof text, "the provider's reply does not fit: %.60s %.200s", bad.pointer,
-                 fits ? (d->stream ? "a stream was asked for" : "it holds no choices") : bad.text);
+                 !fits                                ? bad.text
+                 : d->stream                          ? "a stream was asked for"
+                 : d->wish.kind == DISPATCH_EMBEDDING ? "it holds no vectors"
+                                                      : "it holds no choices");
         dispatch_failed(d, DISPATCH_BAD, 502, "upstream_broken", text);
     } else {
         reply_good(d, &u);

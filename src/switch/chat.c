@@ -1,4 +1,4 @@
-/* Chat: the entries for requests. OpenAI's pair goes to a provider as it came; /switch/chat is turned into
+/* Chat: the entries for requests. OpenAI's three go to a provider as they came; /switch/chat is turned into
  * the same and its answer back into VX11's own words. */
 #include "switch/switch_internal.h"
 
@@ -7,7 +7,7 @@
 void chat_completions(struct request *r, void *module)
 {
     const struct openai_chat_request *body = request_body(r);
-    struct dispatch wish = {.path = "/chat/completions", .wanted = body->model, .stream = body->stream};
+    struct dispatch wish = {.wish = {.kind = DISPATCH_CHAT, .model = body->model}, .stream = body->stream};
     wish.include_usage = body->stream_options && body->stream_options->include_usage;
     wish.body = request_raw_body(r, &wish.body_len);
     dispatch_run(module, r, &wish);
@@ -16,8 +16,17 @@ void chat_completions(struct request *r, void *module)
 void chat_text_completions(struct request *r, void *module)
 {
     const struct openai_completion_request *body = request_body(r);
-    struct dispatch wish = {.path = "/completions", .wanted = body->model, .stream = body->stream};
+    struct dispatch wish = {.wish = {.kind = DISPATCH_COMPLETION, .model = body->model},
+                            .stream = body->stream};
     wish.include_usage = body->stream_options && body->stream_options->include_usage;
+    wish.body = request_raw_body(r, &wish.body_len);
+    dispatch_run(module, r, &wish);
+}
+
+void chat_embeddings(struct request *r, void *module)
+{
+    const struct openai_embedding_request *body = request_body(r);
+    struct dispatch wish = {.wish = {.kind = DISPATCH_EMBEDDING, .model = body->model}};
     wish.body = request_raw_body(r, &wish.body_len);
     dispatch_run(module, r, &wish);
 }
@@ -84,10 +93,11 @@ void chat_own(struct request *r, void *module)
     if (rc == 0)
         rc = openai_chat_request_serialize(&upstream, &text);
     struct dispatch wish = {
-        .path = "/chat/completions",
-        .wanted = body->model,
-        .only = body->provider,
-        .first = body->provider_hint,
+        .wish = {.kind = DISPATCH_CHAT,
+                 .model = body->model,
+                 .only = body->provider,
+                 .first = body->provider_hint},
+        .source = yyjson_get_str(yyjson_obj_get(body->metadata, "source")),
         .body = rc == 0 ? arena_strndup(request_arena(r), text.data, text.len) : NULL,
         .body_len = text.len,
         .whole = switch_chat_whole,

@@ -143,6 +143,8 @@ void dispatch_headers(struct dispatch *d)
     /* A model's name may hold what no header may; then it goes without. */
     request_reply_header(d->r, "X-VX11-Provider", c->provider->name);
     request_reply_header(d->r, "X-VX11-Model", c->model);
+    if (d->context_shift)
+        request_reply_header(d->r, "X-VX11-Context-Shift", d->context_shift);
 }
 
 /* The caller's body with the provider's name of the model, and with usage asked for in streams (the chunk is
@@ -153,7 +155,7 @@ static int dispatch_body(struct dispatch *d, const char *model, const char **out
     bool want_usage = d->stream && !d->include_usage;
     *out = d->body;
     *len = d->body_len;
-    if (!want_usage && d->wanted && strcmp(d->wanted, model) == 0)
+    if (!want_usage && d->wish.model && strcmp(d->wish.model, model) == 0)
         return 0;
     yyjson_alc alc;
     contract_json_allocator(a, &alc);
@@ -178,28 +180,52 @@ static int dispatch_body(struct dispatch *d, const char *model, const char **out
     return *out ? 0 : VX11_ENOMEM;
 }
 
+/* A local engine is told who asks and how soon they are to be served; what is outside is told nothing. */
+static int call_headers(struct dispatch *d, struct client_call_options *options)
+{
+    const struct candidate *c = &d->selection.list[d->at];
+    struct arena *a = request_arena(d->r);
+    if (c->provider->kind != SWITCH_PROVIDER_KIND_LOCAL) {
+        options->header_count = 0;
+        return 0;
+    }
+    struct client_header *headers = arena_array(a, options->header_count + 1, sizeof *headers);
+    const char *priority = arena_printf(a, "%d", priority_of(d->r, d->source));
+    if (!headers || !priority)
+        return VX11_ENOMEM;
+    if (options->header_count > 0)
+        memcpy(headers, options->headers, options->header_count * sizeof *headers);
+    headers[options->header_count++] = (struct client_header){"X-VX11-Priority", priority};
+    options->headers = headers;
+    return 0;
+}
+
 static void dispatch_call(struct dispatch *d)
 {
+    static const char *const paths[] = {[DISPATCH_CHAT] = "/chat/completions",
+                                        [DISPATCH_COMPLETION] = "/completions",
+                                        [DISPATCH_EMBEDDING] = "/embeddings"};
+
     const struct candidate *c = &d->selection.list[d->at];
     struct client_call_options options;
     const char *body;
     size_t len;
     struct error err = {0};
+    module_call_options(d->r, &options);
     int rc = dispatch_body(d, c->model, &body, &len);
+    if (rc == 0)
+        rc = call_headers(d, &options);
     if (rc != 0) {
         dispatch_failed(d, DISPATCH_SILENT, 500, "internal", error_describe(rc));
         return;
     }
-    module_call_options(d->r, &options);
-    if (c->provider->kind != SWITCH_PROVIDER_KIND_LOCAL)
-        options.header_count = 0; /* who asks is nobody's business outside */
     options.connect_timeout_ms = c->provider->connect_timeout_ms;
     options.idle_timeout_ms = c->provider->idle_timeout_ms;
     /* An answer that is not streamed comes with its last token: it has the request's whole time. */
     d->first_token_until = d->stream ? clock_mono_ms() + c->provider->first_token_timeout_ms : 0;
     sse_init(&d->sse, 0);
-    rc = client_start(module_client(d->sw->m), &d->target, "POST", d->path, "application/json", body, len,
-                      &options, &answer_events, d, &d->call, &err);
+    rc = client_start(module_client(d->sw->m), &d->target, "POST", paths[d->wish.kind], "application/json",
+                      body, len, &options, &answer_events, d, &d->call, &err);
     if (rc != 0)
         dispatch_failed(d, DISPATCH_SILENT, 500, "internal", err.text);
 }
@@ -371,15 +397,19 @@ static bool dispatch_relist(struct dispatch *d, bool for_default)
 
 static void dispatch_select(struct dispatch *d)
 {
+    static const char *const unable_codes[] = {[DISPATCH_CHAT] = "model_cannot_chat",
+                                               [DISPATCH_COMPLETION] = "model_cannot_complete",
+                                               [DISPATCH_EMBEDDING] = "model_cannot_embed"};
+
     struct error err = {0};
-    bool by_default = !d->wanted || !d->wanted[0] || strcmp(d->wanted, "auto") == 0;
+    bool by_default = !d->wish.model || !d->wish.model[0] || strcmp(d->wish.model, "auto") == 0;
     /* A model that has gone since must not stay the default. */
     if (by_default && !d->local_relisted) {
         d->local_relisted = true;
         if (dispatch_relist(d, true))
             return;
     }
-    int rc = selection_make(d->sw, request_arena(d->r), d->wanted, d->only, d->first, &d->selection, &err);
+    int rc = selection_make(d->sw, request_arena(d->r), &d->wish, &d->selection, &err);
     if (rc != 0 && !d->relisted) {
         d->relisted = true;
         if (dispatch_relist(d, false))
@@ -387,6 +417,8 @@ static void dispatch_select(struct dispatch *d)
     }
     if (rc == 0) {
         dispatch_try(d);
+    } else if (rc == VX11_EUNSUPPORTED) {
+        dispatch_refuse(d, 400, unable_codes[d->wish.kind], "model", err.text);
     } else {
         bool unknown = rc == VX11_ENOT_FOUND;
         if (!unknown)
@@ -435,7 +467,7 @@ void dispatch_run(struct switch_ *sw, struct request *r, const struct dispatch *
     d->retry_after_ms = -1;
     d->failed_status = 503;
     snprintf(d->failed_code, sizeof d->failed_code, "no_provider");
-    account_begin(&d->account, r, d->wanted, d->stream);
+    account_begin(&d->account, r, d->wish.model, d->stream);
     d->next = sw->dispatches;
     if (d->next)
         d->next->prev = d;

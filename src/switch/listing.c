@@ -39,19 +39,28 @@ static void listing_done(struct provider *p, const char *error)
     free(waiters);
 }
 
-/* Takes over n names; on failure the earlier ones stay. */
-static int models_take(struct provider *p, char **names, size_t n, size_t builtin)
+/* Takes over n names, and what each can (NULL: not known). */
+static void models_take(struct provider *p, char **names, unsigned *can, size_t n, size_t builtin)
 {
     for (size_t i = 0; i < p->model_count; i++)
         free(p->models[i]);
     free(p->models);
+    free(p->models_can);
     p->models = names;
+    p->models_can = can;
     p->model_count = n;
     p->builtin = builtin;
-    return 0;
 }
 
 /* ---- local: Hermes ---- */
+
+static unsigned capabilities_of(const struct hermes_model *m)
+{
+    unsigned can = 0;
+    for (size_t i = 0; i < m->capabilities_count; i++)
+        can |= 1u << m->capabilities[i];
+    return can;
+}
 
 static void on_registry(struct client_call *call, void *ctx, const struct client_reply *reply)
 {
@@ -65,22 +74,27 @@ static void on_registry(struct client_call *call, void *ctx, const struct client
         return;
     }
     char **names = calloc(list->models_count + 1, sizeof *names);
+    unsigned *can = calloc(list->models_count + 1, sizeof *can);
     size_t n = 0, builtin = SIZE_MAX;
-    for (size_t i = 0; names && i < list->models_count; i++) {
+    for (size_t i = 0; names && can && i < list->models_count; i++) {
         const struct hermes_model *m = &list->models[i];
         if (!m->enabled || m->status != HERMES_MODEL_STATUS_AVAILABLE)
             continue;
         names[n] = strdup(m->name);
         if (!names[n])
             break;
+        can[n] = capabilities_of(m);
         if (m->source == HERMES_MODEL_SOURCE_BUILTIN)
             builtin = n;
         n++;
     }
-    if (names)
-        models_take(p, names, n, builtin);
-    else
+    if (names && can) {
+        models_take(p, names, can, n, builtin);
+    } else {
+        free(names);
+        free(can);
         snprintf(why, sizeof why, "out of memory");
+    }
     listing_done(p, why);
 }
 
@@ -105,7 +119,7 @@ static void listing_parse(struct listing *l, char *why, size_t size)
         while (names && n < reply.data_count && (names[n] = strdup(reply.data[n].id)))
             n++;
         if (names)
-            models_take(l->p, names, n, SIZE_MAX);
+            models_take(l->p, names, NULL, n, SIZE_MAX);
         else
             snprintf(why, size, "out of memory");
     } else {

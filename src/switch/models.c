@@ -10,6 +10,8 @@
 #define LOCAL_AGE_MS  1000
 #define REMOTE_AGE_MS (5 * 60 * 1000)
 
+enum { CAPABILITIES = OPENAI_CAPABILITY_EMBEDDINGS + 1 };
+
 struct models_work {
     struct switch_ *sw;
     struct request *r;
@@ -60,6 +62,10 @@ static int model_fill(struct arena *a, const struct provider *p, const char *mod
     out->id = prefixed ? arena_printf(a, "%s/%s", p->name, model) : model;
     out->created = p->models_at / 1000;
     out->owned_by = p->name;
+    out->capabilities = p->models_can ? arena_array(a, CAPABILITIES, sizeof *out->capabilities) : NULL;
+    for (int i = 0; out->capabilities && i < CAPABILITIES; i++)
+        if (provider_can(p, model) & 1u << i)
+            out->capabilities[out->capabilities_count++] = i;
     return rc != 0 ? rc : out->id ? 0 : VX11_ENOMEM;
 }
 
@@ -134,7 +140,8 @@ static void get_done(struct models_work *w)
     }
     /* PROVIDER/MODEL of what is listed bare; else for its sentence with the nearest names. */
     struct openai_model model;
-    int rc = selection_make(w->sw, request_arena(w->r), params->id, NULL, NULL, &s, &err);
+    const struct wish wish = {.kind = DISPATCH_COMPLETION, .model = params->id};
+    int rc = selection_make(w->sw, request_arena(w->r), &wish, &s, &err);
     if (rc == 0 && provider_offers(s.list[0].provider, s.list[0].model) &&
         model_fill(request_arena(w->r), s.list[0].provider, s.list[0].model, false, &model) == 0) {
         model.id = params->id;

@@ -21,7 +21,9 @@ static void models_drop(struct provider *p)
     for (size_t i = 0; i < p->model_count; i++)
         free(p->models[i]);
     free(p->models);
+    free(p->models_can);
     p->models = NULL;
+    p->models_can = NULL;
     p->model_count = 0;
 }
 
@@ -180,6 +182,14 @@ bool provider_offers(const struct provider *p, const char *model)
         if (strcmp(p->models[i], model) == 0)
             return true;
     return false;
+}
+
+unsigned provider_can(const struct provider *p, const char *model)
+{
+    for (size_t i = 0; p->models_can && i < p->model_count; i++)
+        if (strcmp(p->models[i], model) == 0)
+            return p->models_can[i];
+    return CAN_UNKNOWN;
 }
 
 bool provider_models_fresh(const struct provider *p, int64_t max_age_ms)

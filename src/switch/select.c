@@ -4,6 +4,8 @@
  *   "MODEL"            every provider that offers it, in the order of switch.chain, then the chain's own
  * models ("cloud/gpt-x") as a fallback
  *   "", "auto"         the default model, as above
+ *
+ * A model that is known not to do what is wanted is passed over. Embeddings have no fallback.
  */
 #include "switch/switch_internal.h"
 
@@ -25,9 +27,36 @@ static void selection_add(struct selection *s, struct provider *p, const char *m
         s->list[s->count++] = (struct candidate){p, model, reason};
 }
 
-const char *selection_default(const struct switch_ *sw)
+static const unsigned needs[] = {
+    [DISPATCH_CHAT] =
+        CAN_CHAT | CAN_COMPLETE, /* a model without a template of its own is for its engine to judge */
+    [DISPATCH_COMPLETION] = CAN_COMPLETE,
+    [DISPATCH_EMBEDDING] = CAN_EMBED,
+};
+
+static bool model_can(const struct provider *p, size_t model, enum dispatch_kind kind)
+{
+    return !p->models_can || (p->models_can[model] & needs[kind]);
+}
+
+/* The first local model that does nothing but embed: it is there for that. */
+static const char *embedding_default(const struct switch_ *sw)
+{
+    for (size_t i = 0; i < sw->provider_count; i++) {
+        const struct provider *p = sw->providers[i];
+        for (size_t k = 0; p->enabled && p->models_can && k < p->model_count; k++)
+            if (p->models_can[k] == CAN_EMBED)
+                return p->models[k];
+    }
+    return NULL;
+}
+
+const char *selection_default(const struct switch_ *sw, enum dispatch_kind kind)
 {
     const char *configured = module_config(sw->m)->values->switch_->default_model;
+    const char *embeds = kind == DISPATCH_EMBEDDING ? embedding_default(sw) : NULL;
+    if (embeds)
+        return embeds;
     if (configured && configured[0])
         return configured;
     const char *fallback = NULL;
@@ -38,6 +67,8 @@ const char *selection_default(const struct switch_ *sw)
             continue;
         /* The guide answers when there is nothing better: it is a very small model. */
         for (size_t k = 0; k < p->model_count; k++) {
+            if (!model_can(p, k, kind))
+                continue;
             if (k != p->builtin)
                 return p->models[k];
             if (!fallback)
@@ -108,21 +139,42 @@ static int not_found(const struct switch_ *sw, struct arena *a, const char *want
                      silent->models_error);
 }
 
-static void add_offering(const struct switch_ *sw, const char *model, const char *only, const char *first,
+/* Whether p offers the model for that. *unable: it does, but the model cannot do it. */
+static bool offers(const struct provider *p, const char *model, const struct wish *wish, bool *unable)
+{
+    if (!may_use(p, wish->only) || !provider_offers(p, model))
+        return false;
+    bool able = provider_can(p, model) & needs[wish->kind];
+    *unable |= !able;
+    return able;
+}
+
+/* True: somebody has the model, but it cannot do that. */
+static bool add_offering(const struct switch_ *sw, const char *model, const struct wish *wish,
                          struct selection *out)
 {
     const struct config_switch *c = module_config(sw->m)->values->switch_;
-    struct provider *hinted = first ? provider_find(sw, first) : NULL;
-    if (hinted && may_use(hinted, only) && provider_offers(hinted, model))
+    struct provider *hinted = wish->first ? provider_find(sw, wish->first) : NULL;
+    bool unable = false;
+    if (hinted && offers(hinted, model, wish, &unable))
         selection_add(out, hinted, model, "hinted by the caller");
     for (size_t i = 0; i < c->chain_count; i++) {
         struct provider *p = provider_find(sw, c->chain[i]);
-        if (p && may_use(p, only) && provider_offers(p, model))
+        if (p && offers(p, model, wish, &unable))
             selection_add(out, p, model, "offers the model");
     }
     for (size_t i = 0; i < sw->provider_count; i++)
-        if (may_use(sw->providers[i], only) && provider_offers(sw->providers[i], model))
+        if (offers(sw->providers[i], model, wish, &unable))
             selection_add(out, sw->providers[i], model, "offers the model");
+    return unable;
+}
+
+static int unable_fail(const char *model, enum dispatch_kind kind, struct error *err)
+{
+    return error_set(err, VX11_EUNSUPPORTED,
+                     kind == DISPATCH_EMBEDDING ? "model %.120s makes no embeddings"
+                                                : "model %.120s only makes embeddings",
+                     model);
 }
 
 static void add_fallbacks(const struct switch_ *sw, struct arena *a, const char *only, struct selection *out)
@@ -136,20 +188,23 @@ static void add_fallbacks(const struct switch_ *sw, struct arena *a, const char 
     }
 }
 
-static const char *first_model(const struct provider *p)
+static const char *first_model(const struct provider *p, enum dispatch_kind kind)
 {
-    return p->model_count > 0 ? p->models[0] : NULL;
+    for (size_t i = 0; i < p->model_count; i++)
+        if (model_can(p, i, kind))
+            return p->models[i];
+    return NULL;
 }
 
-int selection_make(const struct switch_ *sw, struct arena *a, const char *wanted, const char *only,
-                   const char *first, struct selection *out, struct error *err)
+int selection_make(const struct switch_ *sw, struct arena *a, const struct wish *wish, struct selection *out,
+                   struct error *err)
 {
-    const char *model = NULL;
+    const char *wanted = wish->model, *only = wish->only, *model = NULL;
     memset(out, 0, sizeof *out);
     if (only && (!provider_find(sw, only) || !provider_find(sw, only)->enabled))
         return error_set(err, VX11_ENOT_FOUND, "there is no provider %s", only);
     if (!wanted || !wanted[0] || strcmp(wanted, "auto") == 0)
-        wanted = only ? first_model(provider_find(sw, only)) : selection_default(sw);
+        wanted = only ? first_model(provider_find(sw, only), wish->kind) : selection_default(sw, wish->kind);
     if (!wanted) {
         const struct provider *silent = unlisted(sw, only);
         return error_set(err, VX11_EUNAVAILABLE, "no provider offers any model now%s%s%s%.200s",
@@ -160,10 +215,12 @@ int selection_make(const struct switch_ *sw, struct arena *a, const char *wanted
     if (!wanted)
         return error_set(err, VX11_ENOMEM, "out of memory");
     out->model = wanted;
-    add_offering(sw, wanted, only, first, out);
-    bool offered = out->count > 0;
-    if (!offered) {
+    if (add_offering(sw, wanted, wish, out) && out->count == 0)
+        return unable_fail(wanted, wish->kind, err);
+    if (out->count == 0) {
         struct provider *p = split_name(sw, a, wanted, &model);
+        if (p && provider_offers(p, model) && !(provider_can(p, model) & needs[wish->kind]))
+            return unable_fail(wanted, wish->kind, err);
         /* A provider that could not list its models may still have this one; one that could does not. */
         if (p && may_use(p, only) && (provider_offers(p, model) || (!p->models_fixed && p->models_at == 0))) {
             selection_add(out, p, model, "named by the caller");
@@ -171,6 +228,7 @@ int selection_make(const struct switch_ *sw, struct arena *a, const char *wanted
         }
         return not_found(sw, a, wanted, only, err);
     }
-    add_fallbacks(sw, a, only, out);
+    if (wish->kind != DISPATCH_EMBEDDING) /* another model's vectors would be wrong in silence */
+        add_fallbacks(sw, a, only, out);
     return 0;
 }

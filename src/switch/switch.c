@@ -76,7 +76,7 @@ static void on_context(struct request *r, void *module)
     const char *names[SWITCH_PROVIDERS];
     struct switch_context reply = {
         .status = SWITCH_CONTEXT_STATUS_OK,
-        .default_model = selection_default(sw),
+        .default_model = selection_default(sw, DISPATCH_CHAT),
         .active_model = sw->active_model[0] ? sw->active_model : NULL,
         .in_flight = sw->in_flight,
         .token_required = true,
@@ -189,6 +189,7 @@ static const request_handler handlers[SWITCH_ROUTE_COUNT] = {
     [SWITCH_ROUTE_CONTEXT] = on_context,
     [SWITCH_ROUTE_CHAT_COMPLETIONS] = chat_completions,
     [SWITCH_ROUTE_COMPLETIONS] = chat_text_completions,
+    [SWITCH_ROUTE_EMBEDDINGS] = chat_embeddings,
     [SWITCH_ROUTE_MODELS] = models_list,
     [SWITCH_ROUTE_MODEL] = models_get,
 };

@@ -5,6 +5,7 @@
  * limits ──> answer.c   passes its answer on, reading tokens and errors as they go by ──> account.c  one
  * decision row, one usage row
  *
+ *   priority.c  how soon a local engine is to serve it
  *   provider.c  who they are, their breakers, their models (Hermes' registry, or GET /models)
  */
 #ifndef VX11_SWITCH_INTERNAL_H
@@ -22,6 +23,14 @@
 
 struct switch_;
 
+enum dispatch_kind { DISPATCH_CHAT, DISPATCH_COMPLETION, DISPATCH_EMBEDDING };
+
+/* What a model can be asked for: bits of 1 << enum openai_capability. */
+#define CAN_CHAT     (1u << OPENAI_CAPABILITY_CHAT)
+#define CAN_COMPLETE (1u << OPENAI_CAPABILITY_COMPLETION)
+#define CAN_EMBED    (1u << OPENAI_CAPABILITY_EMBEDDINGS)
+#define CAN_UNKNOWN  (~0u) /* nobody has told: it is tried */
+
 struct listing_waiter {
     void (*fn)(void *ctx);
     void *ctx;
@@ -38,6 +47,7 @@ struct provider {
     struct breaker breaker;
     /* models, from the configuration or as last listed */
     char **models;
+    unsigned *models_can; /* of each, CAN_…; NULL: unknown */
     size_t model_count;
     size_t builtin; /* local: index of the built-in model, SIZE_MAX: none */
     bool models_fixed, listing;
@@ -68,6 +78,7 @@ void providers_breakers(struct switch_ *sw, const struct config_switch *c); /* n
 void providers_free(struct switch_ *sw);
 struct provider *provider_find(const struct switch_ *sw, const char *name);
 bool provider_offers(const struct provider *p, const char *model);
+unsigned provider_can(const struct provider *p, const char *model); /* CAN_… of a model that it offers */
 bool provider_models_fresh(const struct provider *p, int64_t max_age_ms);
 /* Lists the models now unless a listing runs already; fn runs once, later, whatever came of it. */
 void provider_list(struct provider *p, void (*fn)(void *ctx), void *ctx);
@@ -86,11 +97,17 @@ struct selection {
     size_t count;
     const char *model; /* wanted, after defaults */
 };
-/* Wanted model (NULL, "" or "auto": the default) to candidates, in order. only / first: provider names, may
- * be NULL. Strings live in the arena. 0, or VX11_ENOT_FOUND with a sentence that names the nearest models. */
-int selection_make(const struct switch_ *sw, struct arena *a, const char *wanted, const char *only,
-                   const char *first, struct selection *out, struct error *err);
-const char *selection_default(const struct switch_ *sw);
+struct wish { /* what a caller wants to be answered by */
+    enum dispatch_kind kind;
+    const char *model;        /* NULL, "" or "auto": the default */
+    const char *only, *first; /* names of providers; may be NULL */
+};
+/* To candidates, in order. Strings live in the arena. 0; VX11_ENOT_FOUND with a sentence that names the
+ * nearest models; VX11_EUNSUPPORTED when who offers the model knows that it cannot do that; VX11_EUNAVAILABLE
+ * when nobody can say. */
+int selection_make(const struct switch_ *sw, struct arena *a, const struct wish *wish, struct selection *out,
+                   struct error *err);
+const char *selection_default(const struct switch_ *sw, enum dispatch_kind kind);
 
 /* account.c */
 struct account {
@@ -116,9 +133,9 @@ struct dispatch {
     struct switch_ *sw;
     struct dispatch *next, *prev;
     struct request *r;
-    const char *path; /* "/chat/completions" below the provider's base */
-    const char *wanted, *only, *first;
-    const char *body; /* the caller's, as it came */
+    struct wish wish;
+    const char *source; /* who asks, as /switch/chat says it; NULL: not said */
+    const char *body;   /* the caller's, as it came */
     size_t body_len;
     bool stream, include_usage; /* as the caller asked */
     struct selection selection;
@@ -135,7 +152,8 @@ struct dispatch {
     /* how the last attempt failed, for when none is left */
     int failed_status;
     char failed_code[64], failed_text[400];
-    int64_t retry_after_ms; /* -1: the provider did not say */
+    int64_t retry_after_ms;    /* -1: the provider did not say */
+    const char *context_shift; /* its header of that name, for the caller; NULL: none */
     /* the answer */
     struct arena *scratch; /* of one event */
     struct sse_parser sse;
@@ -170,12 +188,17 @@ void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch
 void dispatch_cancelled(struct dispatch *d);
 void dispatch_headers(struct dispatch *d); /* X-VX11-Provider, X-VX11-Model */
 
+/* priority.c */
+/* 0 (first) … 9: how soon a local engine is to serve the request. source may be NULL. */
+int priority_of(struct request *r, const char *source);
+
 /* answer.c: the provider's reply as it comes. */
 extern const struct client_events answer_events;
 
 /* chat.c */
 void chat_completions(struct request *r, void *module);
 void chat_text_completions(struct request *r, void *module);
+void chat_embeddings(struct request *r, void *module);
 void chat_own(struct request *r, void *module);
 
 /* models.c */

@@ -200,6 +200,45 @@ static bool error_event(struct script_conn *c, int before)
            event(c, "[DONE]") && chunk_end(c);
 }
 
+const char upstream_vectors[] =
+    "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[0.6,-0.8]},"
+    "{\"object\":\"embedding\",\"index\":1,\"embedding\":\"mpkZP83MTL8=\"}],\"model\":\"m\",\"usage\":{"
+    "\"prompt_tokens\":9,\"total_tokens\":9},\"odd\":[1e-7]}";
+
+const char upstream_tools[] =
+    "{\"id\":\"x\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"
+    "\"message\":{\"role\":\"assistant\",\"content\":null,\"reasoning_content\":\"hm\",\"tool_calls\":[{"
+    "\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":\"port\",\"arguments\":\"{\\\"of\\\":"
+    "\\\"switch\\\"}\"}}]},\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":7,"
+    "\"completion_tokens\":5,\"total_tokens\":12,\"odd_tokens\":1,\"completion_tokens_details\":{"
+    "\"reasoning_tokens\":2}}}";
+
+const char *const upstream_tool_events[UPSTREAM_TOOL_EVENTS] = {
+    "{\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":null},"
+    "\"finish_reason\":null}]}",
+    "{\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_1\","
+    "\"type\":\"function\",\"function\":{\"name\":\"port\",\"arguments\":\"\"}}]},\"finish_reason\":null}]}",
+    "{\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{"
+    "\"arguments\":\"{\\\"of\\\":1}\"}}]},\"finish_reason\":null}],\"odd\":{\"a\":1}}",
+    "{\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}",
+    "{\"id\":\"x\",\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,\"total_tokens\":12,"
+    "\"context_shift\":{\"dropped_messages\":2,\"dropped_tokens\":40}}}",
+};
+
+static bool call_tools(struct script_conn *c, bool stream)
+{
+    static const char shift[] = "x-vx11-context-shift: dropped_messages=2\r\n";
+    if (!stream)
+        return json(c, 200, shift, upstream_tools);
+    bool ok = script_printf(c,
+                            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n%s"
+                            "Transfer-Encoding: chunked\r\n\r\n",
+                            shift);
+    for (size_t i = 0; ok && i < UPSTREAM_TOOL_EVENTS; i++)
+        ok = event(c, upstream_tool_events[i]);
+    return ok && event(c, "[DONE]") && chunk_end(c);
+}
+
 static bool refuse(struct script_conn *c, int status)
 {
     const char *body =
@@ -269,6 +308,10 @@ static bool behave(struct script_conn *c, enum behaviour b, bool stream)
         return reasoning(c);
     case UP_BIG_EVENT:
         return big_event(c);
+    case UP_VECTORS:
+        return json(c, 200, "", upstream_vectors);
+    case UP_TOOLS:
+        return call_tools(c, stream);
     }
     return false;
 }

@@ -37,6 +37,8 @@ enum behaviour {
     UP_WIDE,        /* a stream of 12000 tokens of 2 kB each, as fast as it is read */
     UP_REASONING,   /* reasoning_content for 2 s, then good */
     UP_BIG_EVENT,   /* a stream whose first event never ends */
+    UP_VECTORS,     /* two vectors: 9 prompt tokens */
+    UP_TOOLS, /* thoughts, a call of a tool and no text, in its pieces when streamed; fields of its own */
 };
 
 struct upstream;
@@ -48,6 +50,11 @@ struct upstream_seen {
     int running;                 /* answers being written */
     char head[8192], body[4096]; /* of the last POST */
 };
+
+/* What UP_VECTORS and UP_TOOLS answer, byte by byte. */
+enum { UPSTREAM_TOOL_EVENTS = 5 };
+extern const char upstream_vectors[], upstream_tools[];
+extern const char *const upstream_tool_events[UPSTREAM_TOOL_EVENTS];
 
 struct upstream *upstream_start(void);
 void upstream_stop(struct upstream *u);

@@ -538,6 +538,8 @@ export interface HermesModel {
   vocabulary: number | null;
   /** Whether the file brings a chat template. */
   has_chat_template: boolean;
+  /** What it can be asked for, by its architecture; its engine knows better once it is loaded. */
+  capabilities: Array<"chat" | "completion" | "embeddings">;
   /** general.license, when the file says so. */
   licence: string | null;
   /** Whether requests may use it. */
@@ -1124,6 +1126,8 @@ export interface SwitchUpstream {
   model: string | null;
   /** Answers or pieces of them. */
   choices: Array<SwitchUpstreamChoice> | null;
+  /** Vectors, of a reply to embeddings. */
+  data: Json | null;
   /** Tokens. */
   usage: SwitchUpstreamUsage | null;
   /** What went wrong: an object with message, or a string. */
@@ -1209,6 +1213,7 @@ export const routes = {
   "link.model": { method: "GET", path: "/v1/models/{id*}", scope: "read", stream: null },
   "link.chat_completions": { method: "POST", path: "/v1/chat/completions", scope: "chat", stream: "sse" },
   "link.completions": { method: "POST", path: "/v1/completions", scope: "chat", stream: "sse" },
+  "link.embeddings": { method: "POST", path: "/v1/embeddings", scope: "chat", stream: null },
   "link.events": { method: "GET", path: "/events", scope: "read", stream: "sse" },
   "link.events_ingest": { method: "POST", path: "/events/ingest", scope: "publish", stream: null },
   "link.ws": { method: "GET", path: "/ws", scope: "read", stream: "ws" },
@@ -1228,6 +1233,7 @@ export const routes = {
   "switch.context": { method: "GET", path: "/switch/context", scope: "read", stream: null },
   "switch.chat_completions": { method: "POST", path: "/v1/chat/completions", scope: "chat", stream: "sse" },
   "switch.completions": { method: "POST", path: "/v1/completions", scope: "chat", stream: "sse" },
+  "switch.embeddings": { method: "POST", path: "/v1/embeddings", scope: "chat", stream: null },
   "switch.models": { method: "GET", path: "/v1/models", scope: "read", stream: null },
   "switch.model": { method: "GET", path: "/v1/models/{id*}", scope: "read", stream: null },
 } as const;
@@ -1256,6 +1262,7 @@ export interface RouteTypes {
   "link.model": { params: SwitchModelId; request: undefined; response: OpenaiModel; };
   "link.chat_completions": { params: undefined; request: OpenaiChatRequest; response: OpenaiChatReply; };
   "link.completions": { params: undefined; request: OpenaiCompletionRequest; response: OpenaiCompletionReply; };
+  "link.embeddings": { params: undefined; request: OpenaiEmbeddingRequest; response: OpenaiEmbeddingReply; };
   "link.events": { params: LinkEventParams; request: undefined; response: LinkEvent; };
   "link.events_ingest": { params: undefined; request: LinkEventIngest; response: LinkEventAccepted; };
   "link.ws": { params: LinkEventParams; request: undefined; response: undefined; };
@@ -1275,6 +1282,7 @@ export interface RouteTypes {
   "switch.context": { params: undefined; request: undefined; response: SwitchContext; };
   "switch.chat_completions": { params: undefined; request: OpenaiChatRequest; response: OpenaiChatReply; };
   "switch.completions": { params: undefined; request: OpenaiCompletionRequest; response: OpenaiCompletionReply; };
+  "switch.embeddings": { params: undefined; request: OpenaiEmbeddingRequest; response: OpenaiEmbeddingReply; };
   "switch.models": { params: undefined; request: undefined; response: OpenaiModelList; };
   "switch.model": { params: SwitchModelId; request: undefined; response: OpenaiModel; };
 }
