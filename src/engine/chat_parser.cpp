@@ -82,13 +82,16 @@ void calls_send(chat_parser &p, const common_chat_msg &m, bool ended, sender &to
 
 void message_send(chat_parser &p, const common_chat_msg &m, bool ended, sender &to)
 {
-    const std::string reasoning = added(m.reasoning_content, p.reasoning_given);
+    p.thinking = !m.reasoning_content.empty() && m.content.empty() && m.tool_calls.empty();
+    std::string thought = m.reasoning_content;
+    if (!thought.empty()) // white space before the end of a thought is not of it
+        thought.erase(thought.find_last_not_of(" \t\r\n") + 1);
+    const std::string reasoning = added(thought, p.reasoning_given);
     if (!reasoning.empty())
         to.send({reasoning.c_str(), nullptr, -1, nullptr, nullptr, nullptr});
     const std::string content = added(m.content, p.content_given);
     if (!content.empty())
         to.send({nullptr, content.c_str(), -1, nullptr, nullptr, nullptr});
-    p.thinking = !m.reasoning_content.empty() && m.content.empty() && m.tool_calls.empty();
     calls_send(p, m, ended, to);
 }
 

@@ -2,7 +2,7 @@
  * as it is. */
 #include "engine/marks.h"
 
-#include <stdlib.h>
+#include <stdint.h>
 #include <string.h>
 
 static const char mark_open[] = "\xEE\x83\xB0"; /* U+E0F0 */
@@ -41,22 +41,33 @@ static size_t needs_mark(const struct marks *m, const char *at, size_t len)
     return most;
 }
 
-static bool mark_add(struct marks *m, const char *text, size_t len, struct buf *out)
+/* The number of the mark for a text: one text, one mark, so that marked texts are equal when the texts are.
+ * SIZE_MAX without memory. */
+static size_t mark_number(struct marks *m, const char *text, size_t len)
 {
+    for (size_t i = 0; i < m->count; i++) {
+        if (strncmp(m->texts[i], text, len) == 0 && m->texts[i][len] == '\0')
+            return i;
+    }
     if (m->count == m->cap) {
         const size_t cap = m->cap ? m->cap * 2 : 8;
-        const char **more =
-            arena_realloc(m->arena, m->texts, m->cap * sizeof *more, cap * sizeof *more);
+        const char **more = arena_realloc(m->arena, m->texts, m->cap * sizeof *more, cap * sizeof *more);
         if (!more)
-            return false;
+            return SIZE_MAX;
         m->texts = more;
         m->cap = cap;
     }
     const char *copy = arena_strndup(m->arena, text, len);
     if (!copy)
-        return false;
+        return SIZE_MAX;
     m->texts[m->count] = copy;
-    return buf_printf(out, "%s%zu%s", mark_open, m->count++, mark_close) == 0;
+    return m->count++;
+}
+
+static bool mark_add(struct marks *m, const char *text, size_t len, struct buf *out)
+{
+    const size_t number = mark_number(m, text, len);
+    return number != SIZE_MAX && buf_printf(out, "%s%zu%s", mark_open, number, mark_close) == 0;
 }
 
 /* The first place at or after `from` that needs a mark; *len of it. */

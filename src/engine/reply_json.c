@@ -43,7 +43,8 @@ static void usage_fill(const struct reply *reply, struct usage_parts *out)
 {
     const struct usage *u = &reply->usage;
     const int64_t thought = reply_thought_tokens(reply);
-    out->prompt = (struct openai_prompt_tokens_details){.cached_tokens = u->cached_tokens};
+    out->prompt = (struct openai_prompt_tokens_details){.cached_tokens = u->cached_tokens,
+                                                        .restored_tokens = u->restored_tokens};
     out->usage = (struct openai_usage){.prompt_tokens = u->prompt_tokens,
                                        .completion_tokens = u->completion_tokens,
                                        .total_tokens = u->prompt_tokens + u->completion_tokens,
@@ -276,7 +277,9 @@ static int choice_begin(struct reply *reply, const struct reply_part *part, stru
         return 0;
     choice->begun = true;
     if (reply->options.chat)
-        return any_chunk_send(reply, &(struct chunk){.choice = choice, .text = "", .with_role = true});
+        return any_chunk_send(reply, &(struct chunk){.choice = choice,
+                                                     .text = reply_parsed(reply) ? NULL : "",
+                                                     .with_role = true});
     if (!part->echo)
         return 0;
     choice->characters += utf8_count(part->echo, strlen(part->echo));
