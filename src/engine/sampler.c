@@ -1,16 +1,22 @@
 /* Sampling by a libllama chain. Steps that would change nothing are left out, and without bias and penalties
- * the most likely token is found by one pass over the row, with no copy of it. */
+ * the most likely token is found by one pass over the row, with no copy of it. With a grammar, what was drawn
+ * is looked at; when it does not fit, the chain draws again from the tokens that do. */
 #include "engine/sampler.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/ulid.h"
+#include "engine/constraint.h"
 
 struct sampler {
-    struct llama_sampler *chain; /* NULL: plain greedy */
+    struct llama_sampler *chain;   /* NULL: plain greedy */
+    struct constraint *constraint; /* NULL: anything goes */
+    llama_token_data *candidates;  /* room for the vocabulary, once it is needed */
+    const struct llama_vocab *vocab;
     int32_t vocabulary;
     size_t history;
+    struct error error; /* why nothing can be drawn */
 };
 
 /* The request's biases, the model's own forbidden tokens, and the end tokens when they are to be ignored. */
@@ -83,6 +89,10 @@ struct sampler *sampler_create(const struct model *m, const struct sampling *s, 
     if (!sampler || !bias)
         goto fail;
     sampler->vocabulary = m->vocabulary;
+    sampler->vocab = m->vocab;
+    if (s->grammar.gbnf &&
+        constraint_create(m, &s->grammar, &sampler->constraint, &sampler->error) == VX11_ENOMEM)
+        goto fail;
     if (s->temperature > 0.0f || bias_count > 0 || penalties_wanted(s)) {
         struct llama_sampler_chain_params params = llama_sampler_chain_default_params();
         params.no_perf = true;
@@ -96,8 +106,24 @@ struct sampler *sampler_create(const struct model *m, const struct sampling *s, 
     return sampler;
 fail:
     free(bias);
-    free(sampler);
+    sampler_destroy(sampler);
     return NULL;
+}
+
+struct sampler *sampler_clone(const struct sampler *s)
+{
+    struct sampler *copy = calloc(1, sizeof *copy);
+    if (!copy)
+        return NULL;
+    *copy = *s;
+    copy->candidates = NULL;
+    copy->chain = s->chain ? llama_sampler_clone(s->chain) : NULL;
+    copy->constraint = s->constraint ? constraint_clone(s->constraint) : NULL;
+    if ((s->chain && !copy->chain) || (s->constraint && !copy->constraint)) {
+        sampler_destroy(copy);
+        return NULL;
+    }
+    return copy;
 }
 
 void sampler_destroy(struct sampler *s)
@@ -106,6 +132,8 @@ void sampler_destroy(struct sampler *s)
         return;
     if (s->chain)
         llama_sampler_free(s->chain);
+    constraint_destroy(s->constraint);
+    free(s->candidates);
     free(s);
 }
 
@@ -130,11 +158,100 @@ static llama_token greedy(const float *logits, int32_t vocabulary)
     return best;
 }
 
+static llama_token greedy_of(const float *logits, const uint64_t *allowed, int32_t vocabulary)
+{
+    llama_token best = SAMPLER_FAILED;
+    for (int32_t word = 0; word * 64 < vocabulary; word++) {
+        for (uint64_t bits = allowed[word]; bits; bits &= bits - 1) {
+            const llama_token t = word * 64 + __builtin_ctzll(bits);
+            if (best < 0 || logits[t] > logits[best])
+                best = t;
+        }
+    }
+    return best;
+}
+
+/* Draws by the chain from the tokens that are allowed (NULL: all). SAMPLER_FAILED: there is none, or none
+ * that is not forbidden otherwise. */
+static llama_token chain_draw(struct sampler *s, const float *logits, const uint64_t *allowed)
+{
+    size_t n = 0;
+    if (!s->candidates)
+        s->candidates = malloc((size_t)s->vocabulary * sizeof *s->candidates);
+    if (!s->candidates)
+        return error_set(&s->error, VX11_ENOMEM, "out of memory"), SAMPLER_FAILED;
+    for (llama_token t = 0; t < s->vocabulary; t++) {
+        if (!allowed || (allowed[t / 64] >> (t % 64) & 1))
+            s->candidates[n++] = (llama_token_data){.id = t, .logit = logits[t]};
+    }
+    if (n == 0)
+        return SAMPLER_FAILED;
+    llama_token_data_array all = {.data = s->candidates, .size = n, .selected = -1};
+    llama_sampler_apply(s->chain, &all);
+    if (all.selected < 0 || (size_t)all.selected >= all.size || !(all.data[all.selected].logit > -INFINITY))
+        return SAMPLER_FAILED;
+    return all.data[all.selected].id;
+}
+
+static llama_token draw(struct sampler *s, const float *logits, const uint64_t *allowed)
+{
+    if (s->chain)
+        return chain_draw(s, logits, allowed);
+    return allowed ? greedy_of(logits, allowed, s->vocabulary) : greedy(logits, s->vocabulary);
+}
+
+static llama_token draw_fitting(struct sampler *s, const float *logits)
+{
+    const llama_token token = draw(s, logits, NULL);
+    if (token == SAMPLER_FAILED || constraint_allows(s->constraint, token))
+        return token;
+    const uint64_t *allowed = constraint_tokens(s->constraint, &s->error);
+    return allowed ? draw(s, logits, allowed) : SAMPLER_FAILED;
+}
+
+static llama_token end_token(const struct sampler *s)
+{
+    const llama_token eos = llama_vocab_eos(s->vocab), eot = llama_vocab_eot(s->vocab);
+    return eot != LLAMA_TOKEN_NULL ? eot : eos != LLAMA_TOKEN_NULL ? eos : SAMPLER_END;
+}
+
+static llama_token constrained(struct sampler *s, const float *logits)
+{
+    if (s->error.code != 0)
+        return SAMPLER_FAILED;
+    if (constraint_finished(s->constraint))
+        return end_token(s);
+    const llama_token token = draw_fitting(s, logits);
+    if (token == SAMPLER_FAILED) {
+        if (s->error.code == 0)
+            (void)error_set(&s->error, VX11_EUNSUPPORTED,
+                            "no token of the model that may be drawn continues the grammar");
+        return SAMPLER_FAILED;
+    }
+    if (constraint_accept(s->constraint, token, &s->error) != 0)
+        return SAMPLER_FAILED;
+    if (s->chain)
+        llama_sampler_accept(s->chain, token);
+    return token;
+}
+
 llama_token sampler_sample(struct sampler *s, struct llama_context *context, int32_t row)
 {
+    if (s->constraint || s->error.code != 0)
+        return constrained(s, llama_get_logits_ith(context, row));
     if (s->chain)
         return llama_sampler_sample(s->chain, context, row);
     return greedy(llama_get_logits_ith(context, row), s->vocabulary);
+}
+
+bool sampler_finished(const struct sampler *s)
+{
+    return s->constraint && s->error.code == 0 && constraint_finished(s->constraint);
+}
+
+const char *sampler_error(const struct sampler *s)
+{
+    return s->error.code != 0 ? s->error.text : "nothing could be drawn";
 }
 
 /* ---- probabilities ---- */

@@ -1,6 +1,9 @@
 /* Sampler: from a row of logits to one token, as a request wants it, and the log-probabilities of a row.
  *
- *   logits -> bias -> penalties -> top_k -> top_p -> min_p -> temperature -> draw (seed)
+ *   logits -> bias -> penalties -> top_k -> top_p -> min_p -> temperature -> draw (seed) -> grammar
+ *
+ * A token that does not fit the grammar is drawn again, from those that do: nearly all that are drawn fit,
+ * and to look at one costs next to nothing.
  *
  * The order, and what each step computes, is libllama's; temperature 0 takes the most likely token after bias
  * and penalties. */
@@ -32,6 +35,11 @@ struct sampling_grammar {
     size_t trigger_pattern_count;
     const llama_token *trigger_tokens;
     size_t trigger_token_count;
+    const char *after; /* it applies only to what follows this text of the answer (the end of a thought);
+                          NULL: to all of it */
+    const llama_token *shown; /* control tokens whose text counts; that of others shows nothing, and they do
+                                 not fit */
+    size_t shown_count;
 };
 
 struct sampling {
@@ -51,8 +59,13 @@ struct sampling {
 
 struct sampler;
 
+enum {
+    SAMPLER_FAILED = LLAMA_TOKEN_NULL, /* see sampler_error */
+    SAMPLER_END = -2,                  /* the answer is complete, and the model has no token that says so */
+};
+
 /* choice: which of several answers to one request; each draws with a seed of its own. NULL without memory.
- * The caller owns it. */
+ * The caller owns it. A grammar that cannot be used shows when the first token is drawn. */
 struct sampler *sampler_create(const struct model *m, const struct sampling *s, unsigned choice);
 void sampler_destroy(struct sampler *s); /* NULL is fine */
 /* Tells it of a token of the prompt, oldest first; only as many as sampler_history wants need be told. */
@@ -60,6 +73,11 @@ void sampler_accept(struct sampler *s, llama_token token);
 size_t sampler_history(const struct sampler *s); /* tokens of the prompt that penalties look back on */
 /* Draws from the row of the last llama_decode with index `row`, and accepts it. */
 llama_token sampler_sample(struct sampler *s, struct llama_context *context, int32_t row);
+/* Another that stands where this one does. NULL without memory. The caller owns it. */
+struct sampler *sampler_clone(const struct sampler *s);
+/* The answer follows its grammar to the end, and nothing more can come: it need not be asked for. */
+bool sampler_finished(const struct sampler *s);
+const char *sampler_error(const struct sampler *s); /* after SAMPLER_FAILED; never NULL */
 
 struct token_probability {
     llama_token token;
