@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "engine/saved.h"
 
 bool api_model_ready(struct engine *e, struct request *r, const char *name)
 {
@@ -91,11 +92,37 @@ static struct engine_model_facts facts_of(const struct model *m, int *can)
     };
 }
 
+static bool saved_of(const struct engine *e, struct engine_saved *out)
+{
+    const struct saved *saved = atomic_load(&e->saved);
+    struct saved_stats s;
+    if (!saved)
+        return false;
+    saved_stats(saved, &s);
+    *out = (struct engine_saved){
+        .files = (int64_t)s.files,
+        .bytes = (int64_t)s.bytes,
+        .most_bytes = (int64_t)s.most_bytes,
+        .written = (int64_t)s.written,
+        .written_tokens = (int64_t)s.tokens_written,
+        .written_bytes = (int64_t)s.bytes_written,
+        .write_seconds = s.write_seconds,
+        .read = (int64_t)s.restored,
+        .read_tokens = (int64_t)s.tokens_restored,
+        .read_bytes = (int64_t)s.bytes_restored,
+        .read_seconds = s.read_seconds,
+        .dropped = (int64_t)s.dropped,
+        .damaged = (int64_t)s.corrupt,
+    };
+    return true;
+}
+
 void api_status(struct request *r, void *module)
 {
     const struct engine *e = module;
     struct scheduler_stats s;
     struct engine_model_facts facts;
+    struct engine_saved saved;
     const uint64_t rss = proc_self_rss();
     struct embed_stats embed;
     int can[CAPABILITIES];
@@ -128,6 +155,8 @@ void api_status(struct request *r, void *module)
         .generations_cancelled = (int64_t)s.generations_cancelled,
         .prompt_tokens = (int64_t)s.prompt_tokens,
         .cached_tokens = (int64_t)s.cached_tokens,
+        .restored_tokens = (int64_t)s.restored_tokens,
+        .saved = saved_of(e, &saved) ? &saved : NULL,
         .completion_tokens = (int64_t)s.completion_tokens,
         .steps = (int64_t)s.steps,
         .embedding_requests = (int64_t)embed.jobs,

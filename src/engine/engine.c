@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/backend.h"
+#include "engine/saved.h"
 #include "version.h"
 
 /* How long a failed worker still answers, so that who polls the progress reads the reason instead of a
@@ -58,6 +59,37 @@ static bool on_progress(const struct model_progress *p, void *ctx)
     return !atomic_load(&e->load_stop);
 }
 
+/* What cannot be opened is not kept: that is no reason not to serve. */
+static void saving_start(struct engine *e, struct model *m)
+{
+    const struct engine_saving *o = &e->options.saving;
+    const struct llama_context_params p =
+        model_context_params(m->llama, &e->options.model, m->cells, m->plan.choice.kv);
+    struct saved *saved = NULL;
+    struct error err = {0};
+    char key[65];
+    if (!o->dir || o->most_bytes == 0)
+        return;
+    const struct saved_options open = {
+        .dir = o->dir,
+        .key = key,
+        .model_sha256 = o->model_sha256,
+        .model_path = m->path,
+        .most_bytes = o->most_bytes,
+        /* Of a sliding window libllama gives only what the end of the sequence looks at. */
+        .whole = !m->can_trim || llama_model_n_swa(m->llama) > 0,
+    };
+    if (saved_key(m, &p, key, &err) != 0 || saved_open(&open, &saved, &err) != 0) {
+        log_error("engine", "conversations are not kept", LOG_S("folder", o->dir), LOG_S("reason", err.text));
+        return;
+    }
+    atomic_store(&e->saved, saved);
+    scheduler_save(e->scheduler, &(struct scheduler_saving){.saved = saved,
+                                                            .min_tokens = o->min_tokens,
+                                                            .idle_ms = o->idle_ms,
+                                                            .end_ms = o->end_ms});
+}
+
 static void *decode_thread(void *ctx)
 {
     struct engine *e = ctx;
@@ -71,6 +103,8 @@ static void *decode_thread(void *ctx)
     e->load_error = err;
     atomic_store(&e->load_ended, true);
     wake(e);
+    if (rc == 0 && m->can.generates)
+        saving_start(e, m);
     if (rc == 0 && m->can.generates && scheduler_run(e->scheduler, m) != 0)
         log_error("engine", "the scheduler could not start: out of memory");
     return NULL;
@@ -203,8 +237,8 @@ static int engine_start(struct engine *e, struct error *err)
     e->metrics = metrics_create(&e->loop, "engine");
     e->scratch = arena_create(0);
     turn_create(&e->turn);
-    e->scheduler = scheduler_create(&(struct scheduler_options){
-        .queue_limit = e->options.queue_limit, .wake = wake, .ctx = e, .turn = &e->turn});
+    e->scheduler = scheduler_create(
+        &(struct scheduler_options){.queue_limit = e->options.queue_limit, .wake = wake, .ctx = e, .turn = &e->turn});
     e->embedder = embedder_create(&(struct embedder_options){
         .turn = &e->turn, .queue_limit = e->options.queue_limit, .wake = wake, .ctx = e});
     if (!e->metrics || !e->scratch || !e->scheduler || !e->embedder)
@@ -249,6 +283,7 @@ int engine_run(const struct engine_options *options)
     embed_dispatch(e->embedder);
     server_destroy(e->server);
     scheduler_destroy(e->scheduler);
+    saved_close(atomic_load(&e->saved));
     embedder_destroy(e->embedder);
     turn_destroy(&e->turn);
     metrics_destroy(e->metrics);

@@ -16,8 +16,17 @@ enum {
     ENGINE_EXIT_LOAD = 3, /* the model could not be loaded: the last line on stderr is the error as JSON */
 };
 
+struct engine_saving {
+    const char *dir;          /* of conversations that outlive the process; NULL: they do not */
+    uint64_t most_bytes;      /* of all models' together */
+    const char *model_sha256; /* 64 hexadecimal digits; NULL: not known */
+    int32_t min_tokens;       /* shorter ones are not kept */
+    int64_t idle_ms, end_ms;  /* they are written after so long without work; at the end for at most so long */
+};
+
 struct engine_options {
     struct model_options model;
+    struct engine_saving saving;
     const char *socket;    /* Unix socket to listen on */
     size_t queue_limit;    /* requests that may wait */
     unsigned choices_most; /* most answers to one request, 1 … GENERATION_CHOICES_MAX */

@@ -44,6 +44,7 @@ struct engine {
     atomic_bool load_ended; /* then load_model and load_error are set */
     bool load_model_seen;   /* the loop thread's */
     struct model *load_model;
+    _Atomic(struct saved *) saved; /* NULL: none, or not open yet */
     struct error load_error;
 
     struct metric *embedding_seconds, *embedding_tokens, *embedding_queue;
@@ -76,7 +77,7 @@ bool api_model_generates(struct engine *e, struct request *r, const char *code);
 
 struct request_fault { /* why a request cannot be served: a 400 */
     const char *code;  /* NULL: nothing is wrong */
-    char param[128];
+    char param[512];
     char text[384];
 };
 void fault_set(struct request_fault *f, const char *code, const char *param, const char *fmt, ...)

@@ -33,6 +33,12 @@ static const char usage[] =
     "  --max-queue N       requests that may wait (default 64)\n"
     "  --n-max N           most answers to one request (default 4)\n"
     "  --drain-ms N        how long running answers may go on after SIGTERM (default 10000)\n"
+    "  --saved-dir DIR     keep conversations there, so that they go on after a restart (default: nowhere)\n"
+    "  --saved-bytes N     bound on that folder (default 4294967296)\n"
+    "  --saved-min-tokens N  shorter conversations are not kept (default 256)\n"
+    "  --saved-idle-ms N   write them after so long without work (default 30000), and at the end\n"
+    "  --saved-ms N        how long that may take (default 10000)\n"
+    "  --model-sha256 HEX  hash of the model's file, compared with what conversations were made with\n"
     "  --log-level LEVEL   trace, debug, info, warn, error or off (default info)\n"
     "  --log-file PATH     write the log there and not to stderr\n"
     "  --forensic DIR      where crash reports go\n"
@@ -59,6 +65,12 @@ enum option_id {
     MAX_QUEUE,
     N_MAX,
     DRAIN_MS,
+    SAVED_DIR,
+    SAVED_BYTES,
+    SAVED_MIN_TOKENS,
+    SAVED_IDLE_MS,
+    SAVED_MS,
+    MODEL_SHA256,
     LOG_LEVEL,
     LOG_FILE,
     FORENSIC,
@@ -83,6 +95,12 @@ static const struct option options_known[] = {
     {"max-queue", required_argument, NULL, MAX_QUEUE},
     {"n-max", required_argument, NULL, N_MAX},
     {"drain-ms", required_argument, NULL, DRAIN_MS},
+    {"saved-dir", required_argument, NULL, SAVED_DIR},
+    {"saved-bytes", required_argument, NULL, SAVED_BYTES},
+    {"saved-min-tokens", required_argument, NULL, SAVED_MIN_TOKENS},
+    {"saved-idle-ms", required_argument, NULL, SAVED_IDLE_MS},
+    {"saved-ms", required_argument, NULL, SAVED_MS},
+    {"model-sha256", required_argument, NULL, MODEL_SHA256},
     {"log-level", required_argument, NULL, LOG_LEVEL},
     {"log-file", required_argument, NULL, LOG_FILE},
     {"forensic", required_argument, NULL, FORENSIC},
@@ -139,6 +157,33 @@ static int level(const char *text, enum log_level *out)
     return -1;
 }
 
+/* What is kept on disk. -2: not one of them. */
+static int saving_take(int id, const char *text, struct engine_saving *s)
+{
+    int64_t value;
+    int rc;
+    switch (id) {
+    case SAVED_DIR:
+        s->dir = text;
+        return 0;
+    case SAVED_BYTES:
+        rc = number("saved-bytes", text, 0, INT64_MAX, &value);
+        s->most_bytes = rc == 0 ? (uint64_t)value : 0;
+        return rc;
+    case SAVED_MIN_TOKENS:
+        return number_int("saved-min-tokens", text, 1, INT32_MAX, &s->min_tokens);
+    case SAVED_IDLE_MS:
+        return number("saved-idle-ms", text, 0, 86400000, &s->idle_ms);
+    case SAVED_MS:
+        return number("saved-ms", text, 0, 3600000, &s->end_ms);
+    case MODEL_SHA256:
+        s->model_sha256 = text;
+        return 0;
+    default:
+        return -2;
+    }
+}
+
 /* Counts of the engine. -2: not one of them. */
 static int count_take(int id, const char *text, struct settings *s)
 {
@@ -183,6 +228,7 @@ static int count_take(int id, const char *text, struct settings *s)
 
 static int option_take(int id, const char *text, struct settings *s)
 {
+    int rc;
     switch (id) {
     case MODEL:
         s->engine.model.path = text;
@@ -204,7 +250,8 @@ static int option_take(int id, const char *text, struct settings *s)
         s->forensic = text;
         return 0;
     default:
-        return count_take(id, text, s);
+        rc = saving_take(id, text, &s->engine.saving);
+        return rc != -2 ? rc : count_take(id, text, s);
     }
 }
 
@@ -249,7 +296,11 @@ int main(int argc, char **argv)
         .engine = {.model = {.parallel = 4, .batch = 512, .gpu_layers = -1, .kv_type = MODEL_KV_AUTO},
                    .queue_limit = 64,
                    .choices_most = 4,
-                   .drain_ms = 10000},
+                   .drain_ms = 10000,
+                   .saving = {.most_bytes = (uint64_t)4 << 30,
+                              .min_tokens = 256,
+                              .idle_ms = 30000,
+                              .end_ms = 10000}},
         .log = {.module = "engine", .level = LOG_INFO, .rotate_bytes = 16 << 20, .total_bytes = 64 << 20},
     };
     if (settings_read(argc, argv, &s, &code) != 0)
@@ -260,6 +311,7 @@ int main(int argc, char **argv)
         return ENGINE_EXIT_ERROR;
     }
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of who writes them */
     const struct crash_options crash = {.dir = s.forensic, .module = "engine", .version = VX11_VERSION};
     if (log_open(&s.log, &err) != 0 || (s.forensic && crash_install(&crash, &err) != 0)) {
         (void)fprintf(stderr, "vx11-engine: %s\n", err.text);

@@ -56,6 +56,7 @@ static void usage_sum(struct reply *reply)
         const struct usage *u = &reply->parts[i].usage;
         sum->prompt_tokens += u->prompt_tokens;
         sum->cached_tokens += u->cached_tokens;
+        sum->restored_tokens += u->restored_tokens;
         sum->completion_tokens += u->completion_tokens;
         sum->shifted_tokens += u->shifted_tokens;
         sum->queue_ms = u->queue_ms > sum->queue_ms ? u->queue_ms : sum->queue_ms;

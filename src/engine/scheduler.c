@@ -2,10 +2,13 @@
  * is in step.c, what a slot is in slot.c. */
 #include "engine/scheduler_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/resume.h"
 
 struct scheduler *scheduler_create(const struct scheduler_options *o)
 {
@@ -172,6 +175,26 @@ static bool slots_active(const struct scheduler *s)
     return false;
 }
 
+void scheduler_save(struct scheduler *s, const struct scheduler_saving *o)
+{
+    s->saving = *o;
+}
+
+/* Waits for work, with the lock; the time is used to write what is not on disk yet. */
+static void wait_for_work(struct scheduler *s)
+{
+    const uint64_t due = resume_due(s);
+    const struct timespec until = {.tv_sec = (time_t)(due / 1000000000),
+                                   .tv_nsec = (long)(due % 1000000000)};
+    if (due == 0) {
+        pthread_cond_wait(&s->work, &s->lock);
+    } else if (pthread_cond_clockwait(&s->work, &s->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT) {
+        pthread_mutex_unlock(&s->lock);
+        resume_write(s, UINT64_MAX, true);
+        pthread_mutex_lock(&s->lock);
+    }
+}
+
 /* Waits until there is something to do, then takes what came. False: stop. */
 static bool take(struct scheduler *s)
 {
@@ -179,9 +202,10 @@ static bool take(struct scheduler *s)
     while (*end)
         end = &(*end)->next;
     const bool idle = !s->waiting && !slots_active(s);
+    s->worked_ns = clock_mono_ns();
     pthread_mutex_lock(&s->lock);
     while (idle && !s->stop && !s->inbox)
-        pthread_cond_wait(&s->work, &s->lock);
+        wait_for_work(s);
     *end = s->inbox;
     s->inbox = NULL;
     s->inbox_end = &s->inbox;
@@ -257,6 +281,7 @@ static void admit(struct scheduler *s)
             if (rc == 0 && g->started == 1) {
                 pthread_mutex_lock(&s->lock);
                 s->stats.cached_tokens += (uint64_t)g->usage.cached_tokens;
+                s->stats.restored_tokens += (uint64_t)g->usage.restored_tokens;
                 pthread_mutex_unlock(&s->lock);
             }
         }
@@ -288,6 +313,8 @@ int scheduler_run(struct scheduler *s, struct model *m)
             publish(s);
         }
         reap(s, true);
+        publish(s);
+        resume_write(s, clock_mono_ns() + (uint64_t)s->saving.end_ms * 1000000, false);
         cache_clear(s->cache);
         publish(s);
         llama_set_abort_callback(m->context, NULL, NULL);

@@ -108,6 +108,15 @@ struct scheduler *scheduler_create(const struct scheduler_options *o);
 struct drafter;
 /* Before scheduler_run: guesses by it. It must outlive the run; NULL: none. */
 void scheduler_speculate(struct scheduler *s, struct drafter *d);
+struct saved;
+struct scheduler_saving {
+    struct saved *saved; /* NULL: conversations are not saved */
+    int32_t min_tokens;  /* shorter ones are not */
+    int64_t idle_ms;     /* they are written after so long without work; */
+    int64_t end_ms;      /* and when the run ends, for at most so long */
+};
+/* Before scheduler_run, on the same thread. It must outlive the run. */
+void scheduler_save(struct scheduler *s, const struct scheduler_saving *o);
 /* On the thread that becomes the decode thread: serves until scheduler_stop; then every generation left has
  * had its last event (dispatch once more). 0 or VX11_ENOMEM. The model must outlive the call. */
 int scheduler_run(struct scheduler *s, struct model *m);
@@ -130,7 +139,7 @@ struct scheduler_stats {
     uint64_t prefix_hits, prefix_misses; /* sequences that began with something known, with nothing */
     uint64_t evicted_tokens, evicted_branches;
     uint64_t generations, generations_failed, generations_cancelled; /* ended */
-    uint64_t prompt_tokens, cached_tokens, completion_tokens, steps;
+    uint64_t prompt_tokens, cached_tokens, restored_tokens, completion_tokens, steps;
     double prompt_seconds,
         decode_seconds; /* busy time of steps that read prompts, and of those that did not */
     double prompt_rate,

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "engine/cache.h"
 #include "engine/draft.h"
+#include "engine/saved.h"
 #include "engine/scheduler.h"
 #include "engine/text.h"
 #include "engine/tokenize.h"
@@ -41,6 +42,7 @@ struct generation {
     atomic_bool cancelled;
 
     unsigned started, ended; /* choices */
+    bool resumed;            /* what is on disk of it was looked for */
     bool prompt_ready;       /* the first choice has read the prompt: the others can share its cells */
     uint64_t submitted_ns, admitted_ns, first_token_ns;
     struct usage usage;
@@ -102,6 +104,9 @@ struct scheduler {
     struct model *model;
     struct slot *slots;
     struct cache *cache;
+    struct scheduler_saving saving;
+    bool unsaved;       /* something ended since all that is kept was on disk */
+    uint64_t worked_ns; /* monotonic: when there was something to do last */
     struct generation *waiting;            /* queue of the decode thread: first come, first served */
     struct event_node *fresh, **fresh_end; /* events of this step, not yet in the outbox */
     struct llama_batch batch;

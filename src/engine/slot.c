@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/resume.h"
 
 /* ---- making ---- */
 
@@ -116,6 +117,7 @@ int slot_begin(struct scheduler *s, struct generation *g)
         sampler_accept(sampler, g->prompt[i]);
 
     live_publish(s, g->prompt, wanted);
+    const int32_t known = resume_read(s, g);
     slot->id = cache_open(s->cache, g->prompt, wanted, &slot->past);
     if (slot->id < 0) {
         sampler_destroy(sampler);
@@ -137,6 +139,7 @@ int slot_begin(struct scheduler *s, struct generation *g)
         g->usage.queue_ms = (double)(g->admitted_ns - g->submitted_ns) / 1e6;
         g->usage.prompt_tokens = (int64_t)g->prompt_count;
         g->usage.cached_tokens = slot->past;
+        g->usage.restored_tokens = known >= 0 && slot->past > known ? slot->past - known : 0;
     }
     return 0;
 }
@@ -149,4 +152,5 @@ void slot_release(struct scheduler *s, struct slot *slot)
     slot->sampler = NULL;
     slot->generation = NULL;
     slot->state = SLOT_IDLE;
+    s->unsaved = true;
 }

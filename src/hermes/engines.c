@@ -141,6 +141,7 @@ static int engine_take_model(struct engine *e, const struct engine_model *m)
     free(e->path);
     e->path = path;
     (void)snprintf(e->id, sizeof e->id, "%s", m->id);
+    (void)snprintf(e->sha256, sizeof e->sha256, "%s", m->sha256 ? m->sha256 : "");
     e->size_bytes = m->size_bytes;
     e->kv_bytes_per_token = m->kv_bytes_per_token;
     e->context_length = m->context_length;
@@ -525,7 +526,7 @@ void engine_unload(struct engine *e, const char *reason)
              LOG_S("reason", reason));
     e->state = HERMES_ENGINE_STATE_STOPPING;
     (void)snprintf(e->reason, sizeof e->reason, "%s", reason);
-    worker_stop(e->worker, limit);
+    worker_stop(e->worker, limit + (e->all->params.saved_bytes > 0 ? e->all->params.saved_ms : 0));
 }
 
 static void stop_waits_answer(struct engine *e)

@@ -31,19 +31,20 @@ struct engine_params { /* a change takes effect for the next load */
     int64_t max_loaded, idle_unload_ms /* 0: never */, load_timeout_ms;
     int64_t threads, ctx, max_ctx, parallel, batch, n_max, gpu_layers,
         max_queue;              /* as in the configuration */
+    int64_t saved_bytes /* 0: no conversations are kept */, saved_min_tokens, saved_ms;
     const char *kv_type;        /* static: "f16", "q8_0" */
     const char *log_level;      /* static: "info" … */
     int64_t health_interval_ms; /* 0: 5 s */
     int64_t
         answer_limit_ms;   /* for one answer of a worker; three late ones in a row and it is ended; 0: 5 s */
-    int64_t stop_limit_ms; /* from SIGTERM to SIGKILL; 0: 30 s */
+    int64_t stop_limit_ms; /* from SIGTERM to SIGKILL, besides saved_ms; 0: 30 s */
     int64_t grace_ms;      /* how long an engine that was just handed out is not evicted; 0: 1 s */
 };
 
 struct engines_options {
     uv_loop_t *loop;
     struct client *client;
-    const char *home;        /* sockets go to HOME/run, logs to HOME/log, crash reports to HOME/forensic */
+    const char *home;        /* sockets go to HOME/run, logs to HOME/log, crash reports to HOME/forensic, conversations to HOME/cache/kv */
     const char *program;     /* the worker's executable; copied */
     struct metrics *metrics; /* may be NULL */
     struct engine_params params;
@@ -54,6 +55,7 @@ struct engines_options {
 
 struct engine_model { /* what must be known to load one; copied */
     const char *id, *name, *path;
+    const char *sha256; /* of the file, as the registry has it; NULL: unknown */
     int64_t size_bytes;
     int64_t kv_bytes_per_token; /* -1: unknown */
     int64_t context_length;     /* -1: unknown */

@@ -26,7 +26,7 @@ struct worker {
     int pid;
     struct client_call *probe;
     struct client_target target;
-    char socket[108], log[4096], forensic[4096];
+    char socket[108], log[4096], forensic[4096], saved[4096];
     int64_t started_mono;
     int64_t poll_ms;     /* current interval while it starts */
     int64_t kill_at;     /* monotonic; 0: not set */
@@ -60,6 +60,7 @@ struct engine {
     struct engines *all;
     char id[ULID_LEN + 1], name[129];
     char *path;
+    char sha256[65]; /* "": unknown */
     int64_t size_bytes, kv_bytes_per_token, context_length;
     int state; /* enum hermes_engine_state */
     char reason[512];

@@ -46,6 +46,9 @@ static void params_from(const struct config *config, struct engine_params *out)
         .n_max = e->n_max,
         .gpu_layers = e->gpu_layers,
         .max_queue = e->max_queue,
+        .saved_bytes = e->saved_bytes,
+        .saved_min_tokens = e->saved_min_tokens,
+        .saved_ms = e->saved_ms,
         .kv_type = config_engine_kv_type_names[e->kv_type],
         .log_level = engine_log_level(config),
     };

@@ -408,6 +408,7 @@ static void engines_acquire_one(struct request *r, void *module)
         .id = row.api.id,
         .name = row.api.name,
         .path = row.api.path,
+        .sha256 = row.api.sha256,
         .size_bytes = row.api.has_size_bytes ? row.api.size_bytes : 0,
         .kv_bytes_per_token = row.kv_bytes_per_token,
         .context_length = row.api.has_context_length ? row.api.context_length : -1,

@@ -304,7 +304,7 @@ static void on_timer(uv_timer_t *timer)
 
 /* ---- starting it ---- */
 
-#define ARGS_MAX 40
+#define ARGS_MAX 64
 
 static int64_t stop_limit(const struct engine_params *p)
 {
@@ -314,7 +314,7 @@ static int64_t stop_limit(const struct engine_params *p)
 struct arguments {
     const char *list[ARGS_MAX];
     size_t count;
-    char numbers[16][24];
+    char numbers[24][24];
     size_t number_count;
 };
 
@@ -348,6 +348,14 @@ static void fill_arguments(const struct engine *e, const struct worker *w, struc
     arg_number(a, "--max-queue", p->max_queue);
     arg(a, "--kv-type", p->kv_type);
     arg_number(a, "--drain-ms", stop_limit(p) * 3 / 4); /* the rest is for what comes after the answers */
+    if (p->saved_bytes > 0) {
+        arg(a, "--saved-dir", w->saved);
+        arg_number(a, "--saved-bytes", p->saved_bytes);
+        arg_number(a, "--saved-min-tokens", p->saved_min_tokens);
+        arg_number(a, "--saved-ms", p->saved_ms);
+        if (e->sha256[0])
+            arg(a, "--model-sha256", e->sha256);
+    }
     arg(a, "--log-level", p->log_level);
     arg(a, "--log-file", w->log);
     arg(a, "--forensic", w->forensic);
@@ -416,6 +424,7 @@ static int fill_paths(const struct engine *e, struct worker *w, struct error *er
     /* Shorter than the socket's folder, so these fit. */
     (void)snprintf(w->log, sizeof w->log, "%s/log/engine-%s.log", home, e->name);
     (void)snprintf(w->forensic, sizeof w->forensic, "%s/forensic", home);
+    (void)snprintf(w->saved, sizeof w->saved, "%s/cache/kv", home);
     w->target = (struct client_target){.base_url = "http://localhost", .socket = w->socket};
     (void)unlink(w->socket);
     return 0;
