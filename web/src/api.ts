@@ -50,10 +50,18 @@ export interface OpenaiChatRequest {
   tools?: Json | null;
   /** "none", "auto", "required", or the one tool to call. */
   tool_choice?: Json | null;
-  /** Whether the model may call several tools at once. */
+  /** Whether the model may call several tools at once; yes when absent. */
   parallel_tool_calls?: boolean | null;
-  /** For reasoning models. */
+  /** For reasoning models; none: they are told not to think, where they can be. */
   reasoning_effort?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | null;
+  /** Object of variables for the model's chat template, such as {"enable_thinking": false}. Local engines only. */
+  chat_template_kwargs?: Json | null;
+  /** Whether the answer goes on from the last message, when that is the assistant's; yes when absent. Local engines only. */
+  continue_final_message?: boolean | null;
+  /** What the answer must look like, in llama.cpp's GBNF with the root rule "root"; in place of response_format. Local engines only. */
+  grammar?: string | null;
+  /** What happens to a conversation that does not fit the model's context. Local engines only. */
+  context_overflow?: "error" | "shift" | null;
   /** The end user, as the client names them. */
   user?: string | null;
   /** Free object that goes along with the request. */
@@ -74,6 +82,8 @@ export interface OpenaiChatMessage {
   name?: string | null;
   /** Calls that the assistant made: an array of {id, type, function: {name, arguments}}. */
   tool_calls?: Json | null;
+  /** The older form of one call: {name, arguments}. */
+  function_call?: Json | null;
   /** The call that a tool message answers. */
   tool_call_id?: string | null;
   /** The assistant's refusal, when it refused. */
@@ -130,8 +140,26 @@ export interface OpenaiReplyMessage {
   refusal?: string | null;
   /** What it thought before it answered, when the provider tells. */
   reasoning_content?: string | null;
-  /** Calls of tools: an array of {id, type, function: {name, arguments}}. */
-  tool_calls?: Json | null;
+  /** Calls of tools. */
+  tool_calls?: Array<OpenaiToolCall> | null;
+}
+
+/** One call of a tool. */
+export interface OpenaiToolCall {
+  /** What the tool message that answers it names. */
+  id: string;
+  /** Always function. */
+  type: string;
+  /** What is called. */
+  function: OpenaiCalledFunction;
+}
+
+/** A function and what to call it with. */
+export interface OpenaiCalledFunction {
+  /** Its name. */
+  name: string;
+  /** Its arguments: a JSON object as text. */
+  arguments: string;
 }
 
 /** Log probabilities of a choice's tokens. */
@@ -174,18 +202,30 @@ export interface OpenaiUsage {
   prompt_tokens_details?: OpenaiPromptTokensDetails | null;
   /** Parts of completion_tokens, when the provider tells. */
   completion_tokens_details?: OpenaiCompletionTokensDetails | null;
+  /** When something was left out of the context. */
+  context_shift?: OpenaiContextShift | null;
 }
 
 /** What the prompt's tokens were. */
 export interface OpenaiPromptTokensDetails {
   /** Prompt tokens that were not computed again, since they were kept from an earlier request. [tokens] */
   cached_tokens: number | null;
+  /** Of these, those that were read back from disk. An extension of VX11's. [tokens] */
+  restored_tokens: number | null;
 }
 
 /** What the generated tokens were. */
 export interface OpenaiCompletionTokensDetails {
   /** Generated tokens spent on thinking. [tokens] */
   reasoning_tokens: number | null;
+}
+
+/** What was left out of a conversation that did not fit, when context_overflow allowed it. An extension of VX11's. */
+export interface OpenaiContextShift {
+  /** Messages that were left out of the prompt, oldest first. [messages] */
+  dropped_messages: number;
+  /** Tokens of those, with what the answer pushed out of the context while it was written. [tokens] */
+  dropped_tokens: number;
 }
 
 /** Where the time of a request to a local engine went. An extension of VX11's. */
@@ -404,6 +444,10 @@ export interface EngineStatus {
   prompt_tokens: number;
   /** Prompt tokens found in the cache since the start. [tokens] */
   cached_tokens: number;
+  /** Of these, those that were read back from disk. [tokens] */
+  restored_tokens: number;
+  /** Conversations on disk; null when none are kept. */
+  saved: EngineSaved | null;
   /** Tokens sampled since the start. [tokens] */
   completion_tokens: number;
   /** Batches decoded since the start. */
@@ -444,6 +488,8 @@ export interface EngineModelFacts {
   context_length: number;
   /** Whether chats can be answered. */
   chat_template: "ready" | "absent" | "unsupported";
+  /** Why the template cannot be applied, when it is unsupported. */
+  chat_template_reason: string | null;
   /** What it can be asked for. */
   capabilities: Array<"chat" | "completion" | "embeddings">;
   /** How embeddings are pooled. */
@@ -456,6 +502,36 @@ export interface EngineModelFacts {
   threads: number;
   /** Most tokens of one step. [tokens] */
   batch: number;
+}
+
+/** Conversations that are kept on disk, so that they go on where they were when the model is loaded again. All models share one folder; tokens and files read and written are this process's. */
+export interface EngineSaved {
+  /** Conversations of all models, when the folder was last looked at. */
+  files: number;
+  /** Their size. [bytes] */
+  bytes: number;
+  /** Past this, those go whose model is gone, then those that were used longest ago. [bytes] */
+  most_bytes: number;
+  /** Conversations written. */
+  written: number;
+  /** Their tokens. [tokens] */
+  written_tokens: number;
+  /** Their size. [bytes] */
+  written_bytes: number;
+  /** Time spent writing. [s] */
+  write_seconds: number;
+  /** Conversations read back. */
+  read: number;
+  /** Their tokens, also those past what a prompt wanted. [tokens] */
+  read_tokens: number;
+  /** Their size. [bytes] */
+  read_bytes: number;
+  /** Time spent reading. [s] */
+  read_seconds: number;
+  /** Conversations of this model that were deleted for want of room. */
+  dropped: number;
+  /** Files that were cut short, changed or of another model: deleted, never used. */
+  damaged: number;
 }
 
 /** Text to tokens. */
