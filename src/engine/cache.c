@@ -480,6 +480,8 @@ static void whole_close(struct cache *c, struct cache_sequence *s, const llama_t
 
 void cache_close(struct cache *c, llama_seq_id id, const llama_token *tokens, int32_t n)
 {
+    if (id < 0)
+        return;
     struct cache_sequence *s = &c->sequences[id];
     if (c->options.whole) {
         whole_close(c, s, tokens, n);

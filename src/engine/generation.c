@@ -17,6 +17,12 @@ static int generation_copy(struct generation *g, const struct generation_options
     if (!g->prompt || !g->stops || !bias)
         return VX11_ENOMEM;
     memcpy(g->prompt, o->prompt, o->prompt_count * sizeof *g->prompt);
+    llama_token *shown = arena_array(a, o->shown_count + 1, sizeof *shown);
+    if (!shown)
+        return VX11_ENOMEM;
+    if (o->shown_count > 0)
+        memcpy(shown, o->shown, o->shown_count * sizeof *shown);
+    g->shown = shown;
     for (size_t i = 0; i < o->stop_count; i++) {
         g->stops[i] = arena_strdup(a, o->stops[i]);
         if (!g->stops[i])
@@ -49,7 +55,11 @@ struct generation *generation_create(const struct generation_options *o, generat
                              .stop_count = o->stop_count,
                              .logprobs = o->logprobs,
                              .top_logprobs = o->top_logprobs,
-                             .whole = o->whole};
+                             .whole = o->whole,
+                             .shift = o->shift,
+                             .keep = o->keep,
+                             .priority = o->priority,
+                             .shown_count = o->shown_count};
     g->last = (struct event_node){.generation = g, .embedded = true};
     if (generation_copy(g, o) != 0) {
         arena_destroy(a);

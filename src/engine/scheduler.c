@@ -1,5 +1,6 @@
-/* The scheduler's queue, its thread's loop, and the way of events back to the loop thread. What a step does
- * is in step.c, what a slot is in slot.c. */
+/* The scheduler's thread's loop, and the way of generations to it and of events back. Who is served next is
+ * in queue.c, what a slot is in slot.c, what a step does in step.c, how much of it prompts may have in
+ * pace.c. */
 #include "engine/scheduler_internal.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@ struct scheduler *scheduler_create(const struct scheduler_options *o)
     s->inbox_end = &s->inbox;
     s->outbox_end = &s->outbox;
     s->fresh_end = &s->fresh;
+    s->waiting_end = &s->waiting;
     s->stats.generation_seconds = s->stats.prompt_rate = s->stats.decode_rate = s->stats.last_step_tokens =
         -1;
     s->stats.queue_limit = o->queue_limit;
@@ -137,11 +139,9 @@ int64_t scheduler_retry_ms(struct scheduler *s)
 /* Hands the step's events over and refreshes what status shows. */
 static void publish(struct scheduler *s)
 {
-    unsigned busy = 0;
+    const unsigned busy = slots_live(s);
     struct cache_stats cached;
     cache_stats(s->cache, &cached);
-    for (int32_t i = 0; i < s->model->parallel; i++)
-        busy += s->slots[i].state != SLOT_IDLE;
     pthread_mutex_lock(&s->lock);
     s->stats.slots_busy = busy;
     s->stats.slots_total = (unsigned)s->model->parallel;
@@ -166,15 +166,6 @@ static void publish(struct scheduler *s)
         s->options.wake(s->options.ctx);
 }
 
-static bool slots_active(const struct scheduler *s)
-{
-    for (int32_t i = 0; i < s->model->parallel; i++) {
-        if (s->slots[i].state != SLOT_IDLE)
-            return true;
-    }
-    return false;
-}
-
 void scheduler_save(struct scheduler *s, const struct scheduler_saving *o)
 {
     s->saving = *o;
@@ -184,8 +175,7 @@ void scheduler_save(struct scheduler *s, const struct scheduler_saving *o)
 static void wait_for_work(struct scheduler *s)
 {
     const uint64_t due = resume_due(s);
-    const struct timespec until = {.tv_sec = (time_t)(due / 1000000000),
-                                   .tv_nsec = (long)(due % 1000000000)};
+    const struct timespec until = {.tv_sec = (time_t)(due / 1000000000), .tv_nsec = (long)(due % 1000000000)};
     if (due == 0) {
         pthread_cond_wait(&s->work, &s->lock);
     } else if (pthread_cond_clockwait(&s->work, &s->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT) {
@@ -198,113 +188,40 @@ static void wait_for_work(struct scheduler *s)
 /* Waits until there is something to do, then takes what came. False: stop. */
 static bool take(struct scheduler *s)
 {
-    struct generation **end = &s->waiting;
-    while (*end)
-        end = &(*end)->next;
-    const bool idle = !s->waiting && !slots_active(s);
+    const bool idle = !s->waiting && !s->parked && slots_live(s) == 0;
     s->worked_ns = clock_mono_ns();
     pthread_mutex_lock(&s->lock);
     while (idle && !s->stop && !s->inbox)
         wait_for_work(s);
-    *end = s->inbox;
+    struct generation *came = s->inbox;
     s->inbox = NULL;
     s->inbox_end = &s->inbox;
     const bool go_on = !s->stop;
     pthread_mutex_unlock(&s->lock);
+    queue_take(s, came);
     return go_on;
 }
 
-static void queue_shrink(struct scheduler *s)
+/* Cells for the next tokens of each answer: enough for a while, and little of a small pool. */
+static int32_t reserve_of(const struct model *m)
 {
-    pthread_mutex_lock(&s->lock);
-    s->queued--;
-    pthread_mutex_unlock(&s->lock);
-}
-
-static void queue_remove(struct scheduler *s, struct generation *g)
-{
-    for (struct generation **at = &s->waiting; *at; at = &(*at)->next) {
-        if (*at == g) {
-            *at = g->next;
-            queue_shrink(s);
-            return;
-        }
-    }
-}
-
-/* Ends a generation wherever it is. */
-static void generation_drop(struct scheduler *s, struct generation *g, enum finish finish)
-{
-    for (int32_t i = 0; i < s->model->parallel; i++) {
-        if (s->slots[i].generation == g)
-            slot_release(s, &s->slots[i]);
-    }
-    queue_remove(s, g);
-    generation_end(s, g, finish);
-}
-
-/* Ends what was cancelled or has failed; with `all`, everything. */
-static void reap(struct scheduler *s, bool all)
-{
-    for (int32_t i = 0; i < s->model->parallel; i++) {
-        struct generation *g = s->slots[i].generation;
-        if (g && (all || g->error.code != 0 || atomic_load(&g->cancelled)))
-            generation_drop(s, g, FINISH_CANCELLED);
-    }
-    struct generation *next;
-    for (struct generation *g = s->waiting; g; g = next) {
-        next = g->next;
-        if (all || g->error.code != 0 || atomic_load(&g->cancelled))
-            generation_drop(s, g, FINISH_CANCELLED);
-    }
-}
-
-static bool prompt_fits(struct scheduler *s, struct generation *g)
-{
-    if (g->prompt_count > 0 && g->prompt_count < (size_t)s->model->context_length)
-        return true;
-    error_set(&g->error, VX11_ETOO_LARGE, "a prompt of %zu tokens does not fit a context of %d",
-              g->prompt_count, (int)s->model->context_length);
-    return false;
-}
-
-/* Gives idle slots to the queue, first come first served. A further choice waits until the first has read the
- * prompt, and lets others pass meanwhile. */
-static void admit(struct scheduler *s)
-{
-    struct generation *next;
-    for (struct generation *g = s->waiting; g; g = next) {
-        next = g->next;
-        int rc = prompt_fits(s, g) ? 0 : g->error.code;
-        while (rc == 0 && g->started < g->choices && (g->started == 0 || g->prompt_ready)) {
-            rc = slot_begin(s, g);
-            if (rc == 0 && g->started == 1) {
-                pthread_mutex_lock(&s->lock);
-                s->stats.cached_tokens += (uint64_t)g->usage.cached_tokens;
-                s->stats.restored_tokens += (uint64_t)g->usage.restored_tokens;
-                pthread_mutex_unlock(&s->lock);
-            }
-        }
-        if (rc == VX11_EAGAIN)
-            return;
-        if (rc != 0)
-            generation_drop(s, g, FINISH_FAILED);
-        else if (g->started == g->choices)
-            queue_remove(s, g);
-    }
+    enum { LEAST = 16, MOST = 256 };
+    const int32_t share = m->cells / (2 * m->parallel);
+    return share < LEAST ? LEAST : share > MOST ? MOST : share;
 }
 
 int scheduler_run(struct scheduler *s, struct model *m)
 {
     s->model = m;
+    s->reserve = reserve_of(m);
     s->batch = llama_batch_init(m->batch, 0, 1);
     int rc = s->batch.token ? slots_create(s) : VX11_ENOMEM;
     if (rc == 0) {
         llama_set_abort_callback(m->context, step_abort, s);
         publish(s);
         while (take(s)) {
-            reap(s, false);
-            admit(s);
+            queue_reap(s, false);
+            queue_admit(s);
             if (s->options.turn)
                 turn_take(s->options.turn, TURN_DECODE);
             step_run(s);
@@ -312,7 +229,7 @@ int scheduler_run(struct scheduler *s, struct model *m)
                 turn_give(s->options.turn, TURN_DECODE);
             publish(s);
         }
-        reap(s, true);
+        queue_reap(s, true);
         publish(s);
         resume_write(s, clock_mono_ns() + (uint64_t)s->saving.end_ms * 1000000, false);
         cache_clear(s->cache);

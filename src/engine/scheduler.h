@@ -70,7 +70,7 @@ struct generation_options {
     const llama_token *prompt; /* copied; at least one */
     size_t prompt_count;
     unsigned choices;         /* 1 … GENERATION_CHOICES_MAX */
-    int64_t max_tokens;       /* per choice; 0: until the context ends */
+    int64_t max_tokens;       /* per choice; 0: until the context ends (with a shift: as much as it holds) */
     struct sampling sampling; /* bias is copied */
     const char *const *stops; /* copied */
     size_t stop_count;
@@ -130,6 +130,8 @@ int scheduler_submit(struct scheduler *s, struct generation *g);
  * event, destroy. */
 void scheduler_dispatch(struct scheduler *s);
 
+enum { STEP_SIZES = 14 };
+
 struct scheduler_stats {
     unsigned slots_busy, slots_total;
     size_t queued, queue_limit;
@@ -139,7 +141,10 @@ struct scheduler_stats {
     uint64_t prefix_hits, prefix_misses; /* sequences that began with something known, with nothing */
     uint64_t evicted_tokens, evicted_branches;
     uint64_t generations, generations_failed, generations_cancelled; /* ended */
+    uint64_t preemptions; /* of answers that made room for others and went on later */
     uint64_t prompt_tokens, cached_tokens, restored_tokens, completion_tokens, steps;
+    uint64_t step_tokens;            /* of all steps together */
+    uint64_t step_sizes[STEP_SIZES]; /* steps of at most 1, 2, 4, … tokens; the last: all that are larger */
     double prompt_seconds,
         decode_seconds; /* busy time of steps that read prompts, and of those that did not */
     double prompt_rate,

@@ -1,9 +1,9 @@
-/* One step of the decode thread: a batch of one token of each running sequence and a share of the prompts
- * that are being read, one llama_decode, and a token drawn from each row of logits.
+/* One step of the decode thread: a batch of one token of each running sequence, with what is guessed to
+ * follow it, and a share of the prompts that are being read (pace.c); one llama_decode; and tokens drawn from
+ * the rows of logits.
  *
- * While sequences run, the prompts' share is kept so small that a step takes about GAP_SECONDS by the speed
- * measured so far: a long prompt then makes the others slower, not silent. Prompts are read first come, first
- * served, which gives the earliest mean time to the first token. */
+ * Cells for the batch are made free first: by evicting what is only kept, and when that does not suffice, by
+ * parking the least urgent sequences, which go on later. One alone always fits, so this ends. */
 #include "engine/scheduler_internal.h"
 
 #include <stdlib.h>
@@ -11,10 +11,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-
-#define GAP_SECONDS 0.1
-
-enum { CHUNK_SMALLEST = 16, CHUNK_UNMEASURED = 64 };
 
 static bool abort_now(struct scheduler *s)
 {
@@ -32,8 +28,8 @@ bool step_abort(void *scheduler)
     unsigned waited_for = 0, in_batch = 0;
     for (int32_t i = 0; i < s->model->parallel; i++) {
         const struct slot *slot = &s->slots[i];
-        if (slot->state == SLOT_IDLE || slot->batch_count == 0)
-            continue;
+        if (slot->state == SLOT_IDLE || (slot->batch_count == 0 && slot->state != SLOT_FOLLOWING))
+            continue; /* those that follow want what is read for them */
         in_batch++;
         waited_for += !atomic_load_explicit(&slot->generation->cancelled, memory_order_relaxed);
     }
@@ -53,9 +49,46 @@ static void batch_add(struct llama_batch *b, llama_token token, int32_t position
     b->logits[i] = logits;
 }
 
-static int32_t running_add(struct scheduler *s)
+static int32_t running_count(const struct scheduler *s)
 {
     int32_t running = 0;
+    for (int32_t i = 0; i < s->model->parallel; i++)
+        running += s->slots[i].state == SLOT_RUNNING;
+    return running;
+}
+
+static int32_t cells_left(const struct scheduler *s)
+{
+    return cache_free(s->cache) + cache_evictable(s->cache) - s->batch.n_tokens;
+}
+
+/* Everyone who runs gets a cell; and when nobody runs, who reads. */
+static void room_make(struct scheduler *s)
+{
+    for (;;) {
+        const int32_t running = running_count(s), needed = running > 0 ? running : 1;
+        if (cells_left(s) >= needed || slots_live(s) < 2)
+            return;
+        if (!slot_park(s, pace_victim(s)))
+            return; /* its generation has failed: the next round ends it */
+    }
+}
+
+/* Guesses of a slot that fit the batch, the cells and the context; the other running slots come first. */
+static int32_t guesses_fit(const struct scheduler *s, const struct slot *slot, int32_t others)
+{
+    int32_t most = slot->guess_count;
+    const int32_t batch = s->model->batch - s->batch.n_tokens - others, cells = cells_left(s) - others,
+                  context = s->model->context_length - slot->past - 1;
+    most = batch < most ? batch : most;
+    most = cells < most ? cells : most;
+    most = context < most ? context : most;
+    return most > 0 ? most : 0;
+}
+
+static int32_t running_add(struct scheduler *s)
+{
+    int32_t others = running_count(s);
     for (int32_t i = 0; i < s->model->parallel; i++) {
         struct slot *slot = &s->slots[i];
         slot->batch_count = 0;
@@ -63,55 +96,30 @@ static int32_t running_add(struct scheduler *s)
         if (slot->state != SLOT_RUNNING)
             continue;
         slot->row = s->batch.n_tokens;
-        slot->batch_count = 1;
         batch_add(&s->batch, slot->next, slot->past, slot->id, true);
-        running++;
+        others--;
+        if (slot->guess_count > 0)
+            slot->guess_count = guesses_fit(s, slot, others);
+        for (int32_t k = 0; k < slot->guess_count; k++)
+            batch_add(&s->batch, slot->guess[k], slot->past + 1 + k, slot->id, true);
+        slot->batch_count = 1 + slot->guess_count;
     }
-    return running;
-}
-
-static struct slot *next_prompt(struct scheduler *s)
-{
-    struct slot *first = NULL;
-    for (int32_t i = 0; i < s->model->parallel; i++) {
-        struct slot *slot = &s->slots[i];
-        if (slot->state == SLOT_PROMPT && slot->batch_count == 0 && (!first || slot->order < first->order))
-            first = slot;
-    }
-    return first;
-}
-
-static double prompt_rate(struct scheduler *s)
-{
-    struct scheduler_stats stats;
-    scheduler_stats(s, &stats);
-    return stats.prompt_rate;
-}
-
-static int32_t prompt_share(struct scheduler *s, int32_t running)
-{
-    const int32_t room = s->model->batch - running;
-    if (running == 0 || room <= CHUNK_SMALLEST)
-        return room;
-    const double rate = prompt_rate(s);
-    const double tokens = rate < 0 ? CHUNK_UNMEASURED : rate * GAP_SECONDS;
-    if (tokens >= room)
-        return room;
-    return tokens < CHUNK_SMALLEST ? CHUNK_SMALLEST : (int32_t)tokens;
+    return s->batch.n_tokens;
 }
 
 /* Returns how many tokens of prompts the batch has. */
-static int32_t prompts_add(struct scheduler *s, int32_t running)
+static int32_t prompts_add(struct scheduler *s, int32_t rows)
 {
-    struct slot *slot = next_prompt(s);
-    int32_t share = slot ? prompt_share(s, running) : 0;
-    const int32_t before = s->batch.n_tokens;
-    for (; slot && share > 0; slot = next_prompt(s)) {
-        const int32_t left = (int32_t)slot->generation->prompt_count - slot->past;
+    pace_prepare(s);
+    struct slot *slot = pace_next(s);
+    int32_t share = slot ? pace_share(s, rows) : 0;
+    const int32_t before = s->batch.n_tokens, cells = cells_left(s);
+    share = share < cells ? share : cells;
+    for (; slot && share > 0; slot = pace_next(s)) {
+        const int32_t left = slot->input_count - slot->past;
         const int32_t n = left < share ? left : share;
         for (int32_t i = 0; i < n; i++)
-            batch_add(&s->batch, slot->generation->prompt[slot->past + i], slot->past + i, slot->id,
-                      i + 1 == left);
+            batch_add(&s->batch, slot->input[slot->past + i], slot->past + i, slot->id, i + 1 == left);
         slot->batch_count = n;
         slot->row = n == left ? s->batch.n_tokens - 1 : -1;
         share -= n;
@@ -175,6 +183,15 @@ static void slot_emit(struct scheduler *s, struct slot *slot, enum finish finish
     free(out);
 }
 
+static bool token_shown(const struct generation *g, llama_token token)
+{
+    for (size_t i = 0; i < g->shown_count; i++) {
+        if (g->shown[i] == token)
+            return true;
+    }
+    return false;
+}
+
 static enum finish token_take(struct scheduler *s, struct slot *slot, llama_token token)
 {
     struct generation *g = slot->generation;
@@ -188,7 +205,7 @@ static enum finish token_take(struct scheduler *s, struct slot *slot, llama_toke
     } else {
         if (g->logprobs)
             logprobs_note(s, slot, token);
-        rc = token_append_text(s->model, token, false, &piece);
+        rc = token_append_text(s->model, token, token_shown(g, token), &piece);
         if (rc == 0)
             rc = text_feed(&slot->text, piece.data ? piece.data : "", piece.len, &slot->shown);
         if (slot->text.stopped)
@@ -209,33 +226,61 @@ static enum finish token_take(struct scheduler *s, struct slot *slot, llama_toke
 static void first_token(struct scheduler *s, struct slot *slot)
 {
     struct generation *g = slot->generation;
-    (void)cache_publish(s->cache, slot->id, slot->tokens, slot->past); /* others share it, or read it */
-    if (slot->choice != 0)
+    (void)cache_publish(s->cache, slot->id, slot->tokens, slot->past);
+    if (slot->choice != 0 || g->first_token_ns != 0)
         return;
     g->prompt_ready = true;
+    s->admit_due = true;
     g->first_token_ns = clock_mono_ns();
     g->usage.prompt_ms = (double)(g->first_token_ns - g->admitted_ns) / 1e6;
 }
 
-static void slot_sample(struct scheduler *s, struct slot *slot)
+static void slot_finish(struct scheduler *s, struct slot *slot)
 {
     struct generation *g = slot->generation;
-    const llama_token token = sampler_sample(slot->sampler, s->model->context, slot->row);
-    if (slot->state == SLOT_PROMPT)
-        first_token(s, slot);
-    const enum finish finish = token_take(s, slot, token);
-    slot_emit(s, slot, finish);
-    if (finish == FINISH_NONE)
-        return;
     slot_release(s, slot);
     if (++g->ended == g->choices)
         generation_end(s, g, FINISH_NONE);
 }
 
-static void slot_advance(struct scheduler *s, struct slot *slot)
+/* Draws from the slot's rows, of which each stands for a guess as long as the guesses come true: a row has
+ * seen all before it. Returns how many tokens were drawn. */
+static int32_t slot_sample(struct scheduler *s, struct slot *slot)
+{
+    const int32_t rows = slot->state == SLOT_PROMPT ? 1 : slot->batch_count;
+    int32_t drawn = 0;
+    if (slot->state == SLOT_PROMPT)
+        first_token(s, slot);
+    else
+        slot_push(s, slot, slot->next);
+    enum finish finish = FINISH_NONE;
+    for (;;) {
+        const llama_token token = sampler_sample(slot->sampler, s->model->context, slot->row);
+        finish = token_take(s, slot, token);
+        drawn++;
+        slot_emit(s, slot, finish);
+        if (finish != FINISH_NONE || drawn == rows || slot->guess[drawn - 1] != token)
+            break;
+        slot_push(s, slot, token);
+        slot->row++;
+    }
+    if (drawn < rows)
+        slot_rollback(s, slot);
+    if (finish == FINISH_NONE && slot->past >= s->model->context_length && !slot_shift(s, slot)) {
+        finish = FINISH_LENGTH;
+        if (text_finish(&slot->text, &slot->shown) != 0)
+            error_set(&slot->generation->error, VX11_ENOMEM, "out of memory while answering");
+        slot_emit(s, slot, finish);
+    }
+    if (finish != FINISH_NONE)
+        slot_finish(s, slot);
+    return drawn;
+}
+
+static void prompt_advance(struct scheduler *s, struct slot *slot)
 {
     for (int32_t i = 0; i < slot->batch_count; i++)
-        slot_push(s, slot, slot->state == SLOT_RUNNING ? slot->next : slot->generation->prompt[slot->past]);
+        slot_push(s, slot, slot->input[slot->past]);
 }
 
 /* ---- failures ---- */
@@ -254,14 +299,16 @@ static struct slot *newest_in_batch(struct scheduler *s)
 /* rc as llama_decode returned it. The generations concerned are given an error; the next round ends them. */
 static void decode_failed(struct scheduler *s, int32_t rc)
 {
-    if (rc == 1) { /* nothing was changed */
+    if (rc == 1 && slots_live(s) > 1) { /* nothing was changed */
+        (void)slot_park(s, newest_in_batch(s));
+    } else if (rc == 1) {
         error_set(&newest_in_batch(s)->generation->error, VX11_EFULL, "the context memory is full");
     }
     for (int32_t i = 0; i < s->model->parallel && rc != 1; i++) {
         struct slot *slot = &s->slots[i];
         if (slot->state == SLOT_IDLE || slot->batch_count == 0)
             continue;
-        if (rc == 2) { /* aborted: all of them are cancelled */
+        if (rc == 2) { /* aborted: nobody waits for it */
             slot_rollback(s, slot);
             continue;
         }
@@ -290,6 +337,15 @@ static int32_t decode(struct scheduler *s)
 
 /* ---- accounting ---- */
 
+/* The smallest i with n <= 2^i, or the last. */
+static int size_class(int32_t n)
+{
+    int i = 0;
+    while (i < STEP_SIZES - 1 && n > 1 << i)
+        i++;
+    return i;
+}
+
 static void step_account(struct scheduler *s, int32_t prompt_tokens, int32_t rows, double seconds)
 {
     const int64_t second = clock_mono_ms() / 1000;
@@ -299,6 +355,8 @@ static void step_account(struct scheduler *s, int32_t prompt_tokens, int32_t row
         *b = (struct rate_bucket){.second = second};
     s->stats.steps++;
     s->stats.last_step_tokens = s->batch.n_tokens;
+    s->stats.step_tokens += (uint64_t)s->batch.n_tokens;
+    s->stats.step_sizes[size_class(s->batch.n_tokens)]++;
     s->stats.prompt_tokens += (uint64_t)prompt_tokens;
     s->stats.completion_tokens += (uint64_t)rows;
     if (prompt_tokens > 0) {
@@ -318,8 +376,9 @@ void step_run(struct scheduler *s)
     const uint64_t started = clock_mono_ns();
     s->step++;
     s->batch.n_tokens = 0;
-    const int32_t running = running_add(s);
-    const int32_t prompt_tokens = prompts_add(s, running);
+    slots_follow(s);
+    room_make(s);
+    const int32_t prompt_tokens = prompts_add(s, running_add(s));
     if (s->batch.n_tokens == 0)
         return;
     const uint64_t before = clock_mono_ns();
@@ -330,16 +389,18 @@ void step_run(struct scheduler *s)
         return;
     }
     threads_measured(&s->model->threads, s->batch.n_tokens, (double)(after - before) / 1e9, after);
-    int32_t rows = 0;
+    int32_t drawn = 0;
     for (int32_t i = 0; i < s->model->parallel; i++) {
         struct slot *slot = &s->slots[i];
-        if (slot->state == SLOT_IDLE || slot->batch_count == 0)
+        if (slot->batch_count == 0 || slot->state == SLOT_IDLE)
             continue;
-        slot_advance(s, slot);
-        if (slot->row < 0)
-            continue;
-        slot_sample(s, slot);
-        rows++;
+        if (slot->state == SLOT_PROMPT)
+            prompt_advance(s, slot);
+        if (slot->row >= 0)
+            drawn += slot_sample(s, slot);
     }
-    step_account(s, prompt_tokens, rows, (double)(clock_mono_ns() - started) / 1e9);
+    const double seconds = (double)(clock_mono_ns() - started) / 1e9;
+    if (prompt_tokens > 0)
+        pace_measured(s, s->batch.n_tokens, seconds);
+    step_account(s, prompt_tokens, drawn, seconds);
 }
