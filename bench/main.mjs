@@ -13,17 +13,25 @@ import * as latency from './lines/latency.mjs';
 import * as streams from './lines/streams.mjs';
 import * as writer from './lines/writer.mjs';
 import * as decode from './lines/decode.mjs';
+import * as prompt from './lines/prompt.mjs';
+import * as shared from './lines/shared.mjs';
+import * as mixed from './lines/mixed.mjs';
+import * as load from './lines/load.mjs';
+import * as back from './lines/return.mjs';
 
-const LINES = [startup, memory, gateway, latency, streams, writer, decode];
+const LINES = [startup, memory, gateway, latency, streams, writer, decode, prompt, shared, mixed, load, back];
+const GROUPS = [...new Set(LINES.map((l) => l.group).filter(Boolean))];
 const BUSY = 0.3; // cores that others use: above this the figures of a line are marked
 
-const usage = `usage: ./dev bench [--json FILE] [--quick] [--keep] [LINE...]
+const usage = `usage: ./dev bench [--json FILE] [--quick] [--size PRESET] [--keep] [LINE...]
 
 ${LINES.map((l) => `  ${l.name.padEnd(10)} ${l.about}`).join('\n')}
+${GROUPS.map((g) => `  ${g.padEnd(10)} ${LINES.filter((l) => l.group === g).map((l) => l.name).join(', ')}`).join('\n')}
 
-  --json FILE  write every figure of every round there, too
-  --quick      fewer rounds
-  --keep       keep the temporary folder with the logs
+  --json FILE    write every figure of every round there, too
+  --quick        fewer rounds, and of the engine's lines a smaller model
+  --size PRESET  the engine's model: a preset of vx11-synth (default tinyllama-1.1b, with --quick 110m)
+  --keep         keep the temporary folder with the logs
 Exit status: 0 every budget met; 1 one missed, or a line that could not be measured; 2 wrong usage.`;
 
 function wrong(text) {
@@ -32,15 +40,19 @@ function wrong(text) {
 }
 
 function parse(argv) {
-    const o = { json: null, quick: false, keep: false, names: false, list: false, lines: [] };
+    const o = { json: null, size: null, quick: false, keep: false, names: false, list: false, lines: [] };
     for (let i = 0; i < argv.length; i++) {
         const word = argv[i];
         if (word === '--json')
             o.json = argv[++i] ?? wrong('--json wants a file');
+        else if (word === '--size')
+            o.size = argv[++i] ?? wrong('--size wants a preset of vx11-synth');
         else if (['--quick', '--keep', '--names', '--list'].includes(word))
             o[word.slice(2)] = true;
         else if (word === '--help' || word === '-h')
             o.list = true;
+        else if (GROUPS.includes(word))
+            o.lines.push(...LINES.filter((l) => l.group === word));
         else
             o.lines.push(LINES.find((l) => l.name === word) ?? wrong(`there is no line ${word}`));
     }
@@ -85,7 +97,7 @@ async function main() {
     }
     const root = dirname(dirname(fileURLToPath(import.meta.url)));
     const dir = mkdtempSync(join(tmpdir(), 'vx11-bench-'));
-    const ctx = { root, dir, build: process.env.VX11_BUILD ?? join(root, 'build/release'), quick: o.quick, llamaServer: process.env.VX11_LLAMA_SERVER || null };
+    const ctx = { root, dir, build: process.env.VX11_BUILD ?? join(root, 'build/release'), quick: o.quick, size: o.size, llamaServer: process.env.VX11_LLAMA_SERVER || null };
     logFolder(dir);
     const cleanUp = () => {
         endAll();

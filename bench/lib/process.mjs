@@ -58,7 +58,7 @@ export function run(argv, options = {}) {
         let out = '', err = '';
         running.add(child);
         const timer = setTimeout(() => { err += `ended after ${limit} ms`; child.kill('SIGKILL'); }, limit);
-        child.stdout.on('data', (text) => { out += text; options.onOutput?.(out); });
+        child.stdout.on('data', (text) => { if (!options.discard) out += text; options.onOutput?.(out); });
         child.stderr.on('data', (text) => { err += text; });
         child.on('error', (error) => { clearTimeout(timer); running.delete(child); reject(error); });
         child.on('close', (code) => {

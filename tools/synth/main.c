@@ -19,6 +19,7 @@ static const char usage[] =
     "                           tiny            llama, 4 layers of 256, 4,096 tokens, q8_0: 6 MB, for tests "
     "(default)\n"
     "                           tiny-bert       bert, 2 layers of 128, 4,096 tokens, f16, pooling mean\n"
+    "                           110m            llama, 12 layers of 768, q4_k_m\n"
     "                           316m            llama, 24 layers of 1,024, q4_0\n"
     "                           tinyllama-1.1b  llama, 22 layers of 2,048, q4_k_m\n"
     "                           7b              llama, 32 layers of 4,096, q4_k_m\n"
@@ -72,6 +73,16 @@ static const struct preset presets[] = {
       .context = 512,
       .type = WEIGHT_F16,
       .pooling = POOLING_MEAN}},
+    {"110m",
+     {.arch = ARCH_LLAMA,
+      .layers = 12,
+      .width = 768,
+      .heads = 12,
+      .kv_heads = 4,
+      .feed_forward = 2048,
+      .vocabulary = 32000,
+      .context = 16384,
+      .type = MIXTURE_Q4_K_M}},
     {"316m",
      {.arch = ARCH_LLAMA,
       .layers = 24,
@@ -80,7 +91,7 @@ static const struct preset presets[] = {
       .kv_heads = 8,
       .feed_forward = 2816,
       .vocabulary = 32000,
-      .context = 8192,
+      .context = 16384,
       .type = WEIGHT_Q4_0}},
     {"tinyllama-1.1b",
      {.arch = ARCH_LLAMA,
