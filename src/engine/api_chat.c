@@ -8,14 +8,6 @@
 
 static bool features_check(const struct openai_chat_request *q, struct request_fault *fault)
 {
-    if (q->response_format && !yyjson_is_null(q->response_format)) {
-        const char *type = yyjson_get_str(yyjson_obj_get(q->response_format, "type"));
-        if (!type || strcmp(type, "text") != 0) {
-            fault_set(fault, "unsupported", "response_format",
-                      "only {\"type\": \"text\"} is supported yet, not %.64s", type ? type : "that");
-            return false;
-        }
-    }
     if (q->has_top_logprobs && q->top_logprobs > 0 && !q->logprobs) {
         fault_set(fault, "invalid_value", "top_logprobs", "needs logprobs to be true");
         return false;

@@ -16,6 +16,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -386,7 +387,7 @@ common_chat_params format_params(const one_template &t, generation_params &p)
 // ---- the result ----
 
 struct prompt_store : chat_prompt { // what the caller holds, and what its pointers point to
-    std::string text_store, begun_store, grammar_store, end_store;
+    std::string text_store, begun_store, grammar_store, end_store, thought_store;
     std::vector<std::string> words_store, patterns_store, shown_store, stops_store;
     std::vector<const char *> words_c, patterns_c, shown_c, stops_c;
     chat_rules rules_store;
@@ -427,6 +428,7 @@ chat_prompt *prompt_make(std::unique_ptr<prompt_store> s)
     s->begun = s->begun_store.c_str();
     s->grammar = s->grammar_store.empty() ? nullptr : s->grammar_store.c_str();
     s->thought_end = s->end_store.empty() ? nullptr : s->end_store.c_str();
+    s->thought = s->thought_store.empty() ? nullptr : s->thought_store.c_str();
     list_fill(s->words_store, s->words_c, &s->words, &s->word_count);
     list_fill(s->patterns_store, s->patterns_c, &s->patterns, &s->pattern_count);
     list_fill(s->shown_store, s->shown_c, &s->shown, &s->shown_count);
@@ -435,10 +437,53 @@ chat_prompt *prompt_make(std::unique_ptr<prompt_store> s)
     return s.release();
 }
 
+bool names(const std::string &line, const std::string &name)
+{
+    const auto of_name = [](char c) { return std::isalnum((unsigned char)c) || c == '-' || c == '_'; };
+    for (size_t at = line.find(name); at != std::string::npos; at = line.find(name, at + 1)) {
+        const size_t end = at + name.size();
+        if ((at == 0 || !of_name(line[at - 1])) && (end == line.size() || !of_name(line[end])))
+            return true;
+    }
+    return false;
+}
+
+// A lazy grammar's root lists every rule that a trigger may begin, with those that are parts of others. Alone
+// they would let a call through without the marks around it, so only the outermost stay.
+std::string outermost(const std::string &grammar)
+{
+    std::vector<std::string> lines, kept;
+    std::string root, out;
+    std::istringstream text(grammar);
+    for (std::string line; std::getline(text, line);) {
+        if (line.rfind("root ::= ", 0) == 0)
+            root = line.substr(strlen("root ::= "));
+        else
+            lines.push_back(line);
+    }
+    if (root.find_first_of("()[]\"*+?") != std::string::npos) // no plain list
+        return grammar;
+    std::istringstream rules(root);
+    for (std::string rule; rules >> rule;) {
+        const auto is_part = [&](const std::string &line) {
+            return line.rfind(rule + " ::=", 0) != 0 && names(line, rule);
+        };
+        if (rule != "|" && std::none_of(lines.begin(), lines.end(), is_part))
+            kept.push_back(rule);
+    }
+    if (kept.empty())
+        return grammar;
+    for (const std::string &rule : kept)
+        out += (out.empty() ? "root ::= " : " | ") + rule;
+    for (const std::string &line : lines)
+        out += "\n" + line;
+    return out + "\n";
+}
+
 void params_take(prompt_store &s, const common_chat_params &p, const generation_params &asked)
 {
     s.begun_store = p.generation_prompt;
-    s.grammar_store = p.grammar;
+    s.grammar_store = p.grammar_lazy ? outermost(p.grammar) : p.grammar;
     s.grammar_lazy = p.grammar_lazy;
     s.thinking = p.supports_thinking && asked.enable_thinking;
     s.shown_store = p.preserved_tokens;
@@ -451,6 +496,25 @@ void params_take(prompt_store &s, const common_chat_params &p, const generation_
     s.rules_store.params.is_continuation = asked.has_continuation();
     if (!p.parser.empty())
         s.rules_store.params.parser.load(p.parser);
+}
+
+// A thought before an answer that must follow a grammar of its own: whether it has begun, and what it looks
+// like where the model may begin one or not.
+void thought_take(prompt_store &s, const one_template &t, const common_chat_params &made)
+{
+    const std::string start = trimmed(t.special ? made.thinking_start_tag : t.analysis.reasoning.start);
+    if (!s.thinking)
+        return;
+    const size_t open = start.empty() ? std::string::npos : s.begun_store.rfind(start);
+    const std::string &end = s.end_store;
+    s.thought_open = open != std::string::npos && (end.empty() || s.begun_store.find(end, open) == std::string::npos);
+    if (s.thought_open || start.empty() || end.empty())
+        return;
+    const common_peg_arena arena = build_chat_peg_parser([&](common_chat_peg_builder &b) {
+        return b.optional(b.literal(start) + b.until(end) + b.literal(end)) + b.space();
+    });
+    s.thought_store =
+        build_grammar([&](const common_grammar_builder &builder) { arena.build_grammar(builder, false); });
 }
 
 chat_prompt *apply(const chat_format &f, const chat_input &in)
@@ -484,6 +548,8 @@ chat_prompt *apply(const chat_format &f, const chat_input &in)
         made = format_params(t, exactly);
     }
     params_take(*s, made, p);
+    if (in.bound)
+        thought_take(*s, t, made);
     return prompt_make(std::move(s));
 }
 

@@ -56,6 +56,7 @@ struct chat_input {
     enum chat_tool_choice tool_choice;
     bool parallel;         /* several calls in one answer */
     const char *variables; /* JSON object that the template sees besides; NULL: none */
+    bool bound;            /* the answer's text follows a grammar of the caller's: say what a thought looks like */
     bool thinking;         /* where the model can be told not to think */
     enum chat_continue go_on; /* the last message is the beginning of the answer */
 };
@@ -73,7 +74,9 @@ struct chat_prompt { /* all owned by it; chat_prompt_free */
     const char *const *stops; /* besides the caller's */
     size_t stop_count;
     bool thinking;            /* the answer may begin with a thought */
+    bool thought_open;        /* it does: the text ends with the beginning of one */
     const char *thought_end;  /* what ends one; NULL: not known */
+    const char *thought;      /* GBNF of a thought that may be there, its marks included; NULL: not known */
     bool plain;               /* the answer's text is its content: it needs no parser */
     struct chat_rules *rules; /* NULL when plain */
 };

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/gbnf_join.h"
 #include "engine/template.h"
 
 static bool no_memory(struct request_fault *fault)
@@ -225,7 +226,8 @@ static bool input_read(const struct engine *e, const struct openai_chat_request 
                        struct chat_request *out, struct request_fault *fault)
 {
     prompt_marks(e->model, &out->marks, a);
-    if (!tools_read(q, &out->marks, a, &out->tools, fault) ||
+    if (!response_format_read(e->model, q->response_format, q->grammar, a, &out->format, fault) ||
+        !tools_read(q, &out->marks, a, &out->tools, fault) ||
         !history_read(q->messages, q->messages_count, &out->marks, a, &out->history, fault) ||
         !variables_read(q, out, a, fault))
         return false;
@@ -233,6 +235,7 @@ static bool input_read(const struct engine *e, const struct openai_chat_request 
     out->input.tools_exact = out->tools.exact;
     out->input.tool_choice = out->tools.choice;
     out->input.parallel = out->tools.parallel;
+    out->input.bound = out->format.gbnf != NULL;
     continuation_read(q, out);
     return true;
 }
@@ -344,15 +347,56 @@ static const char *begun_text(const struct chat_request *r, struct arena *a)
     return copy;
 }
 
-static bool grammar_fill(const struct engine *e, const struct chat_request *r, struct arena *a,
-                         struct sampling_grammar *out)
+/* The grammar of calls, as the template's format has it. */
+static bool calls_grammar(const struct engine *e, const struct chat_request *r, struct arena *a,
+                          struct sampling_grammar *out)
 {
     const struct chat_prompt *chat = r->chat;
-    *out = (struct sampling_grammar){.gbnf = chat->grammar, .lazy = chat->grammar_lazy};
-    if (chat->grammar_lazy)
-        return triggers_fill(e->model, chat, a, out);
-    out->begun = begun_text(r, a);
-    return out->begun != NULL;
+    out->gbnf = chat->grammar;
+    out->lazy = chat->grammar_lazy;
+    if (!chat->grammar_lazy) {
+        out->begun = begun_text(r, a); /* it covers all of the answer, with what the template began of it */
+        return out->begun != NULL;
+    }
+    if (chat->thought_open)
+        out->after = chat->thought_end;
+    return triggers_fill(e->model, chat, a, out);
+}
+
+/* The caller's grammar, for the answer without its thought; where the model is free to call tools, calls or
+ * that. */
+static bool format_grammar(const struct chat_request *r, struct arena *a, struct sampling_grammar *out)
+{
+    const struct chat_prompt *chat = r->chat;
+    const bool calls = chat->grammar != NULL;
+    struct buf text = BUF_INIT;
+    if (chat->thinking && (chat->thought_open || !chat->thought))
+        out->after = chat->thought_end;
+    const char *thought = chat->thinking && !out->after ? chat->thought : NULL;
+    out->gbnf = r->format.gbnf;
+    if (!calls && !thought && !out->after)
+        return true;
+    (void)buf_printf(&text, "root ::= %s%s%sformat-root%s\n", thought ? "thought-root " : "",
+                     out->after ? "[ \\t\\r\\n]* " : "", calls ? "(calls-root | " : "", calls ? ")" : "");
+    (void)gbnf_rename(r->format.gbnf, "format-", &text);
+    if (calls)
+        (void)gbnf_rename(chat->grammar, "calls-", &text);
+    if (thought)
+        (void)gbnf_rename(thought, "thought-", &text);
+    out->gbnf = text.failed ? NULL : arena_strndup(a, text.data, text.len);
+    buf_free(&text);
+    return out->gbnf != NULL;
+}
+
+static bool grammar_fill(const struct engine *e, const struct chat_request *r, struct arena *a,
+                         struct generation_options *o)
+{
+    struct sampling_grammar *out = &o->sampling.grammar;
+    *out = (struct sampling_grammar){.shown = o->shown, .shown_count = o->shown_count};
+    const bool must_call = r->chat->grammar && !r->chat->grammar_lazy;
+    return r->format.gbnf && !must_call ? format_grammar(r, a, out)
+           : r->chat->grammar          ? calls_grammar(e, r, a, out)
+                                       : true;
 }
 
 static bool stops_fill(const struct chat_prompt *chat, struct arena *a, struct generation_options *out)
@@ -377,11 +421,7 @@ bool chat_request_options(const struct engine *e, const struct chat_request *r, 
         out->shift = true;
         out->keep = r->keep;
     }
-    if (r->chat->plain)
-        return true;
-    if (!shown_fill(e->model, r->chat, a, out) || !stops_fill(r->chat, a, out))
+    if (!r->chat->plain && (!shown_fill(e->model, r->chat, a, out) || !stops_fill(r->chat, a, out)))
         return no_memory(fault);
-    if (r->chat->grammar && !grammar_fill(e, r, a, &out->sampling.grammar))
-        return no_memory(fault);
-    return true;
+    return grammar_fill(e, r, a, out) ? true : no_memory(fault);
 }

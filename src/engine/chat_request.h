@@ -6,12 +6,14 @@
 #include "engine/marks.h"
 #include "engine/messages.h"
 #include "engine/prompt.h"
+#include "engine/response_format.h"
 #include "engine/tools.h"
 
 struct chat_request {
     struct marks marks;
     struct history history;
     struct tools tools;
+    struct response_format format;
     struct chat_input input;
     struct chat_prompt *chat;    /* reply_create takes it over, else chat_request_free */
     struct tokens prompt;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/messages.h"
+#include "engine/schema.h"
 
 enum { NAME_LONGEST = 64 };
 
@@ -52,6 +53,10 @@ static bool tool_check(yyjson_val *tools, yyjson_val *tool, size_t index, struct
     yyjson_val *strict = yyjson_obj_get(function, "strict");
     if (strict && !yyjson_is_null(strict) && !yyjson_is_bool(strict))
         return wrong(fault, "invalid_value", index, "/function/strict", "must be true or false");
+    char where[64];
+    (void)snprintf(where, sizeof where, "/tools/%zu/function/parameters", index);
+    if (yyjson_is_true(strict) && yyjson_is_obj(parameters) && !schema_check(parameters, true, where, fault))
+        return false;
     size_t i, max;
     yyjson_val *other;
     yyjson_arr_foreach(tools, i, max, other)

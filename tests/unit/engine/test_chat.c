@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "engine/chat_format.h"
+#include "engine/gbnf_join.h"
 
 #define WEATHER                                                                                              \
     "{\"type\":\"function\",\"function\":{\"name\":\"weather\",\"description\":\"Tells the weather.\","         \
@@ -274,6 +275,24 @@ static void test_thinking(void **state)
     chat_format_destroy(f);
 }
 
+/* An answer with a form of its own after a thought. */
+static void test_bound_thinking(void **state)
+{
+    (void)state;
+    struct chat_format *f = format_of("qwen3");
+    const struct chat_input in = {.messages = ask, .message_count = 2, .thinking = true, .bound = true};
+    struct chat_prompt *p = apply(f, &in);
+    struct buf renamed = BUF_INIT;
+    assert_false(p->thought_open);
+    assert_non_null(p->thought);
+    assert_non_null(strstr(p->thought, "root ::="));
+    assert_int_equal(gbnf_rename("root ::= a-b \"root\" [a-z]{1,2} <think> # root\n", "x-", &renamed), 0);
+    assert_string_equal(renamed.data, "x-root ::= x-a-b \"root\" [a-z]{1,2} <think> # root\n\n");
+    buf_free(&renamed);
+    chat_prompt_free(p);
+    chat_format_destroy(f);
+}
+
 static void test_continuation(void **state)
 {
     (void)state;
@@ -356,7 +375,7 @@ int main(void)
         cmocka_unit_test(test_generic),       cmocka_unit_test(test_ids),
         cmocka_unit_test(test_thinking),      cmocka_unit_test(test_continuation),
         cmocka_unit_test(test_variables),     cmocka_unit_test(test_bad_templates),
-        cmocka_unit_test(test_refused_messages),
+        cmocka_unit_test(test_refused_messages), cmocka_unit_test(test_bound_thinking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -170,6 +170,34 @@ static void test_prefill(void **state)
     exchange_free(&x);
 }
 
+/* ---- answers of a given form ---- */
+
+static void test_formats(void **state)
+{
+    struct exchange x;
+    assert_int_equal(worker_ask(*state, CHAT,
+                                "{\"messages\":[" QUESTION "],\"temperature\":0,\"max_tokens\":100,\"response_format\":"
+                                "{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"port\",\"strict\":true,\"schema\":"
+                                "{\"type\":\"object\",\"properties\":{\"port\":{\"enum\":[8001,8002]}},\"required\":"
+                                "[\"port\"],\"additionalProperties\":false}}}}",
+                                &x),
+                     200);
+    exchange_has(&x, "\"content\":\"{\\\"port\\\"");
+    exchange_has(&x, "\"finish_reason\":\"stop\"");
+    exchange_free(&x);
+    /* With tools beside it the answer calls one or is of that form. */
+    assert_int_equal(worker_ask(*state, CHAT,
+                                "{\"messages\":[" QUESTION "]," TOOLS "," ONE ",\"grammar\":\"root ::= \\\"yes\\\" | \\\"no\\\"\"}",
+                                &x),
+                     200);
+    assert_true(strstr(x.body.data, "\"content\":\"yes\"") || strstr(x.body.data, "\"content\":\"no\"") ||
+                strstr(x.body.data, "\"finish_reason\":\"tool_calls\""));
+    exchange_free(&x);
+    assert_int_equal(worker_ask(*state, CHAT, "{\"messages\":[" QUESTION "],\"response_format\":{\"type\":\"xml\"}}", &x), 400);
+    exchange_has(&x, "/response_format/type");
+    exchange_free(&x);
+}
+
 /* ---- the context ---- */
 
 /* A conversation of so many turns, each of some 60 tokens. */
@@ -225,7 +253,7 @@ int main(void)
         cmocka_unit_test(test_required),      cmocka_unit_test(test_named),
         cmocka_unit_test(test_streamed),      cmocka_unit_test(test_auto_and_none),
         cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_prefill),
-        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_formats),       cmocka_unit_test(test_overflow),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
