@@ -67,8 +67,9 @@ static int pooling_name(const struct model *m)
     }
 }
 
-static struct engine_model_facts facts_of(const struct model *m, int *can)
+static struct engine_model_facts facts_of(const struct model *m, int *can, struct engine_rope *rope)
 {
+    status_rope(m, rope);
     return (struct engine_model_facts){
         .name = m->name,
         .path = m->path,
@@ -87,6 +88,9 @@ static struct engine_model_facts facts_of(const struct model *m, int *can)
         .pooling = pooling_name(m),
         .embedding_length = m->can.embedding_length,
         .embedding_input_max = embed_input_max(m),
+        .kv_type = m->plan.choice.kv == MODEL_KV_Q8_0 ? ENGINE_KV_TYPE_Q8_0 : ENGINE_KV_TYPE_F16,
+        .gpu_layers = m->plan.choice.gpu_layers,
+        .rope = rope,
         .threads = atomic_load(&m->threads.count),
         .batch = m->batch,
     };
@@ -126,10 +130,18 @@ void api_status(struct request *r, void *module)
     const uint64_t rss = proc_self_rss();
     struct embed_stats embed;
     int can[CAPABILITIES];
+    struct engine_rope rope;
+    struct engine_load load;
+    struct engine_memory memory;
+    struct engine_device devices[STATUS_DEVICES_MAX];
+    struct engine_spread queue = status_spread(e->queue_seconds),
+                         first = status_spread(e->first_token_seconds);
     scheduler_stats(e->scheduler, &s);
+    status_load(e, &load);
+    const uint64_t asked = s.prompt_tokens + s.cached_tokens;
     embed_stats(e->embedder, &embed);
     if (e->model)
-        facts = facts_of(e->model, can);
+        facts = facts_of(e->model, can, &rope);
     const struct engine_status status = {
         .state = e->state,
         .progress = (double)atomic_load(&e->progress),
@@ -137,6 +149,19 @@ void api_status(struct request *r, void *module)
         .has_load_ms = e->model != NULL,
         .load_ms = e->model ? e->model->load_ms : 0,
         .model = e->model ? &facts : NULL,
+        .failure = e->state != ENGINE_STATE_FAILED     ? NULL
+                   : e->load_error.code == VX11_ENOMEM ? "insufficient_memory"
+                                                       : "model_load_failed",
+        .load = &load,
+        .memory = status_memory(e, &memory) ? &memory : NULL,
+        .devices = devices,
+        .devices_count = status_devices(e, devices, STATUS_DEVICES_MAX),
+        .queue_seconds = &queue,
+        .first_token_seconds = &first,
+        .has_cache_hit_ratio = asked > 0,
+        .cache_hit_ratio = asked > 0 ? (double)s.cached_tokens / (double)asked : 0,
+        .has_step_tokens = s.steps > 0,
+        .step_tokens = s.steps > 0 ? (double)(s.prompt_tokens + s.completion_tokens) / (double)s.steps : 0,
         .n_max = e->options.choices_most,
         .slots_busy = s.slots_busy,
         .slots_total = e->options.model.parallel,

@@ -268,6 +268,7 @@ int engine_run(const struct engine_options *options)
     if (!e)
         return ENGINE_EXIT_ERROR;
     e->options = *options;
+    e->options.model.planned = &e->plan;
     e->started_ms = clock_mono_ms();
     e->state = ENGINE_STATE_LOADING;
     if (engine_start(e, &err) != 0) {

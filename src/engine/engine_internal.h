@@ -45,6 +45,7 @@ struct engine {
     bool load_model_seen;   /* the loop thread's */
     struct model *load_model;
     _Atomic(struct saved *) saved; /* NULL: none, or not open yet */
+    struct fit_plan plan; /* of the model, or of the load that was refused */
     struct error load_error;
 
     struct metric *embedding_seconds, *embedding_tokens, *embedding_queue;
@@ -63,6 +64,14 @@ void engine_metrics_refresh(void *engine);
 /* False, and the request was answered, when there is no model yet or its name is another. `name` may be NULL.
  */
 bool api_model_ready(struct engine *e, struct request *r, const char *name);
+
+/* status_parts.c */
+enum { STATUS_DEVICES_MAX = 32 };
+void status_load(const struct engine *e, struct engine_load *out);
+bool status_memory(const struct engine *e, struct engine_memory *out); /* false: not known yet */
+size_t status_devices(const struct engine *e, struct engine_device *out, size_t most);
+void status_rope(const struct model *m, struct engine_rope *out);
+struct engine_spread status_spread(const struct metric *histogram);
 
 /* api_chat.c, api_completions.c */
 void api_chat_completions(struct request *r, void *module);

@@ -221,6 +221,7 @@ static int refuse(const char *name, const struct search *s, const struct fit_cho
     const int rc = s->measure(s->ctx, c, &z, s->err);
     if (rc != 0)
         return rc;
+    s->best->sizes = z;
     const uint64_t others = fit_need(&z) - z.kv, room = s->room->free_bytes;
     if (!devices_fit(&z) && fit_need(&z) <= room)
         return error_set(s->err, VX11_ENOMEM,

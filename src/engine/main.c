@@ -23,7 +23,7 @@ static const char usage[] =
     "  --ctx N             tokens of the longest request with its answer (default 0: what the model was "
     "trained for)\n"
     "  --max-ctx N         bound on that default (default 8192)\n"
-    "  --parallel N        sequences at a time (default 4)\n"
+    "  --parallel N        sequences at a time (default 8)\n"
     "  --threads N         threads that compute (default 0: as many as measure fastest, up to the cores)\n"
     "  --batch N           most tokens of one step (default 512)\n"
     "  --cells N           tokens that all sequences together can hold (default 0: chosen to fit)\n"
@@ -293,7 +293,7 @@ int main(int argc, char **argv)
     struct error err = {0};
     int code;
     struct settings s = {
-        .engine = {.model = {.parallel = 4, .batch = 512, .gpu_layers = -1, .kv_type = MODEL_KV_AUTO},
+        .engine = {.model = {.parallel = 8, .batch = 512, .gpu_layers = -1, .kv_type = MODEL_KV_AUTO},
                    .queue_limit = 64,
                    .choices_most = 4,
                    .drain_ms = 10000,

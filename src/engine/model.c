@@ -225,6 +225,8 @@ static int plan_make(struct model *m, const struct model_options *o, struct erro
     struct error why = {0};
     const int rc = fit_plan(o, m->name, &m->plan, &why);
     const struct fit_plan *p = &m->plan;
+    if (o->planned)
+        *o->planned = *p;
     if (rc == VX11_ENOMEM)
         return error_set(err, rc, "%s", why.text);
     if (rc != 0)

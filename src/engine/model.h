@@ -35,7 +35,8 @@ struct model_options {
     int gpu_layers;       /* layers on a GPU where a backend for one is there; -1: as many as it has room for */
     enum model_kv_type kv_type;
     const char *chat_template; /* Jinja text in place of the file's own; NULL: that */
-    uint64_t memory_most; /* bytes of memory that may be taken; 0: what is free */
+    uint64_t memory_most;     /* bytes of memory that may be taken; 0: what is free */
+    struct fit_plan *planned; /* NULL, or where the plan is put, that of a refused load too */
 };
 
 struct model_progress {

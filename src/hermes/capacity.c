@@ -17,31 +17,69 @@
 #include "base/proc.h"
 #include "base/str.h"
 
-#define OVERHEAD_BYTES (INT64_C(64) << 20) /* a process with its libraries and compute buffers, roughly */
-#define BUSY_FRESH_MS  250                 /* how old a measured load may be */
+#define BUSY_FRESH_MS 250 /* how old a measured load may be */
 
-/* As the worker reckons: never more than the model was trained for. */
+/* ---- what an engine needs ---- */
+
+/* Buffers of a step for each of its tokens: 2 bytes for a cell that it may look at, and what a layer
+ * computes, as measured over models of several widths. The rest is the process, its vocabulary and its rows
+ * of logits. */
+#define CELL_BYTES  2
+#define WIDTH_BYTES 52
+#define REST_BYTES  (INT64_C(8) << 20)
+#define TOKEN_BYTES 480 /* of the vocabulary: its tables, and 36 rows of numbers */
+
+/* A context that a worker chooses by itself does not become shorter than this. */
+#define CONTEXT_FLOOR 2048
+
+#define NUMBER_MOST   (INT64_MAX / 8) /* sums of a few of these do not overflow */
+
+static int64_t product(int64_t a, int64_t b)
+{
+    int64_t out;
+    return a <= 0 || b <= 0 ? 0 : __builtin_mul_overflow(a, b, &out) || out > NUMBER_MOST ? NUMBER_MOST : out;
+}
+
+static int64_t tokens_for(const struct engine *e, int64_t context)
+{
+    const struct engine_params *p = &e->all->params;
+    if (e->context_length > 0 && e->context_length < context)
+        context = e->context_length;
+    return p->kv_tokens > 0 ? p->kv_tokens : context;
+}
+
+/* One full context: more is taken only where it is free. */
 int64_t engine_params_tokens(const struct engine *e)
 {
     const struct engine_params *p = &e->all->params;
-    int64_t ctx = p->ctx > 0 ? p->ctx : p->max_ctx;
-    if (e->context_length > 0 && e->context_length < ctx)
-        ctx = e->context_length;
-    return ctx * p->parallel;
+    return tokens_for(e, p->ctx > 0 ? p->ctx : p->max_ctx);
 }
 
-static int64_t need_of(const struct engine *e)
+static int64_t estimate(const struct engine *e, int64_t tokens, bool small_cells)
 {
-    int64_t kv = 0;
-    if (e->kv_bytes_per_token > 0 &&
-        __builtin_mul_overflow(e->kv_bytes_per_token, engine_params_tokens(e), &kv))
-        kv = INT64_MAX / 4;
-    if (strcmp(e->all->params.kv_type, "q8_0") == 0)
+    int64_t kv = product(e->kv_bytes_per_token, tokens);
+    if (small_cells)
         kv = kv / 64 * 34; /* 34 bytes for 32 numbers instead of 64 */
-    if (kv > INT64_MAX / 4)
-        kv = INT64_MAX / 4;
-    return e->size_bytes + kv + OVERHEAD_BYTES;
+    const int64_t step = product(CELL_BYTES, tokens) + product(WIDTH_BYTES, e->embedding_length);
+    return e->size_bytes + kv + product(step, e->all->params.batch) + product(TOKEN_BYTES, e->vocabulary) +
+           REST_BYTES;
 }
+
+/* What its worker said, of a load like this one, is worth more than any estimate. */
+static void reckon(struct engine *e)
+{
+    const struct engine_params *p = &e->all->params;
+    const bool small = strcmp(p->kv_type, "q8_0") == 0, free_choice = strcmp(p->kv_type, "auto") == 0;
+    e->need_bytes = estimate(e, engine_params_tokens(e), small);
+    e->least_bytes = estimate(e, p->ctx > 0 ? engine_params_tokens(e) : tokens_for(e, CONTEXT_FLOOR),
+                              small || free_choice);
+    if (e->short_of_memory && e->stated_bytes > e->least_bytes)
+        e->least_bytes = e->stated_bytes;
+    if (e->least_bytes > e->need_bytes)
+        e->need_bytes = e->least_bytes;
+}
+
+/* ---- what there is ---- */
 
 /* From statm, which is kept by the kernel anyway: smaps walks every page of the model. */
 bool process_memory(int pid, int64_t *resident, int64_t *anonymous)
@@ -128,8 +166,8 @@ static void say_memory(struct engine *e, int64_t bytes, const char *when)
     (void)snprintf(e->block_text, sizeof e->block_text,
                    "%s needs about %s of memory (its file %s, the rest for %" PRId64
                    " tokens of context); %s %s",
-                   e->name, str_format_bytes((uint64_t)e->need_bytes, need),
-                   str_format_bytes((uint64_t)e->size_bytes, file), engine_params_tokens(e),
+                   e->name, str_format_bytes((uint64_t)e->least_bytes, need),
+                   str_format_bytes((uint64_t)e->size_bytes, file), tokens_for(e, CONTEXT_FLOOR),
                    str_format_bytes(bytes > 0 ? (uint64_t)bytes : 0, free_bytes), when);
 }
 
@@ -148,18 +186,20 @@ enum capacity capacity_check(struct engines *all, struct engine *e)
     struct room room;
     bool asked;
     measure(all, &room);
-    e->need_bytes = need_of(e);
+    reckon(e);
+    e->budget_bytes = room.known && room.processes > 0 && room.usable > 0 ? room.usable : 0;
     bool full = room.processes >= all->params.max_loaded;
     bool tight = room.known && e->need_bytes > room.usable;
+    bool possible = !room.known || e->least_bytes <= room.usable;
     if (!room.known)
         log_warn("engines", "free memory is unknown: loading without looking at it", LOG_S("model", e->name));
-    if (!full && !tight)
-        return CAPACITY_OK;
+    if (!full && (!tight || (possible && e->need_bytes > room.with_all)))
+        return CAPACITY_OK; /* in the second case no unloading would make room for all that it wants */
     if (tight)
         say_memory(e, room.usable, "are free now");
     else
         say_room(e);
-    if (tight && e->need_bytes > room.with_all) {
+    if (!possible && e->least_bytes > room.with_all) {
         say_memory(e, room.with_all,
                    room.processes > 0 ? "would be free with every other model unloaded" : "are free");
         return CAPACITY_NEVER;
@@ -167,6 +207,8 @@ enum capacity capacity_check(struct engines *all, struct engine *e)
     if (room.stopping > 0)
         return CAPACITY_WAIT; /* its memory comes back when it is gone */
     struct engine *victim = find_victim(all, &asked);
+    if (!victim && !asked && !full && possible)
+        return CAPACITY_OK; /* with less context: nobody can go */
     if (victim) {
         char reason[256];
         (void)snprintf(reason, sizeof reason, "unloaded to make room for %.128s", e->name);

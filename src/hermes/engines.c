@@ -18,6 +18,7 @@
 #define LINE_MS          100 /* how often the line is looked at while somebody stands in it */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS  30000
+#define LOAD_TOLD_MS     500
 #define BACKOFF_RESET_MS 60000 /* ready for this long: its earlier failures are forgotten */
 
 /* ---- the set ---- */
@@ -87,8 +88,12 @@ int engines_create(const struct engines_options *o, struct engines **out, struct
     struct engines *all = calloc(1, sizeof *all);
     if (!all)
         return error_set(err, VX11_ENOMEM, "out of memory");
-    *all = (struct engines){
-        .loop = o->loop, .client = o->client, .params = o->params, .on_crash = o->on_crash, .ctx = o->ctx};
+    *all = (struct engines){.loop = o->loop,
+                            .client = o->client,
+                            .params = o->params,
+                            .on_crash = o->on_crash,
+                            .on_load = o->on_load,
+                            .ctx = o->ctx};
     all->program = strdup(o->program);
     all->home = strdup(o->home);
     if (!all->program || !all->home || open_metrics(all, o->metrics) != 0 ||
@@ -142,7 +147,11 @@ static int engine_take_model(struct engine *e, const struct engine_model *m)
     e->path = path;
     (void)snprintf(e->id, sizeof e->id, "%s", m->id);
     (void)snprintf(e->sha256, sizeof e->sha256, "%s", m->sha256 ? m->sha256 : "");
+    if (e->size_bytes != m->size_bytes)
+        e->stated_bytes = 0;
     e->size_bytes = m->size_bytes;
+    e->vocabulary = m->vocabulary > 0 ? m->vocabulary : 0;
+    e->embedding_length = m->embedding_length > 0 ? m->embedding_length : 0;
     e->kv_bytes_per_token = m->kv_bytes_per_token;
     e->context_length = m->context_length;
     return 0;
@@ -189,6 +198,11 @@ static void engine_view(const struct engine *e, struct hermes_engine *out)
     out->socket = e->worker->socket;
     out->has_progress = e->has_progress;
     out->progress = e->progress;
+    out->has_bytes_read = out->has_bytes_total = e->bytes_total > 0;
+    out->bytes_read = e->bytes_read;
+    out->bytes_total = e->bytes_total;
+    out->has_need_bytes = e->need_bytes > 0;
+    out->need_bytes = e->need_bytes;
     out->has_started_at = true;
     out->started_at = e->started_at;
     out->has_load_ms = e->load_ms >= 0;
@@ -401,6 +415,8 @@ static void engine_start(struct engine *e)
     e->line = 0;
     e->state = HERMES_ENGINE_STATE_STARTING;
     e->has_progress = false;
+    e->bytes_read = e->bytes_total = e->told_mono = 0;
+    e->short_of_memory = false;
     e->load_ms = -1;
     e->busy = 0;
     e->restarts += e->failures > 0;
@@ -489,6 +505,7 @@ void engine_on_ready(struct engine *e)
     e->ready_since = clock_mono_ms();
     e->load_ms = e->ready_since - e->worker->started_mono;
     e->last_used_mono = e->ready_since;
+    engine_tell_load(e, LINK_MODEL_LOAD_STATE_READY, NULL);
     if (e->all->load_seconds)
         metric_observe(e->all->load_seconds, (double)e->load_ms / 1000);
     log_info("engines", "a model is loaded", LOG_S("model", e->name), LOG_I("pid", e->worker->pid),
@@ -499,6 +516,31 @@ void engine_on_ready(struct engine *e)
         hand_out(e, w->fn, w->ctx);
     }
     engines_kick(e->all);
+}
+
+/* While it loads, at most twice a second. */
+void engine_tell_load(struct engine *e, int state, const char *reason)
+{
+    const int64_t now = clock_mono_ms();
+    if (!e->all->on_load ||
+        (state == LINK_MODEL_LOAD_STATE_LOADING && e->told_mono > 0 && now - e->told_mono < LOAD_TOLD_MS))
+        return;
+    e->told_mono = now;
+    const struct link_model_load load = {
+        .timestamp = clock_wall_ms(),
+        .model = e->name,
+        .state = state,
+        .has_bytes_read = e->bytes_total > 0,
+        .bytes_read = e->bytes_read,
+        .has_bytes_total = e->bytes_total > 0,
+        .bytes_total = e->bytes_total,
+        .has_percent = e->has_progress,
+        .percent = e->progress * 100,
+        .has_load_ms = state == LINK_MODEL_LOAD_STATE_READY,
+        .load_ms = e->load_ms > 0 ? e->load_ms : 0,
+        .reason = reason,
+    };
+    e->all->on_load(e->all->ctx, &load);
 }
 
 void engine_on_status(struct engine *e)
@@ -545,7 +587,17 @@ void engine_on_end(struct engine *e, bool asked, bool crashed, const char *reaso
     struct engines *all = e->all;
     bool was_ready = e->state == HERMES_ENGINE_STATE_READY;
     stop_waits_answer(e);
-    if (!asked) {
+    engine_tell_load(e, asked ? LINK_MODEL_LOAD_STATE_STOPPED : LINK_MODEL_LOAD_STATE_FAILED, reason);
+    if (!asked && e->short_of_memory && e->waits && !all->closing) {
+        /* It knows better than we what it takes: once more, with room for that, or a refusal with the
+           numbers. */
+        log_info("engines", "a worker had too little memory", LOG_S("model", e->name),
+                 LOG_S("reason", reason));
+        e->state = HERMES_ENGINE_STATE_STOPPED;
+        e->failures++;
+        e->not_before = clock_mono_ms() + BACKOFF_FIRST_MS;
+        line_enter(e);
+    } else if (!asked) {
         log_error("engines", "a worker ended", LOG_S("model", e->name), LOG_S("reason", reason));
         count(all->crashes);
         if ((was_ready || crashed) && all->on_crash)

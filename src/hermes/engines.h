@@ -18,6 +18,7 @@
 #include <uv.h>
 
 #include "api/hermes.h"
+#include "api/link.h"
 #include "base/arena.h"
 #include "base/error.h"
 #include "net/client.h"
@@ -29,10 +30,10 @@ struct engine_stop_wait;
 
 struct engine_params { /* a change takes effect for the next load */
     int64_t max_loaded, idle_unload_ms /* 0: never */, load_timeout_ms;
-    int64_t threads, ctx, max_ctx, parallel, batch, n_max, gpu_layers,
+    int64_t threads, ctx, max_ctx, parallel, kv_tokens, batch, n_max, gpu_layers,
         max_queue;              /* as in the configuration */
     int64_t saved_bytes /* 0: no conversations are kept */, saved_min_tokens, saved_ms;
-    const char *kv_type;        /* static: "f16", "q8_0" */
+    const char *kv_type;        /* static: "auto", "f16", "q8_0" */
     const char *log_level;      /* static: "info" … */
     int64_t health_interval_ms; /* 0: 5 s */
     int64_t
@@ -50,6 +51,8 @@ struct engines_options {
     struct engine_params params;
     /* A worker ended that should not have. */
     void (*on_crash)(void *ctx, const char *model, const char *reason);
+    /* A load has got further, or a model is unloaded; may be NULL. */
+    void (*on_load)(void *ctx, const struct link_model_load *load);
     void *ctx;
 };
 
@@ -57,8 +60,9 @@ struct engine_model { /* what must be known to load one; copied */
     const char *id, *name, *path;
     const char *sha256; /* of the file, as the registry has it; NULL: unknown */
     int64_t size_bytes;
-    int64_t kv_bytes_per_token; /* -1: unknown */
-    int64_t context_length;     /* -1: unknown */
+    int64_t kv_bytes_per_token;           /* -1: unknown */
+    int64_t context_length;               /* -1: unknown */
+    int64_t vocabulary, embedding_length; /* 0, -1: unknown */
 };
 
 /* Why no engine was handed out: an HTTP answer. */

@@ -61,7 +61,7 @@ struct engine {
     char id[ULID_LEN + 1], name[129];
     char *path;
     char sha256[65]; /* "": unknown */
-    int64_t size_bytes, kv_bytes_per_token, context_length;
+    int64_t size_bytes, kv_bytes_per_token, context_length, vocabulary, embedding_length;
     int state; /* enum hermes_engine_state */
     char reason[512];
     struct worker *worker; /* NULL: no process */
@@ -75,10 +75,16 @@ struct engine {
     /* measured */
     bool has_progress;
     double progress;
-    int64_t started_at, load_ms; /* 0, -1: unknown */
-    int64_t last_used_at;        /* epoch ms, 0: never */
+    int64_t bytes_read, bytes_total; /* of its file; total 0: unknown */
+    int64_t told_mono;               /* when on_load was called last */
+    int64_t started_at, load_ms;     /* 0, -1: unknown */
+    int64_t last_used_at;            /* epoch ms, 0: never */
     int64_t last_used_mono, busy_at_mono, busy;
-    int64_t need_bytes;
+    int64_t need_bytes;   /* for a full context */
+    int64_t least_bytes;  /* with which a worker can still start, with less context */
+    int64_t stated_bytes; /* as its worker reckoned, of this load or of the last one; 0: it never did */
+    int64_t budget_bytes; /* that the worker is told to stay in; 0: what it finds */
+    bool short_of_memory; /* why its worker has failed */
     /* failing */
     int64_t restarts, failures, not_before, ready_since;
 };
@@ -89,6 +95,7 @@ struct engines {
     char *program, *home;
     struct engine_params params;
     void (*on_crash)(void *ctx, const char *model, const char *reason);
+    void (*on_load)(void *ctx, const struct link_model_load *load);
     void *ctx;
     struct engine *first;
     uv_timer_t line_timer;
@@ -105,10 +112,11 @@ struct engines {
 void engines_kick(struct engines *all); /* look at the line soon */
 void engine_on_ready(struct engine *e);
 void engine_on_status(struct engine *e); /* progress or load has been measured */
+void engine_tell_load(struct engine *e, int state, const char *reason); /* enum link_model_load_state */
 void engine_on_end(struct engine *e, bool asked, bool crashed, const char *reason); /* the process is gone */
 void engine_unload(struct engine *e, const char *reason);
 void engines_release(struct engines *all);            /* one of `open` is gone */
-int64_t engine_params_tokens(const struct engine *e); /* context that a load will make room for */
+int64_t engine_params_tokens(const struct engine *e); /* cells that a load must at least make room for */
 
 /* worker.c */
 int worker_spawn(struct engine *e, struct error *err);

@@ -42,6 +42,7 @@ static void params_from(const struct config *config, struct engine_params *out)
         .ctx = e->ctx,
         .max_ctx = e->max_ctx,
         .parallel = e->parallel,
+        .kv_tokens = e->kv_tokens,
         .batch = e->batch,
         .n_max = e->n_max,
         .gpu_layers = e->gpu_layers,
@@ -162,6 +163,18 @@ static void on_crash(void *ctx, const char *model, const char *reason)
     module_alert(h->module, LINK_ALERT_SEVERITY_L3, "The engine of %s ended: %s", model, reason);
 }
 
+static void on_load(void *ctx, const struct link_model_load *load)
+{
+    struct hermes *h = ctx;
+    struct buf payload = BUF_INIT;
+    const int rc = link_model_load_serialize(load, &payload);
+    if (rc == 0)
+        module_event(h->module, link_event_type_names[LINK_EVENT_TYPE_HERMES_MODEL_LOAD], payload.data);
+    else
+        log_error("engines", "an event could not be written", LOG_S("reason", error_describe(rc)));
+    buf_free(&payload);
+}
+
 /* ---- life ---- */
 
 static void on_part_closed(void *ctx)
@@ -190,6 +203,7 @@ static int start_engines(struct hermes *h, struct error *err)
         .program = h->program,
         .metrics = module_metrics(h->module),
         .on_crash = on_crash,
+        .on_load = on_load,
         .ctx = h,
     };
     params_from(module_config(h->module), &options.params);

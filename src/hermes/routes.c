@@ -412,6 +412,8 @@ static void engines_acquire_one(struct request *r, void *module)
         .size_bytes = row.api.has_size_bytes ? row.api.size_bytes : 0,
         .kv_bytes_per_token = row.kv_bytes_per_token,
         .context_length = row.api.has_context_length ? row.api.context_length : -1,
+        .vocabulary = row.api.has_vocabulary ? row.api.vocabulary : -1,
+        .embedding_length = row.api.has_embedding_length ? row.api.embedding_length : -1,
     };
     int64_t left = request_deadline_ms(r) == INT64_MAX
                        ? INT64_MAX

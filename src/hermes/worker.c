@@ -228,6 +228,14 @@ static void take_status(struct worker *w, const struct engine_status *s)
     e->busy_at_mono = clock_mono_ms();
     e->has_progress = true;
     e->progress = s->progress;
+    e->bytes_read = s->load->bytes_read;
+    e->bytes_total = s->load->bytes_total;
+    if (s->memory)
+        e->stated_bytes = s->memory->need_bytes;
+    if (s->state == ENGINE_STATE_READY && s->memory)
+        e->need_bytes = s->memory->need_bytes;
+    if (s->state == ENGINE_STATE_FAILED && s->failure && strcmp(s->failure, "insufficient_memory") == 0)
+        e->short_of_memory = true;
     if (e->busy > 0)
         e->last_used_mono = e->busy_at_mono;
     if (s->reason)
@@ -238,8 +246,10 @@ static void take_status(struct worker *w, const struct engine_status *s)
         send_signal(w, SIGTERM); /* nobody is served by its lingering */
     if (s->state == ENGINE_STATE_READY && e->state != HERMES_ENGINE_STATE_READY)
         engine_on_ready(e);
-    else if (s->state == ENGINE_STATE_LOADING)
+    else if (s->state == ENGINE_STATE_LOADING) {
         e->state = HERMES_ENGINE_STATE_LOADING;
+        engine_tell_load(e, LINK_MODEL_LOAD_STATE_LOADING, NULL);
+    }
     engine_on_status(e);
 }
 
@@ -341,6 +351,8 @@ static void fill_arguments(const struct engine *e, const struct worker *w, struc
     arg_number(a, "--ctx", p->ctx);
     arg_number(a, "--max-ctx", p->max_ctx);
     arg_number(a, "--parallel", p->parallel);
+    arg_number(a, "--cells", p->kv_tokens);
+    arg_number(a, "--memory", e->budget_bytes);
     arg_number(a, "--threads", p->threads);
     arg_number(a, "--batch", p->batch);
     arg_number(a, "--n-max", p->n_max);

@@ -40,15 +40,29 @@ static void status(struct request *r, void *module)
 {
     struct fake *f = module;
     int64_t age = clock_mono_ms() - f->started, load = load_ms(f);
+    struct engine_load load_facts = {
+        .bytes_read = age < load ? age : 1000, .bytes_total = 1000, .percent = age < load ? 50 : 100};
+    struct engine_spread none = {0};
+    const bool starved = str_starts(f->name, "starved");
+    struct engine_memory memory = {.need_bytes = starved ? INT64_C(1) << 50 : 1 << 20};
     struct engine_status s = {
         .state = age < load ? ENGINE_STATE_LOADING : ENGINE_STATE_READY,
         .progress = age < load ? (double)age / (double)load : 1,
+        .load = &load_facts,
+        .memory = age < load ? NULL : &memory,
+        .queue_seconds = &none,
+        .first_token_seconds = &none,
         .n_max = 4,
         .slots_total = 4,
         .slots_busy = str_starts(f->name, "busy"),
         .queue_limit = 64,
         .uptime_ms = age,
     };
+    if (starved) {
+        s.state = ENGINE_STATE_FAILED;
+        s.failure = "insufficient_memory";
+        s.reason = "it needs a petabyte";
+    }
     request_reply(r, 200, &engine_status_message, &s);
     if (str_starts(f->name, "mute")) /* once the answer is on its way */
         uv_timer_start(&f->silence, on_silence, 50, 0);

@@ -12,6 +12,7 @@ bool fake_worker_asked(int argc, char **argv);
  *   mumble…   exits 1 with a last line on stderr   hang…   never listens
  *   busy…     ready, and always has a request      deaf…   ready, ignores SIGTERM
  *   mute…     ready, then never answers again (it stops itself)
+ *   starved…  fails for want of memory: it says that it needs a petabyte
  *   clean…    as ok, but exits 9 when its environment is not clean */
 int fake_worker_main(int argc, char **argv);
 

@@ -25,6 +25,9 @@ struct bench {
     struct engine_params params;
     int crashes;
     char crash[512];
+    int told[8]; /* of each enum link_model_load_state */
+    double told_percent;
+    int64_t told_bytes;
 };
 
 static void on_crash(void *ctx, const char *model, const char *reason)
@@ -32,6 +35,14 @@ static void on_crash(void *ctx, const char *model, const char *reason)
     struct bench *b = ctx;
     b->crashes++;
     (void)snprintf(b->crash, sizeof b->crash, "%s: %s", model, reason);
+}
+
+static void on_load(void *ctx, const struct link_model_load *load)
+{
+    struct bench *b = ctx;
+    b->told[load->state]++;
+    b->told_percent = load->percent;
+    b->told_bytes = load->bytes_total;
 }
 
 static int bench_open(void **state)
@@ -63,6 +74,7 @@ static int bench_open(void **state)
                                       .program = self,
                                       .params = b->params,
                                       .on_crash = on_crash,
+                                      .on_load = on_load,
                                       .ctx = b};
     *state = b;
     return engines_create(&options, &b->engines, &err);
@@ -384,6 +396,37 @@ static void test_insufficient_memory(void **state)
     assert_int_equal(engines_running(b->engines), 0);
 }
 
+/* A worker that finds too little memory knows more than Hermes estimated: the waiters get its numbers. */
+static void test_worker_short_of_memory(void **state)
+{
+    struct bench *b = *state;
+    struct answer a = acquire(b, "starved", 5000);
+    assert_false(a.ready);
+    assert_int_equal(a.status, 503);
+    assert_string_equal(a.code, "insufficient_memory");
+    assert_non_null(strstr(a.text, "starved needs about 1.0 PB of memory"));
+    assert_int_equal(b->crashes, 0);
+    assert_int_equal(engines_running(b->engines), 0);
+}
+
+static void test_load_is_told(void **state)
+{
+    struct bench *b = *state;
+    struct answer a = acquire(b, "slow", 5000);
+    bool gone = false;
+    struct engine_stop_wait *w = NULL;
+    assert_true(a.ready);
+    assert_int_equal(b->told[LINK_MODEL_LOAD_STATE_LOADING], 1); /* 400 ms: not twice */
+    assert_int_equal(b->told[LINK_MODEL_LOAD_STATE_READY], 1);
+    assert_true(b->told_percent == 100 && b->told_bytes == 1000);
+    const struct hermes_engine *e = engines_get(b->engines, "slow", b->f->arena);
+    assert_true(e && e->has_bytes_total && e->bytes_total == 1000 && e->bytes_read == 1000);
+    assert_true(e->has_need_bytes && e->need_bytes == 1 << 20); /* as its worker says */
+    assert_int_equal(engines_stop(b->engines, "slow", "a test", on_true, &gone, &w), 1);
+    fixture_run(b->f, &gone, 3000);
+    assert_int_equal(b->told[LINK_MODEL_LOAD_STATE_STOPPED], 1);
+}
+
 static void test_idle_unload(void **state)
 {
     struct bench *b = *state;
@@ -482,6 +525,8 @@ int main(int argc, char **argv)
         TEST(test_unload_for_room),
         TEST(test_no_room),
         TEST(test_insufficient_memory),
+        TEST(test_worker_short_of_memory),
+        TEST(test_load_is_told),
         TEST(test_idle_unload),
         TEST(test_stop),
         TEST(test_deaf_is_killed),
