@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "engine/response_format.h"
 
 enum { PROMPTS_MOST = 64 };
 
@@ -182,10 +183,14 @@ void api_completions(struct request *r, void *module)
     if (!api_model_ready(e, r, q->model) || !api_model_generates(e, r, "model_cannot_complete"))
         return;
     const struct request_options options = options_of(q);
+    struct response_format format;
     bool ok = features_check(q, &fault) && request_options_read(e, &options, a, &o, &fault) &&
+              response_format_read(e->model, NULL, q->grammar, a, &format, &fault) &&
               prompts_read(e, q, a, &prompts, &fault);
     for (size_t i = 0; ok && i < prompts.count; i++)
         ok = request_fits(e->model, prompts.tokens[i].len, o.max_tokens, &fault);
+    if (ok)
+        o.sampling.grammar.gbnf = format.gbnf;
     if (ok)
         prompts_answer(e, r, q, &o, &prompts);
     else

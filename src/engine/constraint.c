@@ -14,7 +14,7 @@ struct constraint {
     const struct model *m;
     struct grammar *grammar;
     struct grammar_place place;
-    bool waits, ended;
+    bool waits, lazy, ended; /* lazy: for a trigger, not for the end of a thought alone */
     struct trigger **triggers;
     size_t trigger_count;
     char *after;
@@ -88,6 +88,7 @@ int constraint_create(const struct model *m, const struct sampling_grammar *s, s
     if (rc == 0) {
         c->m = m;
         c->waits = s->lazy || s->after;
+        c->lazy = s->lazy;
         rc = parts_copy(c, s, err);
     }
     if (rc == 0 && (rc = grammar_take(m->grammars, m, s->gbnf, &c->grammar, err)) == 0)
@@ -227,15 +228,21 @@ static int start_from(struct constraint *c, size_t start, struct error *err)
     return fits ? 0 : misfit(c, err);
 }
 
+/* The thought's end: what comes after it either begins the grammar, or waits on for its triggers. */
+static bool thought_ended(struct constraint *c, size_t from, size_t *start)
+{
+    const size_t len = strlen(c->after), back = from > len ? from - len : 0;
+    const char *at = memmem(c->text.data + back, c->text.len - back, c->after, len);
+    if (!at)
+        return false;
+    *start = (size_t)(at - c->text.data) + len;
+    free(c->after);
+    c->after = NULL;
+    return true;
+}
+
 static bool triggered(const struct constraint *c, size_t from, size_t *start)
 {
-    if (c->after) {
-        const size_t len = strlen(c->after), back = from > len ? from - len : 0;
-        const char *at = memmem(c->text.data + back, c->text.len - back, c->after, len);
-        if (at)
-            *start = (size_t)(at - c->text.data) + len;
-        return at != NULL;
-    }
     for (size_t i = 0; i < c->trigger_count; i++) {
         if (trigger_find(c->triggers[i], c->text.data, c->text.len, from, start))
             return true;
@@ -243,22 +250,33 @@ static bool triggered(const struct constraint *c, size_t from, size_t *start)
     return false;
 }
 
+static int token_triggers(struct constraint *c, llama_token token, const char *text, size_t len,
+                          struct error *err)
+{
+    const bool fits = grammar_token(c->grammar, &c->place, token, text, len);
+    c->waits = false;
+    buf_free(&c->text);
+    return fits ? 0 : misfit(c, err);
+}
+
 static int wait_on(struct constraint *c, llama_token token, struct error *err)
 {
-    const size_t from = c->text.len;
-    size_t start = 0;
-    if (has(c->tokens, c->token_count, token)) {
-        buf_clear(&c->text);
-        if (token_text(c, token, &c->text) != 0)
-            return error_set(err, VX11_ENOMEM, "out of memory");
-        const bool fits = grammar_token(c->grammar, &c->place, token, c->text.data, c->text.len);
-        c->waits = false;
-        buf_free(&c->text);
-        return fits ? 0 : misfit(c, err);
-    }
+    size_t from = c->text.len, start = 0;
     if (token_text(c, token, &c->text) != 0)
         return error_set(err, VX11_ENOMEM, "out of memory");
-    return c->text.len > from && triggered(c, from, &start) ? start_from(c, start, err) : 0;
+    if (c->text.len == from)
+        return 0;
+    if (c->after) {
+        if (!thought_ended(c, from, &start))
+            return 0;
+        if (!c->lazy)
+            return start_from(c, start, err);
+        buf_consume(&c->text, start);
+        from = 0;
+    } else if (has(c->tokens, c->token_count, token)) {
+        return token_triggers(c, token, c->text.data + from, c->text.len - from, err);
+    }
+    return triggered(c, from, &start) ? start_from(c, start, err) : 0;
 }
 
 int constraint_accept(struct constraint *c, llama_token token, struct error *err)

@@ -49,8 +49,10 @@ static void count_missing(const struct gbnf *g, struct nullable *n)
                 }
                 n->missing[a]++;
             }
-            for (uint32_t e = g->alternatives[a]; g->elements[e].kind != GBNF_END; e++)
-                n->used[g->elements[e].value + 1] += g->elements[e].kind == GBNF_RULE;
+            for (uint32_t e = g->alternatives[a]; g->elements[e].kind != GBNF_END; e++) {
+                if (g->elements[e].kind == GBNF_RULE)
+                    n->used[g->elements[e].value + 1]++;
+            }
         }
     }
 }

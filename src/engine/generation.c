@@ -8,6 +8,38 @@
 
 #include "base/clock.h"
 
+static const llama_token *tokens_copy(struct arena *a, const llama_token *tokens, size_t n)
+{
+    llama_token *copy = arena_array(a, n + 1, sizeof *copy);
+    if (copy && n > 0)
+        memcpy(copy, tokens, n * sizeof *copy);
+    return copy;
+}
+
+/* The control tokens that are let out count for the grammar too. */
+static int grammar_copy(struct arena *a, const struct generation_options *o, struct sampling_grammar *to)
+{
+    const struct sampling_grammar *from = &o->sampling.grammar;
+    const char **patterns = arena_array(a, from->trigger_pattern_count + 1, sizeof *patterns);
+    *to = *from;
+    to->gbnf = arena_strdup(a, from->gbnf);
+    to->begun = arena_strdup(a, from->begun);
+    to->after = arena_strdup(a, from->after);
+    to->trigger_tokens = tokens_copy(a, from->trigger_tokens, from->trigger_token_count);
+    to->shown = tokens_copy(a, o->shown, o->shown_count);
+    to->shown_count = o->shown_count;
+    to->trigger_patterns = patterns;
+    if (!patterns || !to->trigger_tokens || !to->shown || (from->gbnf && !to->gbnf) ||
+        (from->begun && !to->begun) || (from->after && !to->after))
+        return VX11_ENOMEM;
+    for (size_t i = 0; i < from->trigger_pattern_count; i++) {
+        patterns[i] = arena_strdup(a, from->trigger_patterns[i]);
+        if (!patterns[i])
+            return VX11_ENOMEM;
+    }
+    return 0;
+}
+
 static int generation_copy(struct generation *g, const struct generation_options *o)
 {
     struct arena *a = g->arena;
@@ -31,6 +63,8 @@ static int generation_copy(struct generation *g, const struct generation_options
     if (o->sampling.bias_count > 0)
         memcpy(bias, o->sampling.bias, o->sampling.bias_count * sizeof *bias);
     g->sampling.bias = bias;
+    if (grammar_copy(a, o, &g->sampling.grammar) != 0)
+        return VX11_ENOMEM;
     g->request_id = arena_strdup(a, o->request_id ? o->request_id : "");
     return g->request_id ? 0 : VX11_ENOMEM;
 }

@@ -200,7 +200,7 @@ static enum finish token_take(struct scheduler *s, struct slot *slot, llama_toke
     int rc = 0;
     slot->generated++;
     g->usage.completion_tokens++;
-    if (llama_vocab_is_eog(s->model->vocab, token)) {
+    if (token == SAMPLER_END || llama_vocab_is_eog(s->model->vocab, token)) {
         finish = FINISH_STOP;
     } else {
         if (g->logprobs)
@@ -208,7 +208,7 @@ static enum finish token_take(struct scheduler *s, struct slot *slot, llama_toke
         rc = token_append_text(s->model, token, token_shown(g, token), &piece);
         if (rc == 0)
             rc = text_feed(&slot->text, piece.data ? piece.data : "", piece.len, &slot->shown);
-        if (slot->text.stopped)
+        if (slot->text.stopped || sampler_finished(slot->sampler))
             finish = FINISH_STOP;
         else if (slot->generated >= slot->limit)
             finish = FINISH_LENGTH;
@@ -256,6 +256,10 @@ static int32_t slot_sample(struct scheduler *s, struct slot *slot)
     enum finish finish = FINISH_NONE;
     for (;;) {
         const llama_token token = sampler_sample(slot->sampler, s->model->context, slot->row);
+        if (token == SAMPLER_FAILED) { /* the next round ends it */
+            error_set(&slot->generation->error, VX11_EUNSUPPORTED, "%s", sampler_error(slot->sampler));
+            break;
+        }
         finish = token_take(s, slot, token);
         drawn++;
         slot_emit(s, slot, finish);
