@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "engine/backend.h"
+#include "engine/saved.h"
 #include "engine/prompt.h"
 
 const char *harness_guide(void)
@@ -53,6 +54,20 @@ static void wake(void *ctx)
     sem_post(&h->woken);
 }
 
+static void saving_open(struct harness *h, const struct harness_options *o)
+{
+    const struct llama_context_params p = llama_context_default_params();
+    struct scheduler_saving saving = o->saving;
+    struct error err = {0};
+    char key[65];
+    const struct saved_options saved = {
+        .dir = o->saved_dir, .key = key, .model_path = h->model->path, .most_bytes = 1 << 30};
+    if (saved_key(h->model, &p, key, &err) != 0 || saved_open(&saved, &h->saved, &err) != 0)
+        fail_msg("%s", err.text);
+    saving.saved = h->saved;
+    scheduler_save(h->scheduler, &saving);
+}
+
 struct harness *harness_open(const struct harness_options *o)
 {
     struct harness *h = calloc(1, sizeof *h);
@@ -64,10 +79,12 @@ struct harness *harness_open(const struct harness_options *o)
     if (drafter_create(&draft, h->model, &h->drafter, &err) != 0)
         fail_msg("%s", err.text);
     turn_create(&h->turn);
-    h->scheduler = scheduler_create(&(struct scheduler_options){
-        .queue_limit = o->queue, .wake = wake, .ctx = h, .turn = &h->turn});
+    h->scheduler = scheduler_create(
+        &(struct scheduler_options){.queue_limit = o->queue, .wake = wake, .ctx = h, .turn = &h->turn});
     assert_non_null(h->scheduler);
     scheduler_speculate(h->scheduler, h->drafter);
+    if (o->saved_dir)
+        saving_open(h, o);
     assert_int_equal(pthread_create(&h->thread, NULL, decode_thread, h), 0);
     return h;
 }
@@ -85,6 +102,7 @@ void harness_stop(struct harness *h)
     pthread_join(h->thread, &result);
     scheduler_dispatch(h->scheduler);
     scheduler_destroy(h->scheduler);
+    saved_close(h->saved);
     turn_destroy(&h->turn);
     drafter_destroy(h->drafter);
     model_free(h->model);

@@ -21,6 +21,7 @@
 struct harness {
     struct model *model;
     struct drafter *drafter;
+    struct saved *saved;
     struct scheduler *scheduler;
     struct turn turn;
     pthread_t thread;
@@ -51,6 +52,8 @@ struct harness_options {
     size_t queue;
     enum draft_mode speculation;
     const char *draft_model;
+    const char *saved_dir; /* conversations are kept there; NULL: nowhere */
+    struct scheduler_saving saving;
 };
 struct harness *harness_open(const struct harness_options *o);
 /* context 0: the model's own. */

@@ -12,16 +12,12 @@
 
 #include "base/log.h"
 
-static _Noreturn void child(const struct worker *w, const char *model, int parallel, size_t queue, int notify)
+static _Noreturn void child(const struct worker *w, const struct engine_options *options, int notify)
 {
     const struct log_options log = {.module = "engine", .level = LOG_ERROR};
-    const struct engine_options o = {
-        .model = {.path = model, .name = "guide", .parallel = parallel, .threads = 1, .batch = 256},
-        .socket = w->socket,
-        .queue_limit = queue,
-        .choices_most = 4,
-        .drain_ms = 5000,
-        .notify_fd = notify};
+    struct engine_options o = *options;
+    o.socket = w->socket;
+    o.notify_fd = notify;
     if (log_open(&log, NULL) != 0)
         _exit(99);
     const int code = engine_run(&o);
@@ -41,6 +37,16 @@ static void wait_for_line(const struct worker *w)
 
 void worker_start(struct worker *w, const char *model, int parallel, size_t queue)
 {
+    worker_start_options(
+        w, &(struct engine_options){
+               .model = {.path = model, .name = "guide", .parallel = parallel, .threads = 1, .batch = 256},
+               .queue_limit = queue,
+               .choices_most = 4,
+               .drain_ms = 5000});
+}
+
+void worker_start_options(struct worker *w, const struct engine_options *options)
+{
     int ends[2];
     *w = (struct worker){.folder = "/tmp/vx11-engine-XXXXXX"};
     assert_non_null(mkdtemp(w->folder));
@@ -50,7 +56,7 @@ void worker_start(struct worker *w, const char *model, int parallel, size_t queu
     assert_true(w->pid >= 0);
     if (w->pid == 0) {
         (void)close(ends[0]);
-        child(w, model, parallel, queue, ends[1]);
+        child(w, options, ends[1]);
     }
     (void)close(ends[1]);
     w->notify = ends[0];

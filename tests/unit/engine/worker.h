@@ -29,6 +29,8 @@ struct exchange { /* one request and its reply */
 
 /* Starts a worker of the model and waits until it listens. */
 void worker_start(struct worker *w, const char *model, int parallel, size_t queue);
+/* The same with all options; those of the socket and the notify descriptor are set here. */
+void worker_start_options(struct worker *w, const struct engine_options *options);
 /* Waits for its end; returns its exit code, or minus the signal. Releases the rest. */
 int worker_end(struct worker *w);
 void worker_wait_ready(struct worker *w);
