@@ -644,6 +644,24 @@ void template_read(one_template &t, std::string source, const chat_source &from)
               t.analysis.content.mode == autoparser::content_mode::PLAIN && t.analysis.additional_stops.empty();
 }
 
+// The library's reason in one line: what was wrong, and where in the template.
+std::string reason_of(const std::string &what)
+{
+    const size_t error = what.rfind("Error: "), place = what.find("at line ");
+    std::string out = error == std::string::npos ? what : what.substr(error + strlen("Error: "));
+    const std::string said = "Jinja Exception: ";
+    if (out.rfind(said, 0) == 0)
+        out.erase(0, said.size());
+    if (error != std::string::npos && place != std::string::npos && place < error) {
+        const size_t end = what.find(" in source", place);
+        if (end != std::string::npos && end - place < 64)
+            out += " (" + what.substr(place + strlen("at "), end - place - strlen("at ")) + ")";
+    }
+    for (char &c : out)
+        c = c == '\n' || c == '\r' || c == '\t' ? ' ' : c;
+    return trimmed(out);
+}
+
 template <typename F> int guarded(struct error *err, const char *what, int code, F &&run)
 {
     try {
@@ -652,7 +670,7 @@ template <typename F> int guarded(struct error *err, const char *what, int code,
     } catch (const std::bad_alloc &) {
         return error_set(err, VX11_ENOMEM, "out of memory");
     } catch (const std::exception &e) {
-        return error_set(err, code, "%s: %.300s", what, e.what());
+        return error_set(err, code, "%s: %.300s", what, reason_of(e.what()).c_str());
     } catch (...) {
         return error_set(err, code, "%s", what);
     }

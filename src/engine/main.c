@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "engine/engine.h"
 #include "engine/scheduler.h"
+#include "engine/template.h"
 #include "version.h"
 
 static const char usage[] =
@@ -29,6 +30,7 @@ static const char usage[] =
     "  --cells N           tokens that all sequences together can hold (default 0: chosen to fit)\n"
     "  --gpu-layers N      layers on a graphics processor, where there is one (default -1: all that fit)\n"
     "  --kv-type TYPE      f16, q8_0 or auto: f16 where it fits (default auto)\n"
+    "  --chat-template-file FILE  Jinja template for chats in place of the model's own\n"
     "  --memory N          bytes of memory that may be taken (default 0: what is free)\n"
     "  --max-queue N       requests that may wait (default 64)\n"
     "  --n-max N           most answers to one request (default 4)\n"
@@ -61,6 +63,7 @@ enum option_id {
     CELLS,
     GPU_LAYERS,
     KV_TYPE,
+    CHAT_TEMPLATE_FILE,
     MEMORY,
     MAX_QUEUE,
     N_MAX,
@@ -91,6 +94,7 @@ static const struct option options_known[] = {
     {"cells", required_argument, NULL, CELLS},
     {"gpu-layers", required_argument, NULL, GPU_LAYERS},
     {"kv-type", required_argument, NULL, KV_TYPE},
+    {"chat-template-file", required_argument, NULL, CHAT_TEMPLATE_FILE},
     {"memory", required_argument, NULL, MEMORY},
     {"max-queue", required_argument, NULL, MAX_QUEUE},
     {"n-max", required_argument, NULL, N_MAX},
@@ -114,6 +118,7 @@ struct settings {
     struct engine_options engine;
     struct log_options log;
     const char *forensic;
+    char *template; /* owned: engine.model.chat_template */
     int64_t parent_pid;
 };
 
@@ -226,6 +231,19 @@ static int count_take(int id, const char *text, struct settings *s)
     }
 }
 
+static int template_take(const char *path, struct settings *s)
+{
+    struct error err = {0};
+    free(s->template);
+    s->template = NULL;
+    if (template_file_read(path, &s->template, &err) != 0) {
+        (void)fprintf(stderr, "vx11-engine: --chat-template-file: %s\n", err.text);
+        return -1;
+    }
+    s->engine.model.chat_template = s->template;
+    return 0;
+}
+
 static int option_take(int id, const char *text, struct settings *s)
 {
     int rc;
@@ -241,6 +259,8 @@ static int option_take(int id, const char *text, struct settings *s)
         return 0;
     case KV_TYPE:
         return kv_type(text, &s->engine.model.kv_type);
+    case CHAT_TEMPLATE_FILE:
+        return template_take(text, s);
     case LOG_LEVEL:
         return level(text, &s->log.level);
     case LOG_FILE:
@@ -319,6 +339,7 @@ int main(int argc, char **argv)
     }
     s.engine.notify_fd = s.parent_pid && fcntl(3, F_SETFD, FD_CLOEXEC) == 0 ? 3 : -1;
     code = engine_run(&s.engine);
+    free(s.template);
     log_close();
     return code;
 }
