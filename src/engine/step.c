@@ -270,7 +270,8 @@ static int32_t slot_sample(struct scheduler *s, struct slot *slot)
     }
     if (drawn < rows)
         slot_rollback(s, slot);
-    if (finish == FINISH_NONE && slot->past >= s->model->context_length && !slot_shift(s, slot)) {
+    if (finish == FINISH_NONE && slot->generation->error.code == 0 &&
+        slot->past >= s->model->context_length && !slot_shift(s, slot)) {
         finish = FINISH_LENGTH;
         if (text_finish(&slot->text, &slot->shown) != 0)
             error_set(&slot->generation->error, VX11_ENOMEM, "out of memory while answering");

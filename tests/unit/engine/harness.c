@@ -20,7 +20,7 @@ const char *harness_guide(void)
     return path;
 }
 
-static struct model *harness_load(const char *path, int parallel, int64_t context, int batch)
+static struct model *harness_load(const char *path, int parallel, int64_t context, int batch, int32_t cells)
 {
     struct error err = {0};
     struct model *m = NULL;
@@ -30,6 +30,7 @@ static struct model *harness_load(const char *path, int parallel, int64_t contex
                                     .parallel = parallel,
                                     .threads = 1,
                                     .batch = batch,
+                                    .cells = cells,
                                     .gpu_layers = 0};
     model_log_start();
     if (backends_load(o.path, &err) != 0 || model_load(&o, NULL, NULL, &m, &err) != 0)
@@ -39,7 +40,7 @@ static struct model *harness_load(const char *path, int parallel, int64_t contex
 
 struct model *harness_model(int parallel, int64_t context, int batch)
 {
-    return harness_load(harness_guide(), parallel, context, batch);
+    return harness_load(harness_guide(), parallel, context, batch, 0);
 }
 
 static void *decode_thread(void *arg)
@@ -75,7 +76,7 @@ struct harness *harness_open(const struct harness_options *o)
     const struct drafter_options draft = {.mode = o->speculation, .model_path = o->draft_model, .threads = 1};
     assert_non_null(h);
     sem_init(&h->woken, 0, 0);
-    h->model = harness_load(o->path ? o->path : harness_guide(), o->parallel, o->context, o->batch);
+    h->model = harness_load(o->path ? o->path : harness_guide(), o->parallel, o->context, o->batch, o->cells);
     if (drafter_create(&draft, h->model, &h->drafter, &err) != 0)
         fail_msg("%s", err.text);
     turn_create(&h->turn);

@@ -49,6 +49,7 @@ struct harness_options {
     const char *path; /* NULL: the guide */
     int parallel, batch;
     int64_t context; /* 0: the model's own */
+    int32_t cells;   /* 0: as many as full contexts need */
     size_t queue;
     enum draft_mode speculation;
     const char *draft_model;
