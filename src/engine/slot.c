@@ -204,6 +204,7 @@ unsigned slots_live(const struct scheduler *s)
 /* Gives it a sequence that holds what is known of its input. VX11_EAGAIN: there is none. */
 static int slot_place(struct scheduler *s, struct slot *slot)
 {
+    slot->state = SLOT_IDLE; /* it has no sequence to be looked at yet */
     live_publish(s, slot->input, slot->input_count - 1);
     const int32_t known = resume_read(s, slot->generation);
     slot->id = cache_open(s->cache, slot->input, slot->input_count - 1, &slot->past);
