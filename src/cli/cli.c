@@ -48,6 +48,14 @@ const struct command cli_commands[] = {
      "  --             what follows is the PROMPT, even if it begins with a dash\n"
      "VX11_URL and VX11_TOKEN name another front door than the one in this home.\n",
      "--model --system --json", command_chat},
+    {"embed", "[TEXT...] [--model M] [--dimensions N] [--json]",
+     "Turn texts into vectors; without a TEXT each line that comes in.",
+     "  --model M       model to ask (vx11 models list)\n"
+     "  --dimensions N  only the first N numbers of each, scaled to length 1\n"
+     "  --json          the whole reply as JSON\n"
+     "  --              what follows are texts, even if they begin with a dash\n"
+     "A vector on each line, as JSON. VX11_URL and VX11_TOKEN as for chat.\n",
+     "--model --dimensions --json", command_embed},
     {"models", "list|show NAME|add FILE [--name N]|remove NAME|scan|engines|unload NAME",
      "The models and the engines that run them.",
      "  list           models on this machine and of other providers\n"

@@ -107,6 +107,7 @@ int command_status(int argc, char **argv);
 int command_logs(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_chat(int argc, char **argv);
+int command_embed(int argc, char **argv);
 int command_models(int argc, char **argv);
 int command_modules(int argc, char **argv);
 int command_token(int argc, char **argv);

@@ -152,6 +152,7 @@ static void reply_vectors(const struct embedding *q, const struct embed_result *
         return;
     }
     for (size_t i = 0; i < result->inputs; i++) {
+        values[i] = (yyjson_val){0}; /* what looks like a container is left as it is */
         (void)yyjson_set_raw(&values[i], result->texts[i], result->lengths[i]);
         data[i] =
             (struct openai_embedding){.object = "embedding", .index = (int64_t)i, .embedding = &values[i]};

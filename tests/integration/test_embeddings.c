@@ -231,6 +231,26 @@ static void local_encoder(void **state)
     http_free(&r);
 }
 
+static void command_line(void **state)
+{
+    struct buf out = BUF_INIT;
+    const char *const lines[] = {"embed", "--model", GUIDE, "--dimensions", "3", "one", "--", "-two", NULL};
+    const char *const whole[] = {"embed", "--json", "--model", GUIDE, "one", NULL};
+    const char *const wrong[] = {"embed", "--model", GUIDE, "--dimensions", "9999", "one", NULL};
+    (void)state;
+    assert_int_equal(system_run(&sys, &out, lines), 0);
+    const char *second = strchr(out.data, '\n') + 1;
+    assert_true(out.data[0] == '[' && second[0] == '[' && str_ends(out.data, "]\n"));
+    assert_int_equal(strchr(second, '\n') + 1 - out.data, out.len);
+    buf_clear(&out);
+    assert_int_equal(system_run(&sys, &out, whole), 0);
+    assert_non_null(strstr(out.data, "\"object\": \"list\""));
+    buf_clear(&out);
+    assert_int_equal(system_run(&sys, &out, wrong), 1);
+    assert_non_null(strstr(out.data, "256 numbers"));
+    buf_free(&out);
+}
+
 /* ---- what passes unread ---- */
 
 static const char tool_body[] =
@@ -292,6 +312,7 @@ int main(void)
         cmocka_unit_test(tool_deltas_pass),
         cmocka_unit_test(local_generative),
         cmocka_unit_test(local_encoder),
+        cmocka_unit_test(command_line),
         cmocka_unit_test(stops_clean),
     };
     return cmocka_run_group_tests(tests, start, stop);

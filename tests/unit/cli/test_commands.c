@@ -69,6 +69,8 @@ static void test_usage(void **state)
         {"logs", "../x"},
         {"chat", "--modle"},
         {"chat", "--model"},
+        {"embed", "--modle"},
+        {"embed", "--dimensions", "0"},
         {"models"},
         {"models", "dance"},
         {"models", "show"},
@@ -125,6 +127,7 @@ static void test_nothing_runs(void **state)
     assert_int_equal(vx11("models", "list"), CLI_NOT_RUNNING);
     assert_int_equal(vx11("models", "list", "--names"), CLI_NOT_RUNNING);
     assert_int_equal(vx11("chat", "hello"), CLI_NOT_RUNNING);
+    assert_int_equal(vx11("embed", "hello"), CLI_NOT_RUNNING);
     assert_int_equal(vx11("restart"), CLI_NOT_RUNNING);
     assert_int_equal(vx11("login"), CLI_NOT_RUNNING);
     assert_int_equal(vx11("config", "reload"), CLI_NOT_RUNNING);

@@ -7,6 +7,7 @@
 #include "harness.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "engine/backend.h"
 #include "engine/embed.h"
 #include "random_model.h"
+#include "worker.h"
 
 #define MODEL(name, ...) random_model(name, (const char *const[]){__VA_ARGS__, NULL})
 
@@ -380,7 +382,7 @@ static void test_queue(void **state)
     struct bench *b = *state;
     enum { JOBS = 12 };
     struct outcome o[JOBS] = {0};
-    const char *many[100];
+    const char *many[40];
     int taken = 0, refused = 0;
     for (size_t i = 0; i < COUNT_OF(many); i++)
         many[i] = texts[i % TEXTS];
@@ -546,7 +548,7 @@ static void test_beside_a_chat(void **state)
     struct tokens prompt = TOKENS_INIT;
     struct answer quiet = {0}, busy = {0};
     struct outcome o;
-    const char *many[60];
+    const char *many[30];
     for (size_t i = 0; i < COUNT_OF(many); i++)
         many[i] = texts[i % TEXTS];
     sem_init(&b.woken, 0, 0);
@@ -572,6 +574,141 @@ static void test_beside_a_chat(void **state)
     embedder_destroy(b.embedder);
     sem_destroy(&b.woken);
     harness_stop(h);
+}
+
+/* ---- over HTTP ---- */
+
+#define ROUTE "/v1/embeddings"
+
+static void end_worker(struct worker *w)
+{
+    assert_int_equal(kill(w->pid, SIGTERM), 0);
+    assert_int_equal(worker_end(w), 0);
+}
+
+static size_t occurrences(const struct exchange *x, const char *text)
+{
+    size_t n = 0;
+    for (const char *at = x->body.data; (at = strstr(at, text)); at += strlen(text))
+        n++;
+    return n;
+}
+
+static char *many_body(size_t n, const char *format)
+{
+    struct buf body = BUF_INIT;
+    (void)buf_printf(&body, "{\"encoding_format\":\"%s\",\"input\":[", format);
+    for (size_t i = 0; i < n; i++)
+        (void)buf_printf(&body, "%s\"%s\"", i ? "," : "", texts[i % TEXTS]);
+    (void)buf_puts(&body, "]}");
+    assert_false(body.failed);
+    return body.data;
+}
+
+static void test_worker_encoder(void **state)
+{
+    (void)state;
+    struct worker w;
+    struct exchange x;
+    worker_start(&w, MODEL("bert-mean", "--preset", "tiny-bert", "--ctx-train", "512"), 2, 8);
+    worker_wait_ready(&w);
+    for (int i = 0; i < 2; i++) { /* whatever memory held before */
+        char *body = many_body(70, i ? "float" : "base64");
+        assert_int_equal(worker_ask(&w, ROUTE, body, &x), 200);
+        assert_int_equal(occurrences(&x, "\"object\":\"embedding\""), 70);
+        assert_int_equal(occurrences(&x, i ? "\"embedding\":[" : "\"embedding\":\""), 70);
+        exchange_has(&x, "\"index\":69");
+        exchange_free(&x);
+        free(body);
+    }
+    assert_int_equal(
+        worker_ask(&w, "/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", &x),
+        400);
+    exchange_has(&x, "\"code\":\"model_cannot_chat\"");
+    exchange_free(&x);
+    assert_int_equal(worker_ask(&w, "/v1/completions", "{\"prompt\":\"a\"}", &x), 400);
+    exchange_has(&x, "\"code\":\"model_cannot_complete\"");
+    exchange_free(&x);
+    assert_int_equal(worker_ask(&w, "/engine/status", NULL, &x), 200);
+    exchange_has(&x, "\"capabilities\":[\"embeddings\"],\"pooling\":\"mean\"");
+    assert_int_equal(exchange_number(&x, "embedding_inputs"), 140);
+    assert_int_equal(exchange_number(&x, "embedding_requests"), 2);
+    assert_true(exchange_number(&x, "embedding_context_bytes") > 0);
+    exchange_free(&x);
+    end_worker(&w);
+}
+
+static void refuses(struct worker *w, const char *body, const char *code, const char *text)
+{
+    struct exchange x;
+    assert_int_equal(worker_ask(w, ROUTE, body, &x), 400);
+    exchange_has(&x, code);
+    exchange_has(&x, text);
+    exchange_free(&x);
+}
+
+static void test_worker_refuses(void **state)
+{
+    (void)state;
+    struct worker w;
+    struct exchange x;
+    struct buf body = BUF_INIT;
+    worker_start(&w, harness_guide(), 2, 8);
+    worker_wait_ready(&w);
+    refuses(&w, "{\"input\":\"\"}", "invalid_value", "input 0 is empty");
+    refuses(&w, "{\"input\":[]}", "invalid_value", "must not be empty");
+    refuses(&w, "{\"input\":[\"a\",[]]}", "invalid_value", "input 1 is empty");
+    refuses(&w, "{\"input\":[\"a\",{}]}", "invalid_value", "must be text, token ids");
+    refuses(&w, "{\"input\":[[1,2],[3,2048]]}", "invalid_value", "token 1 of input 1 is no token id");
+    refuses(&w, "{\"input\":\"a\",\"dimensions\":257}", "\"param\":\"dimensions\"", "256 numbers, not 257");
+    (void)buf_puts(&body, "{\"input\":[\"a\",[5");
+    for (int i = 0; i < 2048; i++)
+        (void)buf_puts(&body, ",5");
+    (void)buf_puts(&body, "]]}");
+    refuses(&w, body.data, "context_length_exceeded",
+            "input 1 is too long: it has 2049 tokens, and the most is 2048");
+    buf_free(&body);
+    assert_int_equal(worker_ask(&w, ROUTE, "{\"input\":\"a\",\"model\":\"other\"}", &x), 404);
+    exchange_free(&x);
+    assert_int_equal(worker_ask(&w, ROUTE, "{\"input\":\"a\"}", &x), 200); /* and it goes on */
+    exchange_free(&x);
+    end_worker(&w);
+}
+
+/* Who leaves is not computed for, and who comes too late is told when to come again. */
+static void test_worker_queue(void **state)
+{
+    (void)state;
+    enum { REQUESTS = 6 };
+    struct worker w;
+    struct exchange x[REQUESTS] = {0}, status;
+    int full = 0, good = 0;
+    char *body = many_body(40, "base64");
+    worker_start(&w, harness_guide(), 2, 1);
+    worker_wait_ready(&w);
+    for (int i = 0; i < REQUESTS; i++)
+        worker_send(&w, ROUTE, body, &x[i]);
+    for (int i = 0; i < REQUESTS; i++) {
+        worker_run(&w, &x[i].done);
+        full += x[i].status == 429 && x[i].retry_after[0];
+        good += x[i].status == 200;
+        exchange_free(&x[i]);
+    }
+    assert_true(full >= 1 && good >= 2);
+    assert_int_equal(full + good, REQUESTS);
+    worker_send(&w, ROUTE, body, &x[0]);
+    assert_int_equal(worker_ask(&w, ROUTE, "{\"input\":\"a\"}", &x[1]), 200);
+    client_cancel(x[0].call);
+    worker_run(&w, &x[0].done);
+    do { /* the job that nobody waits for is gone soon */
+        assert_int_equal(worker_ask(&w, "/engine/status", NULL, &status), 200);
+        full = (int)exchange_number(&status, "embedding_queue_length");
+        exchange_free(&status);
+    } while (full > 0);
+    exchange_free(&x[0]);
+    exchange_free(&x[1]);
+    free(body);
+    end_worker(&w);
 }
 
 /* ---- numbers as text ---- */
@@ -660,6 +797,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cancel, bert_start, bert_stop),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_beside_a_chat),
+        cmocka_unit_test(test_worker_encoder),
+        cmocka_unit_test(test_worker_refuses),
+        cmocka_unit_test(test_worker_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
