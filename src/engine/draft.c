@@ -380,7 +380,7 @@ void drafter_forget(struct drafter *d, int slot)
 
 /* ---- a step ---- */
 
-void drafter_begin(struct drafter *d, int sequences)
+void drafter_begin(struct drafter *d, int sequences, bool prompts)
 {
     const struct load *load = load_of(d, sequences);
     d->step++;
@@ -388,8 +388,8 @@ void drafter_begin(struct drafter *d, int sequences)
     d->expected = sequences;
     d->spent = 0;
     d->trial = false;
-    d->quiet =
-        d->options.mode == DRAFT_AUTO && (load->since_plain >= PLAIN_EVERY || d->step < load->pause_until);
+    d->quiet = d->options.mode == DRAFT_AUTO &&
+               (prompts || load->since_plain >= PLAIN_EVERY || d->step < load->pause_until);
 }
 
 /* plain: seconds that the same tokens would have taken without guesses. */

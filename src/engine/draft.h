@@ -46,8 +46,9 @@ int drafter_create(const struct drafter_options *o, const struct model *model, s
                    struct error *err);
 void drafter_destroy(struct drafter *d); /* NULL is fine */
 
-/* Before the guesses of a step: how many sequences are in it, one token of each. */
-void drafter_begin(struct drafter *d, int sequences);
+/* Before the guesses of a step: how many sequences are in it, one token of each, and whether prompts are read
+ * beside them: then what it will cost is not known. */
+void drafter_begin(struct drafter *d, int sequences, bool prompts);
 /* Guesses what follows tokens (n of them, the sampled but not yet decoded one last) in the sequence of slot
  * `slot` (0 … parallel - 1). Since the last call for this slot, or drafter_forget, tokens were only added.
  * Returns how many, 0 … most. */

@@ -96,6 +96,7 @@ int draft_model_create(const struct drafter_options *o, const struct model *targ
 {
     const struct model_options load = {.path = o->model_path,
                                        .context = target->context_length,
+                                       .cells = target->cells,
                                        .parallel = target->parallel,
                                        .threads = o->threads,
                                        .batch = PIECE_MOST > target->parallel ? PIECE_MOST : target->parallel,

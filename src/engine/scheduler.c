@@ -21,6 +21,7 @@ struct scheduler *scheduler_create(const struct scheduler_options *o)
     s->outbox_end = &s->outbox;
     s->fresh_end = &s->fresh;
     s->waiting_end = &s->waiting;
+    s->stats.speculation_gain = -1;
     s->stats.generation_seconds = s->stats.prompt_rate = s->stats.decode_rate = s->stats.last_step_tokens =
         -1;
     s->stats.queue_limit = o->queue_limit;

@@ -143,7 +143,10 @@ struct scheduler_stats {
     uint64_t generations, generations_failed, generations_cancelled; /* ended */
     uint64_t preemptions; /* of answers that made room for others and went on later */
     uint64_t prompt_tokens, cached_tokens, restored_tokens, completion_tokens, steps;
-    uint64_t step_tokens;            /* of all steps together */
+    uint64_t drafted_tokens, accepted_tokens; /* guessed, and rightly */
+    bool speculating;                         /* guessing is worth it at the moment */
+    double speculation_gain; /* tokens/s with guesses against without, as measured; negative: unknown */
+    uint64_t step_tokens;    /* of all steps together */
     uint64_t step_sizes[STEP_SIZES]; /* steps of at most 1, 2, 4, … tokens; the last: all that are larger */
     double prompt_seconds,
         decode_seconds; /* busy time of steps that read prompts, and of those that did not */

@@ -137,7 +137,8 @@ struct scheduler {
     double token_seconds; /* of a token of steps that read prompts, of late; 0: not measured */
     struct event_node *fresh, **fresh_end; /* events of this step, not yet in the outbox */
     struct llama_batch batch;
-    struct drafter *drafter; /* borrowed; NULL: nothing is guessed */
+    struct drafter *drafter;          /* borrowed; NULL: nothing is guessed */
+    int32_t running, guessed, agreed; /* of this step: sequences that run, tokens guessed, and rightly */
     uint64_t step, admissions;
     bool aborting; /* the running decode was told to stop */
 };
@@ -194,6 +195,12 @@ int32_t pace_share(const struct scheduler *s, int32_t rows);
 void pace_measured(struct scheduler *s, int32_t tokens, double seconds); /* of a step with prompts */
 /* The one that goes first when cells are short: the least urgent, of these the last to come. */
 struct slot *pace_victim(struct scheduler *s);
+
+/* verify.c: guesses, see draft.h */
+void verify_guess(struct scheduler *s); /* what may follow in each running slot, before the batch is made */
+/* `drawn` tokens came of a running slot's rows: all but the last were guessed. */
+void verify_count(struct scheduler *s, const struct slot *slot, int32_t drawn);
+void verify_measured(struct scheduler *s, bool prompts, double seconds); /* after each step */
 
 /* step.c */
 void step_run(struct scheduler *s);

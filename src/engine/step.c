@@ -268,6 +268,8 @@ static int32_t slot_sample(struct scheduler *s, struct slot *slot)
         slot_push(s, slot, token);
         slot->row++;
     }
+    if (rows > 1)
+        verify_count(s, slot, drawn);
     if (drawn < rows)
         slot_rollback(s, slot);
     if (finish == FINISH_NONE && slot->generation->error.code == 0 &&
@@ -383,6 +385,7 @@ void step_run(struct scheduler *s)
     s->batch.n_tokens = 0;
     slots_follow(s);
     room_make(s);
+    verify_guess(s);
     const int32_t prompt_tokens = prompts_add(s, running_add(s));
     if (s->batch.n_tokens == 0)
         return;
@@ -393,7 +396,8 @@ void step_run(struct scheduler *s)
         decode_failed(s, rc);
         return;
     }
-    threads_measured(&s->model->threads, s->batch.n_tokens, (double)(after - before) / 1e9, after);
+    if (s->batch.n_tokens == s->running + prompt_tokens) /* steps with guesses are each of another size */
+        threads_measured(&s->model->threads, s->batch.n_tokens, (double)(after - before) / 1e9, after);
     int32_t drawn = 0;
     for (int32_t i = 0; i < s->model->parallel; i++) {
         struct slot *slot = &s->slots[i];
@@ -404,6 +408,7 @@ void step_run(struct scheduler *s)
         if (slot->row >= 0)
             drawn += slot_sample(s, slot);
     }
+    verify_measured(s, prompt_tokens > 0, (double)(clock_mono_ns() - before) / 1e9);
     const double seconds = (double)(clock_mono_ns() - started) / 1e9;
     if (prompt_tokens > 0)
         pace_measured(s, s->batch.n_tokens, seconds);

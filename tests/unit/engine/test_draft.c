@@ -147,7 +147,7 @@ static void sim_end(struct sim *s)
 static void sim_step(struct sim *s, int sequences)
 {
     int drafted = 0, accepted = 0;
-    drafter_begin(s->drafter, sequences);
+    drafter_begin(s->drafter, sequences, false);
     for (int i = 0; i < sequences; i++) {
         llama_token guess[DRAFT_MOST];
         const size_t k = drafter_guess(s->drafter, i, s->tokens[i], s->n[i], DRAFT_MOST, guess);
@@ -282,10 +282,10 @@ static void test_most(void **state)
     sim_run(s, 1, 2000);
     assert_true(s->drafted > 0 && s->drafted <= 3 * s->steps);
     llama_token guess[DRAFT_MOST];
-    drafter_begin(s->drafter, 1);
+    drafter_begin(s->drafter, 1, false);
     assert_int_equal(drafter_guess(s->drafter, 0, s->tokens[0], s->n[0], 0, guess), 0);
     drafter_forget(s->drafter, 0);
-    drafter_begin(s->drafter, 1);
+    drafter_begin(s->drafter, 1, false);
     assert_int_equal(drafter_guess(s->drafter, 0, s->tokens[0], 2, 3, guess), 0);
     sim_end(s);
 }
@@ -335,7 +335,7 @@ static void test_model_guesses_itself(void **state)
         if (llama_vocab_is_eog(m->vocab, next))
             break;
         assert_int_equal(tokens_append(&t, &next, 1), 0);
-        drafter_begin(d, 1);
+        drafter_begin(d, 1, false);
         const size_t k = drafter_guess(d, i % 3, t.data, t.len, DRAFT_MOST, guess);
         assert_true(k <= 4);
         assert_int_equal(llama_decode(m->context, llama_batch_get_one(&next, 1)), 0);
