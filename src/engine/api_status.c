@@ -161,7 +161,12 @@ void api_status(struct request *r, void *module)
         .has_cache_hit_ratio = asked > 0,
         .cache_hit_ratio = asked > 0 ? (double)s.cached_tokens / (double)asked : 0,
         .has_step_tokens = s.steps > 0,
-        .step_tokens = s.steps > 0 ? (double)(s.prompt_tokens + s.completion_tokens) / (double)s.steps : 0,
+        .step_tokens = s.steps > 0 ? (double)s.step_tokens / (double)s.steps : 0,
+        .cells_kept = s.cells_evictable,
+        .branches = s.branches,
+        .evicted_tokens = (int64_t)s.evicted_tokens,
+        .evicted_branches = (int64_t)s.evicted_branches,
+        .preemptions = (int64_t)s.preemptions,
         .n_max = e->options.choices_most,
         .slots_busy = s.slots_busy,
         .slots_total = e->options.model.parallel,
@@ -210,72 +215,6 @@ void api_models(struct request *r, void *module)
                                  .capabilities_count = capabilities(e->model, can)};
     const struct openai_model_list list = {.object = "list", .data = &model, .data_count = 1};
     request_reply(r, 200, &openai_model_list_message, &list);
-}
-
-/* ---- metrics ---- */
-
-void engine_metrics_register(struct engine *e)
-{
-    struct metrics *m = e->metrics;
-    e->first_token_seconds = metrics_get(m, METRIC_HISTOGRAM, "vx11_engine_first_token_seconds", NULL,
-                                         "From a request's arrival to its first token.");
-    e->queue_seconds =
-        metrics_get(m, METRIC_HISTOGRAM, "vx11_engine_queue_seconds", NULL, "Waiting for a slot.");
-    e->prompt_tokens = metrics_get(m, METRIC_GAUGE, "vx11_engine_prompt_tokens", NULL,
-                                   "Prompt tokens computed since the start.");
-    e->cached_tokens = metrics_get(m, METRIC_GAUGE, "vx11_engine_cached_tokens", NULL,
-                                   "Prompt tokens found in the cache since the start.");
-    e->completion_tokens = metrics_get(m, METRIC_GAUGE, "vx11_engine_completion_tokens", NULL,
-                                       "Tokens sampled since the start.");
-    e->decode_rate =
-        metrics_get(m, METRIC_GAUGE, "vx11_engine_decode_tokens_per_second", NULL,
-                    "Speed of writing over the last seconds, of busy time; NaN when nothing was written.");
-    e->prompt_rate =
-        metrics_get(m, METRIC_GAUGE, "vx11_engine_prompt_tokens_per_second", NULL,
-                    "Speed of reading prompts over the last seconds, of busy time; NaN when none was read.");
-    e->slots_busy = metrics_get(m, METRIC_GAUGE, "vx11_engine_slots_busy", NULL,
-                                "Sequences that are being read or written.");
-    e->queue_length =
-        metrics_get(m, METRIC_GAUGE, "vx11_engine_queue_length", NULL, "Requests that wait for a slot.");
-    e->cells_used =
-        metrics_get(m, METRIC_GAUGE, "vx11_engine_kv_cells_used", NULL, "KV cells that hold a token.");
-    e->load_seconds = metrics_get(m, METRIC_GAUGE, "vx11_engine_load_seconds", NULL,
-                                  "How long the load took; NaN until then.");
-    e->batch_tokens = metrics_get(m, METRIC_GAUGE, "vx11_engine_batch_tokens", NULL,
-                                  "Tokens of the last step; NaN before it.");
-    e->embedding_seconds = metrics_get(m, METRIC_HISTOGRAM, "vx11_engine_embedding_seconds", NULL,
-                                       "From a request for embeddings to its vectors.");
-    e->embedding_tokens = metrics_get(m, METRIC_GAUGE, "vx11_engine_embedding_tokens", NULL,
-                                      "Tokens computed for embeddings since the start.");
-    e->embedding_queue = metrics_get(m, METRIC_GAUGE, "vx11_engine_embedding_queue_length", NULL,
-                                     "Requests for embeddings that wait or are being computed.");
-    metrics_on_render(m, engine_metrics_refresh, e);
-}
-
-static double known(double value)
-{
-    return value < 0 ? NAN : value;
-}
-
-void engine_metrics_refresh(void *engine)
-{
-    const struct engine *e = engine;
-    struct scheduler_stats s;
-    scheduler_stats(e->scheduler, &s);
-    metric_set(e->prompt_tokens, (double)s.prompt_tokens);
-    metric_set(e->cached_tokens, (double)s.cached_tokens);
-    metric_set(e->completion_tokens, (double)s.completion_tokens);
-    metric_set(e->decode_rate, known(s.decode_rate));
-    metric_set(e->prompt_rate, known(s.prompt_rate));
-    metric_set(e->slots_busy, s.slots_busy);
-    metric_set(e->queue_length, (double)s.queued);
-    metric_set(e->cells_used, s.cells_used);
-    metric_set(e->load_seconds, e->model ? (double)e->model->load_ms / 1000 : NAN);
-    struct embed_stats embed;
-    embed_stats(e->embedder, &embed);
-    metric_set(e->embedding_tokens, (double)embed.tokens);
-    metric_set(e->embedding_queue, (double)embed.queued);
-    metric_set(e->batch_tokens, known(s.last_step_tokens));
 }
 
 /* ---- the tokenizer ---- */

@@ -23,7 +23,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "engine/model.h"
+#include "engine/header.h"
 
 enum { HEAD_OF_AVX512 = 64 };
 
@@ -46,33 +46,6 @@ static int library_folder(char *out)
         return VX11_ENOT_FOUND;
     *strrchr(out, '/') = '\0';
     return 0;
-}
-
-/* ---- the model's heads ---- */
-
-static int64_t number_of(const struct gguf_context *g, const char *architecture, const char *key)
-{
-    char name[160];
-    (void)snprintf(name, sizeof name, "%s.%s", architecture, key);
-    const int64_t id = gguf_find_key(g, name);
-    return id >= 0 && gguf_get_kv_type(g, id) == GGUF_TYPE_UINT32 ? gguf_get_val_u32(g, id) : 0;
-}
-
-/* 0: unknown. */
-static int64_t head_size(const char *path)
-{
-    int64_t size = 0;
-    struct gguf_context *g = gguf_init_from_file(path, (struct gguf_init_params){.no_alloc = true});
-    const int64_t id = g ? gguf_find_key(g, "general.architecture") : -1;
-    if (id >= 0 && gguf_get_kv_type(g, id) == GGUF_TYPE_STRING) {
-        const char *architecture = gguf_get_val_str(g, id);
-        const int64_t heads = number_of(g, architecture, "attention.head_count");
-        size = number_of(g, architecture, "attention.key_length");
-        if (size == 0 && heads > 0)
-            size = number_of(g, architecture, "embedding_length") / heads;
-    }
-    gguf_free(g);
-    return size;
 }
 
 /* ---- loading ---- */
@@ -108,9 +81,8 @@ static void beside_libllama(const char *model_path)
     char folder[PATH_MAX];
     if (library_folder(folder) != 0)
         return;
-    model_log_quiet(true); /* a file that is not sound is refused when it is loaded */
-    const int64_t head = model_path ? head_size(model_path) : 0;
-    model_log_quiet(false);
+    struct header header; /* a file that is not sound is refused when it is loaded */
+    const int64_t head = model_path && header_read(model_path, &header) == 0 ? header_head_size(&header) : 0;
     if (head > 0 && head < HEAD_OF_AVX512 && small_head_load(folder)) {
         log_debug("backend", "taking AVX2 for small heads", LOG_I("head", head));
         devices_load(folder);

@@ -17,6 +17,8 @@
 #include "net/metrics.h"
 #include "net/server.h"
 
+enum { ENGINE_GAUGES_MAX = 48 };
+
 struct engine {
     struct engine_options options;
     uv_loop_t loop;
@@ -48,10 +50,8 @@ struct engine {
     struct fit_plan plan; /* of the model, or of the load that was refused */
     struct error load_error;
 
-    struct metric *embedding_seconds, *embedding_tokens, *embedding_queue;
-    struct metric *first_token_seconds, *queue_seconds, *prompt_tokens, *cached_tokens, *completion_tokens;
-    struct metric *decode_rate, *prompt_rate, *slots_busy, *queue_length, *cells_used, *load_seconds,
-        *batch_tokens;
+    struct metric *embedding_seconds, *first_token_seconds, *queue_seconds;
+    struct metric *gauges[ENGINE_GAUGES_MAX], *step_sizes[STEP_SIZES];
 };
 
 /* api_status.c */
@@ -59,11 +59,12 @@ void api_status(struct request *r, void *module);
 void api_models(struct request *r, void *module);
 void api_tokenize(struct request *r, void *module);
 void api_detokenize(struct request *r, void *module);
-void engine_metrics_register(struct engine *e);
-void engine_metrics_refresh(void *engine);
 /* False, and the request was answered, when there is no model yet or its name is another. `name` may be NULL.
  */
 bool api_model_ready(struct engine *e, struct request *r, const char *name);
+
+/* engine_metrics.c */
+void engine_metrics_register(struct engine *e);
 
 /* status_parts.c */
 enum { STATUS_DEVICES_MAX = 32 };

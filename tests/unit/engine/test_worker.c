@@ -276,6 +276,15 @@ static void test_status_models_metrics(void **state)
     exchange_has(&x, "\"chat_template\":\"ready\"");
     assert_true(exchange_number(&x, "cells_used") > 0);
     assert_true(exchange_number(&x, "rss_bytes") > 1000000);
+    assert_true(exchange_number(&x, "need_bytes") > exchange_number(&x, "kv_bytes"));
+    assert_int_equal(exchange_number(&x, "bytes_read"), exchange_number(&x, "bytes_total"));
+    assert_true(exchange_number(&x, "bytes_total") > 3000000);
+    exchange_has(&x, "\"percent\":100");
+    exchange_has(&x, "\"gpu\":false");
+    exchange_has(&x, "\"rope\":{\"scaling\":\"none\"");
+    exchange_has(&x, "\"kv_type\":\"f16\"");
+    exchange_has(&x, "\"first_token_seconds\":{\"median\":0.");
+    exchange_has(&x, "\"cache_hit_ratio\":0.");
     exchange_free(&x);
     assert_int_equal(worker_ask(*state, "/v1/models", NULL, &x), 200);
     exchange_has(&x, "\"id\":\"guide\"");
@@ -283,6 +292,10 @@ static void test_status_models_metrics(void **state)
     assert_int_equal(worker_ask(*state, "/metrics", NULL, &x), 200);
     exchange_has(&x, "vx11_engine_first_token_seconds");
     exchange_has(&x, "vx11_engine_kv_cells_used");
+    exchange_has(&x, "vx11_engine_queue_seconds_bucket");
+    exchange_has(&x, "vx11_engine_step_tokens_bucket{module=\"engine\",le=\"1\"}");
+    exchange_has(&x, "vx11_engine_memory_need_bytes");
+    exchange_has(&x, "vx11_engine_cache_hit_ratio");
     exchange_free(&x);
     assert_int_equal(worker_ask(*state, "/health", NULL, &x), 200);
     exchange_has(&x, "\"status\":\"ok\"");
