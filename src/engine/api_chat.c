@@ -53,6 +53,7 @@ static void chat_answer(struct engine *e, struct request *r, const struct openai
     o->top_logprobs = q->has_top_logprobs ? (size_t)q->top_logprobs : 0;
     o->whole = !q->stream;
     o->request_id = request_id(r);
+    o->priority = request_priority(r);
     if (chat->shift.messages > 0)
         shift_header(r, &chat->shift);
     const struct reply_options ro = {.chat = true,

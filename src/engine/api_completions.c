@@ -163,6 +163,7 @@ static void prompts_answer(struct engine *e, struct request *r, const struct ope
     o->top_logprobs = q->has_logprobs ? (size_t)q->logprobs : 0;
     o->whole = !q->stream;
     o->request_id = request_id(r);
+    o->priority = request_priority(r);
     struct reply *reply = reply_create(e, r, &ro);
     for (size_t i = 0; reply && i < prompts->count; i++) {
         o->prompt = prompts->tokens[i].data;

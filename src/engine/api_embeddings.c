@@ -198,6 +198,7 @@ static void submit(struct embedding *q, const struct openai_embedding_request *b
     const struct embed_job_options o = {
         .inputs = q->inputs,
         .count = q->count,
+        .priority = request_priority(q->request),
         .dimensions = body->has_dimensions ? (int32_t)body->dimensions : 0,
         .format = body->encoding_format == OPENAI_ENCODING_FORMAT_BASE64 ? EMBED_BASE64 : EMBED_FLOAT};
     request_on_cancel(q->request, on_gone, q);

@@ -71,7 +71,8 @@ static struct embed_job *job_create(const struct embed_job_options *o, embed_fn 
     struct embed_job *job = calloc(1, sizeof *job);
     if (!job)
         return NULL;
-    *job = (struct embed_job){.fn = fn, .ctx = ctx, .dimensions = o->dimensions, .format = o->format};
+    *job = (struct embed_job){
+        .fn = fn, .ctx = ctx, .dimensions = o->dimensions, .priority = o->priority, .format = o->format};
     job->inputs = calloc(o->count, sizeof *job->inputs);
     job->texts = calloc(o->count, sizeof *job->texts);
     job->lengths = calloc(o->count, sizeof *job->lengths);

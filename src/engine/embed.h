@@ -59,6 +59,7 @@ struct embed_input {
 struct embed_job_options {
     struct embed_input *inputs;
     size_t count;       /* 1 … EMBED_INPUTS_MAX */
+    int priority;       /* 0 gives its inputs first; jobs of the same one take turns */
     int32_t dimensions; /* 1 … the model's; 0: all */
     enum embed_format format;
 };

@@ -16,6 +16,7 @@ struct embed_job {
     void *ctx;
     struct embed_input *inputs;
     size_t count;
+    int priority;
     int32_t dimensions;
     enum embed_format format;
     atomic_bool cancelled;

@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/proc.h"
+#include "engine/fit.h"
 
 #define LOGITS_BYTES (64ull << 20)
 #define GAP_SECONDS  0.1
@@ -102,6 +102,13 @@ static int context_make(struct embedder *e, int32_t capacity, struct error *err)
     if (m->can.generates && !m->can_trim)
         e->sequence_count = 1; /* each sequence of a recurrent model costs a whole state */
     const uint64_t bytes = context_bytes(e, capacity, cells);
+    struct fit_room room;
+    fit_room_read(0, &room);
+    if (room.known && bytes > room.free_bytes)
+        return error_set(err, VX11_ENOMEM,
+                         "the context for embeddings of %d tokens needs %llu MiB, and %llu MiB %s",
+                         (int)capacity, (unsigned long long)(bytes >> 20),
+                         (unsigned long long)(room.free_bytes >> 20), room.bound);
     e->batch = llama_batch_init(capacity, 0, 1);
     if (!e->batch.token)
         return error_set(err, VX11_ENOMEM, "out of memory");
@@ -278,13 +285,15 @@ static struct embed_sequence *sequence_free(struct embedder *e)
 
 static struct embed_job *job_next(struct embedder *e)
 {
+    struct embed_job *next = NULL;
     for (struct embed_job *job = e->jobs; job; job = job->next) {
         if (!job->prepared)
             job_prepare(e, job);
-        if (job->started < job->count && job->error.code == 0 && !atomic_load(&job->cancelled))
-            return job;
+        if (job->started < job->count && job->error.code == 0 && !atomic_load(&job->cancelled) &&
+            (!next || job->priority < next->priority))
+            next = job;
     }
-    return NULL;
+    return next;
 }
 
 /* The others come first before it gives its next input. */

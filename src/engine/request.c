@@ -154,6 +154,16 @@ bool request_options_read(const struct engine *e, const struct request_options *
            bias_read(e->model, in->logit_bias, a, &out->sampling, fault);
 }
 
+/* ---- headers ---- */
+
+int request_priority(const struct request *r)
+{
+    int64_t value;
+    const char *header = request_header(r, "X-VX11-Priority");
+    return header && str_to_i64(header, 0, GENERATION_PRIORITY_MAX, &value) == 0 ? (int)value
+                                                                                 : REQUEST_PRIORITY_DEFAULT;
+}
+
 /* ---- the context ---- */
 
 bool request_fits(const struct model *m, size_t prompt_tokens, int64_t max_tokens,

@@ -30,10 +30,12 @@ bool status_memory(const struct engine *e, struct engine_memory *out)
 {
     const struct fit_plan *p = &e->plan;
     const struct fit_sizes *s = &p->sizes;
+    struct embed_stats embed;
     if (!e->load_model_seen || fit_need(s) == 0)
         return false;
+    embed_stats(e->embedder, &embed); /* its context was not there when the plan was made */
     *out = (struct engine_memory){
-        .need_bytes = (int64_t)fit_need(s),
+        .need_bytes = (int64_t)(fit_need(s) + embed.context_bytes),
         .has_free_bytes = p->room.known,
         .free_bytes = (int64_t)p->room.free_bytes,
         .weights_mapped_bytes = (int64_t)s->mapped,

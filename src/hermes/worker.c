@@ -224,7 +224,7 @@ static void take_status(struct worker *w, const struct engine_status *s)
 {
     struct engine *e = w->engine;
     w->unanswered = 0;
-    e->busy = s->slots_busy + s->queue_length;
+    e->busy = s->slots_busy + s->queue_length + s->embedding_queue_length;
     e->busy_at_mono = clock_mono_ms();
     e->has_progress = true;
     e->progress = s->progress;
