@@ -90,15 +90,33 @@ static void saving_start(struct engine *e, struct model *m)
                                                             .end_ms = o->end_ms});
 }
 
+static int speculation_start(struct engine *e, const struct model *m, struct drafter **out, struct error *err)
+{
+    struct drafter_options o = e->options.speculation;
+    o.threads = e->options.model.threads;
+    o.gpu_layers = e->options.model.gpu_layers;
+    const int rc = drafter_create(&o, m, out, err);
+    if (rc == 0)
+        scheduler_speculate(e->scheduler, *out);
+    return rc;
+}
+
 static void *decode_thread(void *ctx)
 {
     struct engine *e = ctx;
     struct model *m = NULL;
+    struct drafter *drafter = NULL;
     struct error err = {0};
     model_log_start();
     int rc = backends_load(e->options.model.path, &err);
     if (rc == 0)
         rc = model_load(&e->options.model, on_progress, e, &m, &err);
+    if (rc == 0 && m->can.generates)
+        rc = speculation_start(e, m, &drafter, &err);
+    if (rc != 0) {
+        model_free(m);
+        m = NULL;
+    }
     e->load_model = m;
     e->load_error = err;
     atomic_store(&e->load_ended, true);
@@ -107,6 +125,7 @@ static void *decode_thread(void *ctx)
         saving_start(e, m);
     if (rc == 0 && m->can.generates && scheduler_run(e->scheduler, m) != 0)
         log_error("engine", "the scheduler could not start: out of memory");
+    drafter_destroy(drafter);
     return NULL;
 }
 
@@ -237,8 +256,8 @@ static int engine_start(struct engine *e, struct error *err)
     e->metrics = metrics_create(&e->loop, "engine");
     e->scratch = arena_create(0);
     turn_create(&e->turn);
-    e->scheduler = scheduler_create(
-        &(struct scheduler_options){.queue_limit = e->options.queue_limit, .wake = wake, .ctx = e, .turn = &e->turn});
+    e->scheduler = scheduler_create(&(struct scheduler_options){
+        .queue_limit = e->options.queue_limit, .wake = wake, .ctx = e, .turn = &e->turn});
     e->embedder = embedder_create(&(struct embedder_options){
         .turn = &e->turn, .queue_limit = e->options.queue_limit, .wake = wake, .ctx = e});
     if (!e->metrics || !e->scratch || !e->scheduler || !e->embedder)

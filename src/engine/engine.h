@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/draft.h"
 #include "engine/model.h"
 
 enum {
@@ -21,15 +22,16 @@ struct engine_saving {
     uint64_t most_bytes;      /* of all models' together */
     const char *model_sha256; /* 64 hexadecimal digits; NULL: not known */
     int32_t min_tokens;       /* shorter ones are not kept */
-    int64_t idle_ms, end_ms;  /* they are written after so long without work; at the end for at most so long */
+    int64_t idle_ms, end_ms; /* they are written after so long without work; at the end for at most so long */
 };
 
 struct engine_options {
     struct model_options model;
     struct engine_saving saving;
-    const char *socket;    /* Unix socket to listen on */
-    size_t queue_limit;    /* requests that may wait */
-    unsigned choices_most; /* most answers to one request, 1 … GENERATION_CHOICES_MAX */
+    struct drafter_options speculation; /* threads and GPU layers are taken from `model` */
+    const char *socket;                 /* Unix socket to listen on */
+    size_t queue_limit;                 /* requests that may wait */
+    unsigned choices_most;              /* most answers to one request, 1 … GENERATION_CHOICES_MAX */
     int64_t drain_ms;
     int notify_fd; /* "ready\n" goes there when we listen and again when the model is loaded, or one line that
                       says why it could not be; -1: nowhere */

@@ -30,6 +30,10 @@ static const char usage[] =
     "  --cells N           tokens that all sequences together can hold (default 0: chosen to fit)\n"
     "  --gpu-layers N      layers on a graphics processor, where there is one (default -1: all that fit)\n"
     "  --kv-type TYPE      f16, q8_0 or auto: f16 where it fits (default auto)\n"
+    "  --speculation MODE  guess ahead in answers: auto (while it measures faster), on or off (default "
+    "auto)\n"
+    "  --draft-most N      tokens of one guess (default 0: as many as measure fastest)\n"
+    "  --draft-model FILE  a small model of the same vocabulary that guesses\n"
     "  --chat-template-file FILE  Jinja template for chats in place of the model's own\n"
     "  --memory N          bytes of memory that may be taken (default 0: what is free)\n"
     "  --max-queue N       requests that may wait (default 64)\n"
@@ -63,6 +67,9 @@ enum option_id {
     CELLS,
     GPU_LAYERS,
     KV_TYPE,
+    SPECULATION,
+    DRAFT_MOST_TOKENS,
+    DRAFT_MODEL,
     CHAT_TEMPLATE_FILE,
     MEMORY,
     MAX_QUEUE,
@@ -94,6 +101,9 @@ static const struct option options_known[] = {
     {"cells", required_argument, NULL, CELLS},
     {"gpu-layers", required_argument, NULL, GPU_LAYERS},
     {"kv-type", required_argument, NULL, KV_TYPE},
+    {"speculation", required_argument, NULL, SPECULATION},
+    {"draft-most", required_argument, NULL, DRAFT_MOST_TOKENS},
+    {"draft-model", required_argument, NULL, DRAFT_MODEL},
     {"chat-template-file", required_argument, NULL, CHAT_TEMPLATE_FILE},
     {"memory", required_argument, NULL, MEMORY},
     {"max-queue", required_argument, NULL, MAX_QUEUE},
@@ -138,6 +148,18 @@ static int number_int(const char *name, const char *text, int min, int max, int 
         return -1;
     *out = (int)value;
     return 0;
+}
+
+static int speculation(const char *text, enum draft_mode *out)
+{
+    static const char *const names[] = {[DRAFT_OFF] = "off", [DRAFT_AUTO] = "auto", [DRAFT_ON] = "on"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *out = (enum draft_mode)i;
+            return 0;
+        }
+    }
+    return fprintf(stderr, "vx11-engine: --speculation must be auto, on or off, not %s\n", text), -1;
 }
 
 static int kv_type(const char *text, enum model_kv_type *out)
@@ -212,6 +234,8 @@ static int count_take(int id, const char *text, struct settings *s)
         rc = number("memory", text, 0, INT64_MAX, &value);
         m->memory_most = rc == 0 ? (uint64_t)value : 0;
         return rc;
+    case DRAFT_MOST_TOKENS:
+        return number_int("draft-most", text, 0, DRAFT_MOST, &s->engine.speculation.most);
     case GPU_LAYERS:
         return number_int("gpu-layers", text, -1, INT_MAX, &m->gpu_layers);
     case MAX_QUEUE:
@@ -259,6 +283,11 @@ static int option_take(int id, const char *text, struct settings *s)
         return 0;
     case KV_TYPE:
         return kv_type(text, &s->engine.model.kv_type);
+    case SPECULATION:
+        return speculation(text, &s->engine.speculation.mode);
+    case DRAFT_MODEL:
+        s->engine.speculation.model_path = text;
+        return 0;
     case CHAT_TEMPLATE_FILE:
         return template_take(text, s);
     case LOG_LEVEL:
@@ -314,6 +343,7 @@ int main(int argc, char **argv)
     int code;
     struct settings s = {
         .engine = {.model = {.parallel = 8, .batch = 512, .gpu_layers = -1, .kv_type = MODEL_KV_AUTO},
+                   .speculation = {.mode = DRAFT_AUTO},
                    .queue_limit = 64,
                    .choices_most = 4,
                    .drain_ms = 10000,

@@ -55,8 +55,13 @@ static void usage_fill(const struct reply *reply, struct usage_parts *out)
         out->timings.has_tokens_per_second = true;
         out->timings.tokens_per_second = (double)(u->completion_tokens - 1) * 1000 / u->decode_ms;
     }
-    if (thought >= 0) {
-        out->completion = (struct openai_completion_tokens_details){.reasoning_tokens = thought};
+    out->timings.drafted_tokens = u->drafted_tokens;
+    out->timings.accepted_tokens = u->accepted_tokens;
+    if (thought >= 0 || u->drafted_tokens > 0) {
+        out->completion = (struct openai_completion_tokens_details){
+            .reasoning_tokens = thought >= 0 ? thought : 0,
+            .accepted_prediction_tokens = u->accepted_tokens,
+            .rejected_prediction_tokens = u->drafted_tokens - u->accepted_tokens};
         out->usage.completion_tokens_details = &out->completion;
     }
     shift_fill(reply, out);

@@ -34,6 +34,9 @@ struct engine_params { /* a change takes effect for the next load */
         max_queue;              /* as in the configuration */
     int64_t saved_bytes /* 0: no conversations are kept */, saved_min_tokens, saved_ms;
     const char *kv_type;        /* static: "auto", "f16", "q8_0" */
+    const char *speculation;    /* static: "auto", "on", "off"; NULL: the worker's default */
+    int64_t draft_most;         /* 0: as many as measure fastest */
+    char draft_model[4097];     /* "": none */
     const char *log_level;      /* static: "info" … */
     int64_t health_interval_ms; /* 0: 5 s */
     int64_t

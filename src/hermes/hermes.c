@@ -51,8 +51,11 @@ static void params_from(const struct config *config, struct engine_params *out)
         .saved_min_tokens = e->saved_min_tokens,
         .saved_ms = e->saved_ms,
         .kv_type = config_engine_kv_type_names[e->kv_type],
+        .speculation = config_engine_speculation_names[e->speculation],
+        .draft_most = e->draft_most,
         .log_level = engine_log_level(config),
     };
+    (void)snprintf(out->draft_model, sizeof out->draft_model, "%s", e->draft_model ? e->draft_model : "");
 }
 
 static int set_roots(struct hermes *h, const struct config *config, struct error *err)

@@ -359,6 +359,11 @@ static void fill_arguments(const struct engine *e, const struct worker *w, struc
     arg_number(a, "--gpu-layers", p->gpu_layers);
     arg_number(a, "--max-queue", p->max_queue);
     arg(a, "--kv-type", p->kv_type);
+    if (p->speculation)
+        arg(a, "--speculation", p->speculation);
+    arg_number(a, "--draft-most", p->draft_most);
+    if (p->draft_model[0])
+        arg(a, "--draft-model", p->draft_model);
     arg_number(a, "--drain-ms", stop_limit(p) * 3 / 4); /* the rest is for what comes after the answers */
     if (p->saved_bytes > 0) {
         arg(a, "--saved-dir", w->saved);

@@ -218,6 +218,10 @@ export interface OpenaiPromptTokensDetails {
 export interface OpenaiCompletionTokensDetails {
   /** Generated tokens spent on thinking. [tokens] */
   reasoning_tokens: number | null;
+  /** Generated tokens that were guessed ahead. [tokens] */
+  accepted_prediction_tokens: number | null;
+  /** Tokens that were guessed wrongly; they are not part of completion_tokens. [tokens] */
+  rejected_prediction_tokens: number | null;
 }
 
 /** What was left out of a conversation that did not fit, when context_overflow allowed it. An extension of VX11's. */
@@ -238,6 +242,10 @@ export interface OpenaiTimings {
   decode_ms: number;
   /** Of all answers together, from the first token to the end; null when there was one token only. [tokens/s] */
   tokens_per_second: number | null;
+  /** Tokens that were guessed. [tokens] */
+  drafted_tokens: number;
+  /** Of these, those that were right. [tokens] */
+  accepted_tokens: number;
 }
 
 /** Text to be continued, without a chat template. */
@@ -286,6 +294,8 @@ export interface OpenaiCompletionRequest {
   logit_bias?: Json | null;
   /** The end user, as the client names them. */
   user?: string | null;
+  /** What the answer must look like, in llama.cpp's GBNF with the root rule "root". Local engines only. */
+  grammar?: string | null;
   /** Go on past the model's end token, up to max_tokens: for measuring. Local engines only. */
   ignore_eos?: boolean | null;
   /** How long the model stays loaded afterwards: a number of seconds, or a string such as "5m"; -1: for ever. Local engines only. */
@@ -416,6 +426,22 @@ export interface EngineStatus {
   load_ms: number | null;
   /** The model; null until it is loaded. */
   model: EngineModelFacts | null;
+  /** Why it failed, for programs: insufficient_memory or model_load_failed. */
+  failure: string | null;
+  /** How the load goes, or went. */
+  load: EngineLoad;
+  /** What the model takes; null until that is known. */
+  memory: EngineMemory | null;
+  /** Processors, once they are known. */
+  devices: Array<EngineDevice>;
+  /** Waiting for a slot. */
+  queue_seconds: EngineSpread;
+  /** From a request's arrival to its first token. */
+  first_token_seconds: EngineSpread;
+  /** Share of the prompt tokens that were found in the cache; null while there were none. */
+  cache_hit_ratio: number | null;
+  /** Mean tokens of a step since the start. */
+  step_tokens: number | null;
   /** Most answers that one request may ask for. */
   n_max: number;
   /** Sequences that are being read or written. */
@@ -430,6 +456,16 @@ export interface EngineStatus {
   cells_used: number | null;
   /** KV cells there are. [tokens] */
   cells_total: number | null;
+  /** Of those used, the ones that no running answer needs: kept for a next turn, and given up when room is needed. [tokens] */
+  cells_kept: number;
+  /** Conversations that are kept in the cells. */
+  branches: number;
+  /** Kept tokens that were given up since the start. [tokens] */
+  evicted_tokens: number;
+  /** Conversations that were given up, whole or in part. */
+  evicted_branches: number;
+  /** Answers that made room for others and went on later. */
+  preemptions: number;
   /** Speed of reading prompts over the last 8 seconds, of busy time; null when none was read. [tokens/s] */
   prompt_tokens_per_second: number | null;
   /** Speed of writing, all sequences together, over the last 8 seconds, of busy time; null when nothing was written. [tokens/s] */
@@ -452,6 +488,14 @@ export interface EngineStatus {
   completion_tokens: number;
   /** Batches decoded since the start. */
   steps: number;
+  /** Whether it is worth guessing ahead at the moment. */
+  speculating: boolean;
+  /** Tokens guessed since the start. [tokens] */
+  drafted_tokens: number;
+  /** Of these, those that were right. [tokens] */
+  accepted_tokens: number;
+  /** Speed of answers with guesses against without, as last measured; null when too few were made. */
+  speculation_gain: number | null;
   /** Requests for embeddings that ended since the start. */
   embedding_requests: number;
   /** Inputs embedded since the start. */
@@ -486,6 +530,12 @@ export interface EngineModelFacts {
   context_trained: number;
   /** Most tokens of one request with its answer. [tokens] */
   context_length: number;
+  /** How the cells are kept. */
+  kv_type: "f16" | "q8_0";
+  /** Layers on graphics processors. */
+  gpu_layers: number;
+  /** How positions are made longer than trained for, by the file's metadata. */
+  rope: EngineRope;
   /** Whether chats can be answered. */
   chat_template: "ready" | "absent" | "unsupported";
   /** Why the template cannot be applied, when it is unsupported. */
@@ -502,6 +552,82 @@ export interface EngineModelFacts {
   threads: number;
   /** Most tokens of one step. [tokens] */
   batch: number;
+}
+
+/** Scaling of positions. libllama applies what the file says. */
+export interface EngineRope {
+  /** none, linear, yarn or longrope. */
+  scaling: string;
+  /** How much longer the context may be. */
+  factor: number | null;
+  /** Context before the scaling. [tokens] */
+  original_context: number | null;
+  /** Longest context that the metadata vouch for; null when they name none. [tokens] */
+  context_most: number | null;
+}
+
+/** How the load goes, or went. */
+export interface EngineLoad {
+  /** Of the file, in memory so far. [bytes] */
+  bytes_read: number;
+  /** Size of the file; 0 until it was looked at. [bytes] */
+  bytes_total: number;
+  /** How much is done: the reading counts for half, what is made of it for the other. */
+  percent: number;
+  /** Of the file, what was not in the page cache; null until the load is over, as below. [bytes] */
+  from_disk_bytes: number | null;
+  /** Reckoning the memory. [ms] */
+  plan_ms: number | null;
+  /** Weights and vocabulary. [ms] */
+  weights_ms: number | null;
+  /** Cells and buffers. [ms] */
+  context_ms: number | null;
+  /** A first token, which nobody sees. [ms] */
+  warm_ms: number | null;
+}
+
+/** What the model takes of the machine's memory, as it was reckoned before the load. */
+export interface EngineMemory {
+  /** All of it. [bytes] */
+  need_bytes: number;
+  /** What was free then; null: unknown. [bytes] */
+  free_bytes: number | null;
+  /** Weights used where the file is mapped. [bytes] */
+  weights_mapped_bytes: number;
+  /** Weights of which there is a copy in the order that this processor likes best. [bytes] */
+  weights_copied_bytes: number;
+  /** Cells. [bytes] */
+  kv_bytes: number;
+  /** Buffers of a step. [bytes] */
+  compute_bytes: number;
+  /** Vocabulary, logits and the like. [bytes] */
+  rest_bytes: number;
+  /** Whether memory was too short for what was wanted: the cells, the context or the GPU layers are fewer. */
+  reduced: boolean;
+}
+
+/** A processor that libllama can compute with, and the memory it has now. */
+export interface EngineDevice {
+  /** Its name. */
+  name: string;
+  /** What it is. */
+  description: string;
+  /** A graphics processor: layers can be put there. */
+  gpu: boolean;
+  /** Free memory; null: it does not say. [bytes] */
+  free_bytes: number | null;
+  /** Memory. [bytes] */
+  total_bytes: number | null;
+  /** What the model takes there, as it was reckoned. [bytes] */
+  used_bytes: number;
+}
+
+/** Of what was measured since the start, estimated from a histogram; null while nothing was. */
+export interface EngineSpread {
+  /** Half are at most this. */
+  median: number | null;
+  /** Nineteen of twenty are at most this. */
+  p95: number | null;
 }
 
 /** Conversations that are kept on disk, so that they go on where they were when the model is loaded again. All models share one folder; tokens and files read and written are this process's. */
@@ -646,6 +772,12 @@ export interface HermesEngine {
   socket: string | null;
   /** Share of the load that is done, as the worker reports it. */
   progress: number | null;
+  /** Of its file, in memory so far. [bytes] */
+  bytes_read: number | null;
+  /** Size of its file. [bytes] */
+  bytes_total: number | null;
+  /** Memory that it takes, as the worker reckoned; before that, as Hermes estimates. [bytes] */
+  need_bytes: number | null;
   /** When the process started. [epoch ms] */
   started_at: number | null;
   /** From start to ready. [ms] */
@@ -873,7 +1005,7 @@ export interface SwitchModelId {
 /** Which events. */
 export interface LinkEventParams {
   /** Only this type. */
-  type?: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated";
+  type?: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load";
   /** Replay what came after this id; the Last-Event-ID header means the same. */
   last_event_id?: string;
   /** Without an id: replay this many of the latest first. [events] */
@@ -885,7 +1017,7 @@ export interface LinkEvent {
   /** Orders events. */
   id: string;
   /** What kind. */
-  type: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated";
+  type: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load";
   /** Who reported it. */
   source: string;
   /** When it happened. [epoch ms] */
@@ -899,7 +1031,7 @@ export interface LinkEventIngest {
   /** Who reports it. */
   source: string;
   /** What kind. */
-  type: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated";
+  type: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load";
   /** Object with the fields of the type's schema; more are kept. */
   payload: Json;
   /** Whether open streams get it now; it is stored either way. */
@@ -1000,6 +1132,26 @@ export interface LinkActionNarrated {
   reason: string;
   /** What follows. */
   next_step: string;
+}
+
+/** Schema of hermes.model.load (at most 2048 bytes): how the load of a model goes, at most twice a second. */
+export interface LinkModelLoad {
+  /** When. [epoch ms] */
+  timestamp: number;
+  /** Its name. */
+  model: string;
+  /** What it does. stopped: it was unloaded and its memory is free. */
+  state: "loading" | "ready" | "failed" | "stopped";
+  /** Of its file, in memory so far. [bytes] */
+  bytes_read?: number | null;
+  /** Size of its file. [bytes] */
+  bytes_total?: number | null;
+  /** How much of the load is done. */
+  percent?: number | null;
+  /** From start to ready. [ms] */
+  load_ms?: number | null;
+  /** Why it failed or was unloaded. */
+  reason?: string | null;
 }
 
 /** The whole system. */
