@@ -64,8 +64,8 @@ std::string short_id(const std::string &id)
         return id;
     static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     uint64_t hash = 1469598103934665603ull; // FNV-1a: the same id gives the same short one, and no more is asked
-    for (unsigned char c : id)
-        hash = (hash ^ c) * 1099511628211ull;
+    for (char c : id)
+        hash = (hash ^ (unsigned char)c) * 1099511628211ull;
     std::string out;
     for (int i = 0; i < 9; i++, hash /= 62)
         out += digits[hash % 62];
@@ -579,7 +579,7 @@ generation_params probe_params(const common_json &messages)
 void probe(const one_template &t)
 {
     static const char *const turns[][2] = {{"user", "a"}, {"assistant", "b"}, {"user", "c"}};
-    for (size_t n : {1, 3}) {
+    for (size_t n : {(size_t)1, (size_t)3}) {
         const std::string text = common_chat_template_direct_apply(*t.tmpl, probe_params(probe_messages(turns, n)));
         if (text.find(n == 1 ? "a" : "c") == std::string::npos)
             throw std::runtime_error("it leaves out the user's message");
