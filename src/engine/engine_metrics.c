@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/str.h"
+#include "engine/saved.h"
 
 static const struct {
     const char *name, *help;
@@ -52,6 +53,13 @@ static const struct {
     {"embedding_tokens", "Tokens computed for embeddings since the start."},
     {"embedding_queue_length", "Requests for embeddings that wait or are being computed."},
     {"embedding_context_bytes", "Memory of the context that embeds; 0 while there is none."},
+    {"saved_files", "Conversations on disk, of all models; NaN when none are kept, as all that follows."},
+    {"saved_bytes", "Their size."},
+    {"saved_written_bytes", "Conversations written since the start."},
+    {"saved_write_seconds", "Time spent on that."},
+    {"saved_read_bytes", "Conversations read back since the start."},
+    {"saved_read_seconds", "Time spent on that."},
+    {"saved_damaged", "Files that were deleted because they were damaged."},
 };
 static_assert(COUNT_OF(gauges) <= ENGINE_GAUGES_MAX, "raise ENGINE_GAUGES_MAX");
 
@@ -80,6 +88,10 @@ static void refresh(void *engine)
     struct embed_stats embed;
     scheduler_stats(e->scheduler, &s);
     embed_stats(e->embedder, &embed);
+    const struct saved *saved = atomic_load(&e->saved);
+    struct saved_stats kept = {0};
+    if (saved)
+        saved_stats(saved, &kept);
     const double asked = (double)(s.prompt_tokens + s.cached_tokens);
     const double values[] = {
         (double)s.prompt_tokens,
@@ -120,6 +132,13 @@ static void refresh(void *engine)
         (double)embed.tokens,
         (double)embed.queued,
         (double)embed.context_bytes,
+        saved ? (double)kept.files : NAN,
+        saved ? (double)kept.bytes : NAN,
+        saved ? (double)kept.bytes_written : NAN,
+        saved ? kept.write_seconds : NAN,
+        saved ? (double)kept.bytes_restored : NAN,
+        saved ? kept.read_seconds : NAN,
+        saved ? (double)kept.corrupt : NAN,
     };
     static_assert(COUNT_OF(values) == COUNT_OF(gauges), "one value for each gauge");
     for (size_t i = 0; i < COUNT_OF(values); i++)

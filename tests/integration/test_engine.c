@@ -274,6 +274,41 @@ static void cut_after_registration(void **state)
     http_free(&r);
 }
 
+/* A model that is unloaded and comes back goes on where it was. */
+static void comes_back(void **state)
+{
+    struct http_at link = system_link(&sys), hermes = system_hermes(&sys);
+    struct http_reply r;
+    struct buf body = BUF_INIT;
+    char cold[2048];
+    (void)state;
+    buf_puts(&body,
+             "{\"model\":\"" GUIDE "\",\"temperature\":0,\"max_tokens\":16,\"messages\":[{\"role\":\"user\","
+             "\"content\":\"");
+    for (int i = 0; i < 30; i++)
+        buf_printf(&body, "Door %d leads to room %d. ", i, 100 + i);
+    buf_puts(&body, "\"}]}");
+    assert_int_equal(http_status(&hermes, "DELETE", "/hermes/engines/" GUIDE, NULL), 204);
+    for (int i = 0; i < 2; i++) {
+        http(&r, &link, "POST", "/v1/chat/completions", body.data);
+        assert_status(&r, 200);
+        const int64_t prompt = http_int(&r, "/usage/prompt_tokens");
+        assert_true(prompt > 300);
+        if (i == 0) {
+            assert_int_equal(http_int(&r, "/usage/prompt_tokens_details/restored_tokens"), 0);
+            (void)snprintf(cold, sizeof cold, "%s", http_text(&r, "/choices/0/message/content"));
+        } else {
+            assert_int_equal(http_int(&r, "/usage/prompt_tokens_details/restored_tokens"), prompt - 1);
+            assert_int_equal(http_int(&r, "/usage/prompt_tokens_details/cached_tokens"), prompt - 1);
+            assert_string_equal(http_text(&r, "/choices/0/message/content"), cold);
+        }
+        http_free(&r);
+        assert_int_equal(http_status(&hermes, "DELETE", "/hermes/engines/" GUIDE, NULL), 204);
+    }
+    assert_true(fs_exists(system_path(&sys, "cache/kv")));
+    buf_free(&body);
+}
+
 /* ---- the context ---- */
 
 static void overflow(void **state)
@@ -406,11 +441,17 @@ static void hermes_away(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_for_real), cmocka_unit_test(several_at_a_time),
-        cmocka_unit_test(overflow),         cmocka_unit_test(killed_in_mid_stream),
-        cmocka_unit_test(killed_at_rest),   cmocka_unit_test(hermes_killed),
-        cmocka_unit_test(unsound_models),   cmocka_unit_test(cut_after_registration),
-        cmocka_unit_test(standby),          cmocka_unit_test(hermes_away),
+        cmocka_unit_test(answers_for_real),
+        cmocka_unit_test(several_at_a_time),
+        cmocka_unit_test(comes_back),
+        cmocka_unit_test(overflow),
+        cmocka_unit_test(killed_in_mid_stream),
+        cmocka_unit_test(killed_at_rest),
+        cmocka_unit_test(hermes_killed),
+        cmocka_unit_test(unsound_models),
+        cmocka_unit_test(cut_after_registration),
+        cmocka_unit_test(standby),
+        cmocka_unit_test(hermes_away),
         cmocka_unit_test(stops_clean),
     };
     return cmocka_run_group_tests(tests, start, stop);
