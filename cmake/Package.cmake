@@ -32,6 +32,7 @@ if(Llama_BUNDLED)
     # By their real names, which are what the linker recorded; the backends are
     # loaded by name at run time.
     file(GLOB libs ${Llama_LIBRARY_DIR}/libllama.v*.so ${Llama_LIBRARY_DIR}/libllama-common.so ${Llama_LIBRARY_DIR}/libggml*.so)
+    list(FILTER libs EXCLUDE REGEX "/libggml-(cuda|vulkan)[.]so$") # of the machine that builds it
     foreach(lib IN LISTS libs)
         if(NOT IS_SYMLINK ${lib})
             install(FILES ${lib} DESTINATION ${VX11_LIBEXEC})

@@ -1,7 +1,8 @@
 /* The search for the fastest number of threads: a step by step descent that is repeated for ever, for the
- * machine's load changes. Losing trials make the next one wait twice as long; a step that has become much
- * slower brings it forward. Only small batches are compared, and only with batches of the same size: reading
- * a prompt is another kind of work. */
+ * machine's load changes. On a quiet machine the first guess is right and every trial is lost time: so a
+ * trial ends with its first step that cannot win, losing ones make the next wait twice as long, and a hundred
+ * times what they lost; a step that has become much slower brings it forward. Only small batches are
+ * compared, and only with batches of the same size: reading a prompt is another kind of work. */
 #include "engine/threads.h"
 
 #include <string.h>
@@ -11,6 +12,8 @@
 #define BETTER   0.9          /* of the mean: how much faster a number must be to be taken */
 #define WAIT_MIN 250000000ull /* ns between trials */
 #define WAIT_MAX 30000000000ull
+#define HOPELESS 1.05 /* of the mean: a step of a trial that takes longer ends it */
+#define COST     100  /* of the time between trials, a lost one may take one part in so many */
 
 enum { TRIAL_STEPS = 4, MEAN_STEPS = 8, TOKENS_COMPARED = 16, POLL = 1 };
 
@@ -120,9 +123,12 @@ static void trial_end(struct threads *t, bool won, uint64_t now_ns)
         t->mean = t->trial_seconds / t->trial_steps;
         t->wait_ns = WAIT_MIN;
     } else {
+        const double lost = t->trial_seconds - t->trial_steps * t->mean;
+        const uint64_t fair_ns = lost > 0 ? (uint64_t)(lost * COST * 1e9) : 0;
         use(t, t->current);
         t->direction = -t->direction;
-        t->wait_ns = t->wait_ns * 2 < WAIT_MAX ? t->wait_ns * 2 : WAIT_MAX;
+        t->wait_ns = t->wait_ns * 2 > fair_ns ? t->wait_ns * 2 : fair_ns;
+        t->wait_ns = t->wait_ns < WAIT_MAX ? t->wait_ns : WAIT_MAX;
     }
     t->trial = -1;
     t->settled = t->mean;
@@ -138,7 +144,7 @@ static void trial_measured(struct threads *t, int32_t tokens, double seconds, ui
     }
     t->trial_seconds += seconds;
     t->trial_steps++;
-    if (seconds > 2 * t->mean)
+    if (seconds > HOPELESS * t->mean)
         trial_end(t, false, now_ns);
     else if (t->trial_steps == TRIAL_STEPS)
         trial_end(t, t->trial_seconds / TRIAL_STEPS < t->mean * BETTER, now_ns);
