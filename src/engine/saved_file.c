@@ -30,7 +30,8 @@ enum {
     HEAD_BYTES = 12, /* of libllama's: magic, version, number of tokens */
 };
 
-static const char mark_start[] = "VX11KVST", mark_end[] = "VX11KVND";
+static const uint8_t mark_start[8] = {'V', 'X', '1', '1', 'K', 'V', 'S', 'T'},
+                     mark_end[8] = {'V', 'X', '1', '1', 'K', 'V', 'N', 'D'};
 
 static int read_at(int fd, void *out, size_t n, uint64_t at, struct error *err)
 {
@@ -97,7 +98,7 @@ static uint64_t get_u64(const uint8_t *from)
 static void foot_pack(const struct saved_foot *foot, uint8_t raw[SAVED_FOOT_BYTES])
 {
     memset(raw, 0, SAVED_FOOT_BYTES);
-    memcpy(raw, mark_start, 8);
+    memcpy(raw, mark_start, sizeof mark_start);
     put_u32(raw + AT_VERSION, VERSION);
     put_u32(raw + AT_TOKENS, foot->tokens);
     put_u64(raw + AT_LENGTH, foot->length);
@@ -105,14 +106,15 @@ static void foot_pack(const struct saved_foot *foot, uint8_t raw[SAVED_FOOT_BYTE
     memcpy(raw + AT_MODEL, foot->model, sizeof foot->model);
     memcpy(raw + AT_SALT, foot->salt, sizeof foot->salt);
     memcpy(raw + AT_TAG, foot->tag, sizeof foot->tag);
-    memcpy(raw + AT_END, mark_end, 8);
+    memcpy(raw + AT_END, mark_end, sizeof mark_end);
 }
 
 static int foot_unpack(const uint8_t raw[SAVED_FOOT_BYTES], uint64_t file_size, struct saved_foot *foot,
                        struct error *err)
 {
     uint8_t again[SAVED_FOOT_BYTES];
-    if (memcmp(raw, mark_start, 8) != 0 || memcmp(raw + AT_END, mark_end, 8) != 0)
+    if (memcmp(raw, mark_start, sizeof mark_start) != 0 ||
+        memcmp(raw + AT_END, mark_end, sizeof mark_end) != 0)
         return error_set(err, VX11_ECORRUPT, "it has no foot");
     if (get_u32(raw + AT_VERSION) != VERSION)
         return error_set(err, VX11_EVERSION, "it is of version %u", get_u32(raw + AT_VERSION));
