@@ -53,7 +53,6 @@ static void chat_answer(struct engine *e, struct request *r, const struct openai
     o->top_logprobs = q->has_top_logprobs ? (size_t)q->top_logprobs : 0;
     o->whole = !q->stream;
     o->request_id = request_id(r);
-    o->priority = request_priority(r);
     if (chat->shift.messages > 0)
         shift_header(r, &chat->shift);
     const struct reply_options ro = {.chat = true,
@@ -82,7 +81,7 @@ void api_chat_completions(struct request *r, void *module)
         return;
     const struct request_options options = options_of(q);
     if (features_check(q, &fault) && request_options_read(e, &options, a, &o, &fault) &&
-        chat_request_read(e, q, o.max_tokens, a, &chat, &fault) &&
+        request_priority(r, &o.priority, &fault) && chat_request_read(e, q, o.max_tokens, a, &chat, &fault) &&
         chat_request_options(e, &chat, a, &o, &fault))
         chat_answer(e, r, q, &chat, &o);
     else

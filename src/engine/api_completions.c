@@ -163,7 +163,6 @@ static void prompts_answer(struct engine *e, struct request *r, const struct ope
     o->top_logprobs = q->has_logprobs ? (size_t)q->logprobs : 0;
     o->whole = !q->stream;
     o->request_id = request_id(r);
-    o->priority = request_priority(r);
     struct reply *reply = reply_create(e, r, &ro);
     for (size_t i = 0; reply && i < prompts->count; i++) {
         o->prompt = prompts->tokens[i].data;
@@ -186,6 +185,7 @@ void api_completions(struct request *r, void *module)
     const struct request_options options = options_of(q);
     struct response_format format;
     bool ok = features_check(q, &fault) && request_options_read(e, &options, a, &o, &fault) &&
+              request_priority(r, &o.priority, &fault) &&
               response_format_read(e->model, NULL, q->grammar, a, &format, &fault) &&
               prompts_read(e, q, a, &prompts, &fault);
     for (size_t i = 0; ok && i < prompts.count; i++)

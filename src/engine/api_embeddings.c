@@ -192,13 +192,13 @@ static void on_gone(struct request *r, void *ctx, int reason)
         embed_cancel(q->job);
 }
 
-static void submit(struct embedding *q, const struct openai_embedding_request *body)
+static void submit(struct embedding *q, const struct openai_embedding_request *body, int priority)
 {
     struct engine *e = q->engine;
     const struct embed_job_options o = {
         .inputs = q->inputs,
         .count = q->count,
-        .priority = request_priority(q->request),
+        .priority = priority,
         .dimensions = body->has_dimensions ? (int32_t)body->dimensions : 0,
         .format = body->encoding_format == OPENAI_ENCODING_FORMAT_BASE64 ? EMBED_BASE64 : EMBED_FLOAT};
     request_on_cancel(q->request, on_gone, q);
@@ -229,8 +229,10 @@ void api_embeddings(struct request *r, void *module)
         return;
     }
     *q = (struct embedding){.engine = e, .request = r};
-    if (request_check(e, body, &fault) && inputs_read(q, body->input, &fault)) {
-        submit(q, body);
+    int priority;
+    if (request_priority(r, &priority, &fault) && request_check(e, body, &fault) &&
+        inputs_read(q, body->input, &fault)) {
+        submit(q, body, priority);
         return;
     }
     inputs_free(q);

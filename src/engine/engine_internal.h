@@ -108,8 +108,9 @@ bool request_options_read(const struct engine *e, const struct request_options *
 bool request_fits(const struct model *m, size_t prompt_tokens, int64_t max_tokens,
                   struct request_fault *fault);
 enum { REQUEST_PRIORITY_DEFAULT = 4 };
-/* 0 (first) … GENERATION_PRIORITY_MAX, as the header X-VX11-Priority says; the default without a sound one. */
-int request_priority(const struct request *r);
+/* 0 (first) … GENERATION_PRIORITY_MAX, as the header X-VX11-Priority says, or the default. False: the fault says
+ * why. */
+bool request_priority(const struct request *r, int *out, struct request_fault *fault);
 /* False, before the text is tokenized, when so long a text cannot fit whatever its tokens are. */
 bool request_text_fits(const struct model *m, size_t bytes, struct request_fault *fault);
 

@@ -156,12 +156,17 @@ bool request_options_read(const struct engine *e, const struct request_options *
 
 /* ---- headers ---- */
 
-int request_priority(const struct request *r)
+bool request_priority(const struct request *r, int *out, struct request_fault *fault)
 {
-    int64_t value;
+    int64_t value = REQUEST_PRIORITY_DEFAULT;
     const char *header = request_header(r, "X-VX11-Priority");
-    return header && str_to_i64(header, 0, GENERATION_PRIORITY_MAX, &value) == 0 ? (int)value
-                                                                                 : REQUEST_PRIORITY_DEFAULT;
+    if (header && str_to_i64(header, 0, GENERATION_PRIORITY_MAX, &value) != 0) {
+        fault_set(fault, "invalid_value", "X-VX11-Priority", "must be 0 (first) to %d, not %.32s",
+                  GENERATION_PRIORITY_MAX, header);
+        return false;
+    }
+    *out = (int)value;
+    return true;
 }
 
 /* ---- the context ---- */

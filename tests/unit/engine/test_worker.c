@@ -204,6 +204,29 @@ static void test_refusals(void **state)
     }
 }
 
+static void test_priority(void **state)
+{
+    static const char *const paths[] = {CHAT, "/v1/completions"};
+    static const char *const bodies[] = {"{" ASK "}", "{\"prompt\":\"x\",\"max_tokens\":1}"};
+    static const char *const bad[] = {"10", "-1", "high", ""};
+    struct exchange x;
+    for (size_t i = 0; i < COUNT_OF(paths); i++) {
+        for (size_t k = 0; k < COUNT_OF(bad); k++) {
+            x = (struct exchange){.priority = bad[k]};
+            worker_send(*state, paths[i], bodies[i], &x);
+            worker_run(*state, &x.done);
+            assert_int_equal(x.status, 400);
+            exchange_has(&x, "X-VX11-Priority");
+            exchange_free(&x);
+        }
+        x = (struct exchange){.priority = "9"};
+        worker_send(*state, paths[i], bodies[i], &x);
+        worker_run(*state, &x.done);
+        assert_int_equal(x.status, 200);
+        exchange_free(&x);
+    }
+}
+
 static void test_long_prompt(void **state)
 {
     struct exchange x;
@@ -409,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_completions),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_priority),
         cmocka_unit_test(test_long_prompt),
         cmocka_unit_test(test_client_leaves),
         cmocka_unit_test(test_many_at_a_time),

@@ -111,7 +111,8 @@ void worker_send(struct worker *w, const char *path, const char *body, struct ex
 {
     static const struct client_events events = {on_headers, on_data, on_done};
     const struct client_target target = {.base_url = "http://localhost", .socket = w->socket};
-    const struct client_call_options options = {0};
+    const struct client_header priority = {"X-VX11-Priority", x->priority};
+    const struct client_call_options options = {.headers = &priority, .header_count = x->priority != NULL};
     struct error err = {0};
     if (client_start(w->client, &target, body ? "POST" : "GET", path, body ? "application/json" : NULL, body,
                      body ? strlen(body) : 0, &options, &events, x, &x->call, &err) != 0)

@@ -25,6 +25,7 @@ struct exchange { /* one request and its reply */
     bool done;
     size_t leave_after; /* bytes of the body: then the client leaves; 0: never */
     struct client_call *call;
+    const char *priority; /* header of the request; NULL: none */
 };
 
 /* Starts a worker of the model and waits until it listens. */
