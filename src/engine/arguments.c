@@ -196,10 +196,9 @@ yyjson_doc *arguments_read(struct arena *a, const char *text, size_t len, enum a
             *state = ARGUMENTS_SOUND;
         /* Encoded twice. */
         const char *inner = yyjson_get_str(root);
-        yyjson_doc *again =
-            inner && inner[0] == '{' && !too_deep(inner, yyjson_get_len(root))
-                ? json_read(a, inner, yyjson_get_len(root), 0)
-                : NULL;
+        yyjson_doc *again = inner && inner[0] == '{' && !too_deep(inner, yyjson_get_len(root))
+                                ? json_read(a, inner, yyjson_get_len(root), 0)
+                                : NULL;
         doc = object_of(a, again ? again : doc, text, len);
     } else if (text[0] == '{') {
         doc = json_read(a, text, len, loose); /* something follows the object, or a comma too many */

@@ -22,23 +22,25 @@
 
 using autoparser::generation_params;
 
-namespace {
+namespace
+{
 
 const char generic_start[] = "{\"tool_calls\"";
 
 struct one_template {
     std::unique_ptr<common_chat_template> tmpl;
     autoparser::autoparser analysis;
-    bool special = false; // the library has code of its own for it
-    bool tools = false;   // it has a format for tools
-    bool plain = false;   // an answer without tools is its text
+    bool special = false;   // the library has code of its own for it
+    bool tools = false;     // it has a format for tools
+    bool plain = false;     // an answer without tools is its text
     bool short_ids = false; // it wants ids of calls to be nine letters or digits
 };
 
 const char generic_system[] =
     "You can call tools. To call one or more of them, answer with one JSON object and nothing else:\n"
     "{\"tool_calls\": [{\"name\": \"NAME\", \"arguments\": {ARGUMENTS}}]}\n"
-    "The arguments follow the tool's JSON schema. The results come in the next message. Call a tool only when "
+    "The arguments follow the tool's JSON schema. The results come in the next message. Call a tool only "
+    "when "
     "it helps; otherwise answer in plain text.\nThe tools, as JSON:\n";
 
 } // namespace
@@ -54,7 +56,8 @@ struct chat_format {
     }
 };
 
-namespace {
+namespace
+{
 
 // ---- messages ----
 
@@ -63,7 +66,8 @@ std::string short_id(const std::string &id)
     if (id.size() == 9 && std::all_of(id.begin(), id.end(), [](unsigned char c) { return std::isalnum(c); }))
         return id;
     static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    uint64_t hash = 1469598103934665603ull; // FNV-1a: the same id gives the same short one, and no more is asked
+    uint64_t hash =
+        1469598103934665603ull; // FNV-1a: the same id gives the same short one, and no more is asked
     for (char c : id)
         hash = (hash ^ (unsigned char)c) * 1099511628211ull;
     std::string out;
@@ -163,7 +167,8 @@ common_json messages_generic(const chat_input &in, const one_template &t, const 
         const chat_message &m = in.messages[i];
         if (std::strcmp(m.role, "tool") == 0) {
             if (results)
-                out.back()["content"] = out.back().at("content").get<std::string>() + "\n" + generic_result(m);
+                out.back()["content"] =
+                    out.back().at("content").get<std::string>() + "\n" + generic_result(m);
             else
                 out.push_back(common_json_value(text_message("user", generic_result(m))));
             results = true;
@@ -290,7 +295,8 @@ generation_params params_of(const chat_format &f, const one_template &t, const c
     if (!t.tmpl->caps.supports_system_role)
         p.messages = system_merged(p.messages);
     // As the library does for StepFun, which loops when white space is left around messages.
-    if (t.tmpl->src.find("You have access to the following functions in JSONSchema format") != std::string::npos)
+    if (t.tmpl->src.find("You have access to the following functions in JSONSchema format") !=
+        std::string::npos)
         messages_trim(p.messages);
     p.tool_choice = in.tool_choice == CHAT_TOOLS_REQUIRED ? COMMON_CHAT_TOOL_CHOICE_REQUIRED
                     : in.tool_choice == CHAT_TOOLS_NONE   ? COMMON_CHAT_TOOL_CHOICE_NONE
@@ -337,20 +343,21 @@ common_chat_params generic_params(const one_template &t, generation_params p, co
         const common_peg_parser thought = reasoning.build_parser(context);
         const common_peg_parser calls =
             b.standard_json_tools("", "", tools, p.parallel_tool_calls, true, "name", "arguments");
-        const common_peg_parser section = b.trigger_rule(
-            "tool-section", b.literal(generic_start) + b.space() + b.literal(":") + b.space() + b.literal("[") +
-                                b.space() + calls + b.space() + b.literal("]") + b.space() + b.literal("}"));
+        const common_peg_parser section =
+            b.trigger_rule("tool-section", b.literal(generic_start) + b.space() + b.literal(":") + b.space() +
+                                               b.literal("[") + b.space() + calls + b.space() +
+                                               b.literal("]") + b.space() + b.literal("}"));
         const common_peg_parser head = b.prefix(begun, reasoning.start);
         if (required)
             return head + thought + b.space() + section + b.space() + b.end();
-        return head + thought + b.optional(b.content(b.until(generic_start))) + b.optional(section) + b.space() +
-               b.end();
+        return head + thought + b.optional(b.content(b.until(generic_start))) + b.optional(section) +
+               b.space() + b.end();
     });
     thought_fill(t, out);
     out.parser = arena.save();
     out.grammar_lazy = !required;
-    out.grammar =
-        build_grammar([&](const common_grammar_builder &builder) { arena.build_grammar(builder, !required); });
+    out.grammar = build_grammar(
+        [&](const common_grammar_builder &builder) { arena.build_grammar(builder, !required); });
     out.grammar_triggers.clear();
     if (!required)
         out.grammar_triggers.push_back({COMMON_GRAMMAR_TRIGGER_TYPE_WORD, generic_start, LLAMA_TOKEN_NULL});
@@ -364,10 +371,11 @@ void bare_calls_fill(const one_template &t, const generation_params &p, common_c
     generation_params required = p;
     required.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
     const common_peg_arena arena = t.analysis.build_parser(required, out.generation_prompt);
-    out.grammar = build_grammar([&](const common_grammar_builder &builder) { arena.build_grammar(builder, true); });
+    out.grammar =
+        build_grammar([&](const common_grammar_builder &builder) { arena.build_grammar(builder, true); });
     out.grammar_lazy = true;
-    out.grammar_triggers = {{COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN, "^\\s*(\\{\\s*\"(?:name|type|function)\"\\s*:)",
-                             LLAMA_TOKEN_NULL}};
+    out.grammar_triggers = {{COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN,
+                             "^\\s*(\\{\\s*\"(?:name|type|function)\"\\s*:)", LLAMA_TOKEN_NULL}};
 }
 
 common_chat_params format_params(const one_template &t, generation_params &p)
@@ -415,7 +423,7 @@ void triggers_fill(prompt_store &s, const common_chat_params &p)
             s.patterns_store.push_back(t.value);
         else if (t.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN_FULL && !t.value.empty())
             s.patterns_store.push_back((t.value.front() == '^' ? "" : "^") + t.value +
-                                 (t.value.back() == '$' ? "" : "$"));
+                                       (t.value.back() == '$' ? "" : "$"));
         else
             throw std::runtime_error("the template's grammar has a trigger of an unknown kind");
     }
@@ -507,7 +515,8 @@ void thought_take(prompt_store &s, const one_template &t, const common_chat_para
         return;
     const size_t open = start.empty() ? std::string::npos : s.begun_store.rfind(start);
     const std::string &end = s.end_store;
-    s.thought_open = open != std::string::npos && (end.empty() || s.begun_store.find(end, open) == std::string::npos);
+    s.thought_open =
+        open != std::string::npos && (end.empty() || s.begun_store.find(end, open) == std::string::npos);
     if (s.thought_open || start.empty() || end.empty())
         return;
     const common_peg_arena arena = build_chat_peg_parser([&](common_chat_peg_builder &b) {
@@ -580,7 +589,8 @@ void probe(const one_template &t)
 {
     static const char *const turns[][2] = {{"user", "a"}, {"assistant", "b"}, {"user", "c"}};
     for (size_t n : {(size_t)1, (size_t)3}) {
-        const std::string text = common_chat_template_direct_apply(*t.tmpl, probe_params(probe_messages(turns, n)));
+        const std::string text =
+            common_chat_template_direct_apply(*t.tmpl, probe_params(probe_messages(turns, n)));
         if (text.find(n == 1 ? "a" : "c") == std::string::npos)
             throw std::runtime_error("it leaves out the user's message");
     }
@@ -615,10 +625,11 @@ void source_mend(std::string &source)
     replace("<|channel|>", "in message.content or",
             "{%- if \"<|channel|>analysis<|message|>\" in message.content or "
             "\"<|channel|>final<|message|>\" in message.content %}");
-    replace("[TOOL_CALLS]", "if (message['content'] is none or",
-            "{%- if (message['content'] is none or message['content'] == '' or message['content']|length == 0) "
-            "and (message['tool_calls'] is not defined or message['tool_calls'] is none or "
-            "message['tool_calls']|length == 0) %}");
+    replace(
+        "[TOOL_CALLS]", "if (message['content'] is none or",
+        "{%- if (message['content'] is none or message['content'] == '' or message['content']|length == 0) "
+        "and (message['tool_calls'] is not defined or message['tool_calls'] is none or "
+        "message['tool_calls']|length == 0) %}");
 }
 
 void template_read(one_template &t, std::string source, const chat_source &from)
@@ -635,13 +646,15 @@ void template_read(one_template &t, std::string source, const chat_source &from)
         return;
     }
     t.analysis.analyze_template(*t.tmpl);
-    t.tools = t.tmpl->caps.supports_tool_calls && t.analysis.tools.format.mode != autoparser::tool_format::NONE;
+    t.tools =
+        t.tmpl->caps.supports_tool_calls && t.analysis.tools.format.mode != autoparser::tool_format::NONE;
     if (t.tools && !takes_calls(t, false)) {
         t.short_ids = takes_calls(t, true);
         t.tools = t.short_ids;
     }
     t.plain = t.analysis.reasoning.mode == autoparser::reasoning_mode::NONE &&
-              t.analysis.content.mode == autoparser::content_mode::PLAIN && t.analysis.additional_stops.empty();
+              t.analysis.content.mode == autoparser::content_mode::PLAIN &&
+              t.analysis.additional_stops.empty();
 }
 
 // The library's reason in one line: what was wrong, and where in the template.
@@ -678,7 +691,8 @@ template <typename F> int guarded(struct error *err, const char *what, int code,
 
 } // namespace
 
-extern "C" int chat_format_create(const struct chat_source *source, struct chat_format **out, struct error *err)
+extern "C" int chat_format_create(const struct chat_source *source, struct chat_format **out,
+                                  struct error *err)
 {
     // The library's log goes to stderr by a thread of its own: errors come as exceptions all the same.
     common_log_set_verbosity_thold(-1);
@@ -705,8 +719,8 @@ extern "C" struct chat_abilities chat_format_abilities(const struct chat_format 
     return {t.tools, t.special || f->plain_chat.analysis.reasoning.mode != autoparser::reasoning_mode::NONE};
 }
 
-extern "C" int chat_format_apply(const struct chat_format *f, const struct chat_input *in, struct chat_prompt **out,
-                                 struct error *err)
+extern "C" int chat_format_apply(const struct chat_format *f, const struct chat_input *in,
+                                 struct chat_prompt **out, struct error *err)
 {
     return guarded(err, "the chat template refuses these messages", VX11_EINVALID,
                    [&] { *out = apply(*f, *in); });

@@ -23,7 +23,7 @@ struct chat_format;
 struct chat_parser;
 struct chat_rules; /* what an answer is read by */
 
-struct chat_source { /* all of it is copied; strings may be NULL for "" */
+struct chat_source {       /* all of it is copied; strings may be NULL for "" */
     const char *text;      /* the template, Jinja */
     const char *tool_text; /* another for chats with tools; NULL: the same */
     const char *bos, *eos; /* as the model spells them */
@@ -56,17 +56,17 @@ struct chat_input {
     enum chat_tool_choice tool_choice;
     bool parallel;         /* several calls in one answer */
     const char *variables; /* JSON object that the template sees besides; NULL: none */
-    bool bound;            /* the answer's text follows a grammar of the caller's: say what a thought looks like */
-    bool thinking;         /* where the model can be told not to think */
+    bool bound;    /* the answer's text follows a grammar of the caller's: say what a thought looks like */
+    bool thinking; /* where the model can be told not to think */
     enum chat_continue go_on; /* the last message is the beginning of the answer */
 };
 
 struct chat_prompt { /* all owned by it; chat_prompt_free */
     const char *text;
     size_t len;
-    const char *begun;   /* the end of the text that is the answer's beginning; "" */
-    const char *grammar; /* GBNF; NULL: none */
-    bool grammar_lazy;   /* from a trigger on */
+    const char *begun;                          /* the end of the text that is the answer's beginning; "" */
+    const char *grammar;                        /* GBNF; NULL: none */
+    bool grammar_lazy;                          /* from a trigger on */
     const char *const *words, *const *patterns; /* triggers: literal, and regular expressions */
     size_t word_count, pattern_count;
     const char *const *shown; /* control tokens that the parser must see */
@@ -99,8 +99,8 @@ void chat_prompt_free(struct chat_prompt *p); /* NULL is fine */
 
 struct chat_delta { /* valid during the callback; what is not added is NULL or, text, "" */
     const char *reasoning, *content;
-    long call;                        /* index of the tool call; -1: none */
-    const char *call_id, *call_name;  /* in a call's first delta; the id may be "" */
+    long call;                       /* index of the tool call; -1: none */
+    const char *call_id, *call_name; /* in a call's first delta; the id may be "" */
     const char *arguments;
 };
 typedef int (*chat_delta_fn)(void *ctx, const struct chat_delta *delta); /* not 0: stop, and return that */
@@ -109,10 +109,10 @@ typedef int (*chat_delta_fn)(void *ctx, const struct chat_delta *delta); /* not 
 struct chat_parser *chat_parser_create(const struct chat_prompt *p);
 void chat_parser_destroy(struct chat_parser *parser); /* NULL is fine */
 /* Takes a piece of the answer. Nothing is read while it would cost more than a small share of the time that
- * answering takes (the text is read anew each time); what is due then comes with a later piece. ended: nothing
- * follows; whole: and the model ended by itself, so that what follows the rules is complete. Returns 0, fn's
- * result, VX11_ESYNTAX when a whole answer does not follow the rules (its text was given as content where
- * that was possible), VX11_ENOMEM. */
+ * answering takes (the text is read anew each time); what is due then comes with a later piece. ended:
+ * nothing follows; whole: and the model ended by itself, so that what follows the rules is complete. Returns
+ * 0, fn's result, VX11_ESYNTAX when a whole answer does not follow the rules (its text was given as content
+ * where that was possible), VX11_ENOMEM. */
 int chat_parser_feed(struct chat_parser *parser, const char *text, size_t len, bool ended, bool whole,
                      chat_delta_fn fn, void *ctx, struct error *err);
 /* Where the last reading stood: true while it was in a thought. */

@@ -11,7 +11,8 @@
 #include <string>
 #include <vector>
 
-namespace {
+namespace
+{
 
 using moment = std::chrono::steady_clock::time_point;
 
@@ -33,7 +34,8 @@ struct chat_parser {
     moment next{}; // no reading before that
 };
 
-namespace {
+namespace
+{
 
 struct sender {
     chat_delta_fn fn;
@@ -172,8 +174,8 @@ extern "C" void chat_parser_destroy(struct chat_parser *parser)
     delete parser;
 }
 
-extern "C" int chat_parser_feed(struct chat_parser *parser, const char *text, size_t len, bool ended, bool whole,
-                                chat_delta_fn fn, void *ctx, struct error *err)
+extern "C" int chat_parser_feed(struct chat_parser *parser, const char *text, size_t len, bool ended,
+                                bool whole, chat_delta_fn fn, void *ctx, struct error *err)
 {
     try {
         sender to = {fn, ctx};

@@ -395,8 +395,8 @@ static bool grammar_fill(const struct engine *e, const struct chat_request *r, s
     *out = (struct sampling_grammar){.shown = o->shown, .shown_count = o->shown_count};
     const bool must_call = r->chat->grammar && !r->chat->grammar_lazy;
     return r->format.gbnf && !must_call ? format_grammar(r, a, out)
-           : r->chat->grammar          ? calls_grammar(e, r, a, out)
-                                       : true;
+           : r->chat->grammar           ? calls_grammar(e, r, a, out)
+                                        : true;
 }
 
 static bool stops_fill(const struct chat_prompt *chat, struct arena *a, struct generation_options *out)

@@ -15,10 +15,10 @@ struct chat_request {
     struct tools tools;
     struct response_format format;
     struct chat_input input;
-    struct chat_prompt *chat;    /* reply_create takes it over, else chat_request_free */
+    struct chat_prompt *chat; /* reply_create takes it over, else chat_request_free */
     struct tokens prompt;
-    size_t keep;                 /* tokens at the prompt's start that a shift must keep */
-    struct context_shift shift;  /* what was left out already */
+    size_t keep;                /* tokens at the prompt's start that a shift must keep */
+    struct context_shift shift; /* what was left out already */
 };
 
 /* Reads messages, tools and template variables, and makes the prompt: as it is, or (context_overflow shift)

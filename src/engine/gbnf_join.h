@@ -4,7 +4,8 @@
 
 #include "base/buf.h"
 
-/* Appends the grammar with every rule NAME as PREFIXNAME, so that its root is "PREFIXroot". 0 or VX11_ENOMEM. */
+/* Appends the grammar with every rule NAME as PREFIXNAME, so that its root is "PREFIXroot". 0 or VX11_ENOMEM.
+ */
 int gbnf_rename(const char *gbnf, const char *prefix, struct buf *out);
 
 #endif

@@ -26,8 +26,7 @@ void marks_init(struct marks *m, const char *const *specials, size_t n, struct a
 static size_t needs_mark(const struct marks *m, const char *at, size_t len)
 {
     size_t most = 0;
-    if (len >= MARK_LEN &&
-        (memcmp(at, mark_open, MARK_LEN) == 0 || memcmp(at, mark_close, MARK_LEN) == 0))
+    if (len >= MARK_LEN && (memcmp(at, mark_open, MARK_LEN) == 0 || memcmp(at, mark_close, MARK_LEN) == 0))
         most = MARK_LEN;
     for (size_t i = 0; i < m->special_count; i++) {
         const char *special = m->specials[i];
@@ -100,7 +99,7 @@ out:
     return marked;
 }
 
-struct piece { /* rendered text up to a mark, and what the mark stands for */
+struct piece {                  /* rendered text up to a mark, and what the mark stands for */
     const char *text, *literal; /* literal NULL: there is no mark any more */
     size_t len, taken;
 };

@@ -141,7 +141,8 @@ static bool content_read(struct reading *r, const struct openai_chat_message *in
         struct buf text = BUF_INIT;
         bool ok = parts_join(r, in->content, &text);
         if (ok) {
-            const char *copy = text.failed ? NULL : arena_strndup(r->arena, text.data ? text.data : "", text.len);
+            const char *copy =
+                text.failed ? NULL : arena_strndup(r->arena, text.data ? text.data : "", text.len);
             ok = copy ? take_text(r, copy, out) : no_memory(r);
         }
         buf_free(&text);
@@ -160,7 +161,8 @@ static bool content_read(struct reading *r, const struct openai_chat_message *in
 static bool name_sound(const char *name)
 {
     const size_t len = strlen(name);
-    return len > 0 && len <= 256 && strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/") == len;
+    return len > 0 && len <= 256 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/") == len;
 }
 
 static bool arguments_take(struct reading *r, yyjson_val *value, const char *where, const char **out)
@@ -295,7 +297,8 @@ static bool result_read(struct reading *r, const struct openai_chat_message *in,
         return true;
     }
     if (!in->tool_call_id || !*in->tool_call_id)
-        return wrong(r, "invalid_value", "/tool_call_id", "a tool message needs the id of the call it answers");
+        return wrong(r, "invalid_value", "/tool_call_id",
+                     "a tool message needs the id of the call it answers");
     if (!take_text(r, in->tool_call_id, &out->call_id))
         return false;
     call = call_find(r, out->call_id, NULL);
@@ -310,7 +313,8 @@ static bool message_read(struct reading *r, const struct openai_chat_message *in
 {
     const bool result = in->role == OPENAI_ROLE_TOOL || in->role == OPENAI_ROLE_FUNCTION;
     out->role = in->role == OPENAI_ROLE_DEVELOPER ? "system" : openai_role_names[in->role];
-    if (!calls_read(r, in, out) || !content_read(r, in, in->role == OPENAI_ROLE_ASSISTANT || result, &out->content))
+    if (!calls_read(r, in, out) ||
+        !content_read(r, in, in->role == OPENAI_ROLE_ASSISTANT || result, &out->content))
         return false;
     if (result)
         return result_read(r, in, out);

@@ -51,9 +51,9 @@ static struct reply_call *call_of(struct reading *r, const struct chat_delta *d)
     }
     char ulid[ULID_LEN + 1];
     struct reply_call *call = &answer->calls[answer->call_count];
-    *call = (struct reply_call){
-        .id = d->call_id && *d->call_id ? arena_strdup(a, d->call_id) : arena_printf(a, "call_%s", ulid_make(ulid)),
-        .name = arena_strdup(a, d->call_name ? d->call_name : "")};
+    *call = (struct reply_call){.id = d->call_id && *d->call_id ? arena_strdup(a, d->call_id)
+                                                                : arena_printf(a, "call_%s", ulid_make(ulid)),
+                                .name = arena_strdup(a, d->call_name ? d->call_name : "")};
     if (!call->id || !call->name)
         return NULL;
     answer->call_count++;
@@ -95,7 +95,8 @@ static int answer_feed(struct reading *r, const char *text, size_t len, chat_del
     struct error err = {0};
     if (!answer->parser && !(answer->parser = chat_parser_create(r->reply->options.format)))
         return VX11_ENOMEM;
-    const int rc = chat_parser_feed(answer->parser, text, len, finish != FINISH_NONE, finish == FINISH_STOP, fn, r, &err);
+    const int rc = chat_parser_feed(answer->parser, text, len, finish != FINISH_NONE, finish == FINISH_STOP,
+                                    fn, r, &err);
     if (rc != VX11_ESYNTAX)
         return rc;
     /* What could be read of it was given: there is nobody to blame but the model. */
@@ -131,7 +132,8 @@ static int on_whole_delta(void *ctx, const struct chat_delta *d)
     return d->content ? buf_puts(&answer->content, d->content) : 0;
 }
 
-static bool calls_fill(const struct reply_answer *answer, struct arena *a, struct openai_reply_message *message)
+static bool calls_fill(const struct reply_answer *answer, struct arena *a,
+                       struct openai_reply_message *message)
 {
     struct openai_tool_call *calls = arena_array(a, answer->call_count, sizeof *calls);
     struct openai_called_function *functions = arena_array(a, answer->call_count, sizeof *functions);
@@ -140,7 +142,8 @@ static bool calls_fill(const struct reply_answer *answer, struct arena *a, struc
     for (size_t i = 0; i < answer->call_count; i++) {
         const struct reply_call *call = &answer->calls[i];
         functions[i] = (struct openai_called_function){
-            .name = call->name, .arguments = arena_strdup(a, call->arguments.data ? call->arguments.data : "")};
+            .name = call->name,
+            .arguments = arena_strdup(a, call->arguments.data ? call->arguments.data : "")};
         calls[i] = (struct openai_tool_call){.id = call->id, .type = "function", .function = &functions[i]};
         if (!functions[i].arguments)
             return false;
@@ -151,7 +154,7 @@ static bool calls_fill(const struct reply_answer *answer, struct arena *a, struc
 }
 
 bool reply_answer_whole(struct reply *reply, struct reply_choice *choice, struct arena *a,
-                  struct openai_reply_message *message)
+                        struct openai_reply_message *message)
 {
     struct reading r = {reply, choice};
     struct reply_answer *answer = &choice->answer;
@@ -176,8 +179,8 @@ int64_t reply_thought_tokens(const struct reply *reply)
     bool known = reply->options.format && reply->options.format->thinking;
     for (size_t i = 0; known && i < reply->options.parts * reply->options.choices; i++) {
         const struct buf *thought = &reply->choices[i].answer.thought;
-        if (thought->failed || (thought->len > 0 && tokenize(reply->engine->model, thought->data, thought->len,
-                                                             false, false, &t, &err) != 0))
+        if (thought->failed || (thought->len > 0 && tokenize(reply->engine->model, thought->data,
+                                                             thought->len, false, false, &t, &err) != 0))
             known = false;
     }
     const int64_t n = known ? (int64_t)t.len : -1;

@@ -4,7 +4,7 @@
 
 #include "engine/engine_internal.h"
 
-struct reply_call { /* a call of a tool */
+struct reply_call {        /* a call of a tool */
     const char *id, *name; /* in the request's arena */
     struct buf arguments;  /* of a reply that is not streamed */
 };
@@ -59,10 +59,11 @@ void reply_fault(struct reply *reply, int status, const char *code, const char *
 /* reply_chat.c: answers that call tools or think */
 bool reply_parsed(const struct reply *reply); /* whether this reply's are */
 /* Reads what an event adds and sends what it means. 0, or VX11_E… when the reader has gone. */
-int reply_answer_event(struct reply *reply, struct reply_choice *choice, const struct generation_event *event);
+int reply_answer_event(struct reply *reply, struct reply_choice *choice,
+                       const struct generation_event *event);
 /* Reads a whole text and fills message; memory from the arena. False without memory. */
 bool reply_answer_whole(struct reply *reply, struct reply_choice *choice, struct arena *a,
-                  struct openai_reply_message *message);
+                        struct openai_reply_message *message);
 void reply_answer_free(struct reply_answer *answer);
 /* Tokens of the thoughts of all choices, as the model's tokenizer counts their text; -1: not known. */
 int64_t reply_thought_tokens(const struct reply *reply);

@@ -14,9 +14,9 @@
 
 static int finish_reason(const struct reply_choice *c)
 {
-    return c->finish == FINISH_LENGTH      ? OPENAI_FINISH_REASON_LENGTH
-           : c->answer.call_count > 0      ? OPENAI_FINISH_REASON_TOOL_CALLS
-                                           : OPENAI_FINISH_REASON_STOP;
+    return c->finish == FINISH_LENGTH ? OPENAI_FINISH_REASON_LENGTH
+           : c->answer.call_count > 0 ? OPENAI_FINISH_REASON_TOOL_CALLS
+                                      : OPENAI_FINISH_REASON_STOP;
 }
 
 struct usage_parts {
@@ -282,9 +282,9 @@ static int choice_begin(struct reply *reply, const struct reply_part *part, stru
         return 0;
     choice->begun = true;
     if (reply->options.chat)
-        return any_chunk_send(reply, &(struct chunk){.choice = choice,
-                                                     .text = reply_parsed(reply) ? NULL : "",
-                                                     .with_role = true});
+        return any_chunk_send(
+            reply,
+            &(struct chunk){.choice = choice, .text = reply_parsed(reply) ? NULL : "", .with_role = true});
     if (!part->echo)
         return 0;
     choice->characters += utf8_count(part->echo, strlen(part->echo));

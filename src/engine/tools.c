@@ -169,14 +169,14 @@ static bool choice_read(yyjson_val *choice, yyjson_val *tools, struct tools *out
     const char *name = tool_name(choice);
     allowed->all = false;
     out->choice = CHAT_TOOLS_REQUIRED;
-    return allow(tools, name ? name : yyjson_get_str(yyjson_obj_get(choice, "name")), "/tool_choice/function/name",
-                 allowed, fault);
+    return allow(tools, name ? name : yyjson_get_str(yyjson_obj_get(choice, "name")),
+                 "/tool_choice/function/name", allowed, fault);
 }
 
 /* ---- all of it ---- */
 
-static bool texts_write(yyjson_val *tools, const struct allowed *allowed, struct marks *marks, struct arena *a,
-                        struct tools *out)
+static bool texts_write(yyjson_val *tools, const struct allowed *allowed, struct marks *marks,
+                        struct arena *a, struct tools *out)
 {
     const size_t before = marks->count;
     struct buf exact = BUF_INIT;

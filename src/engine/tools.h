@@ -11,7 +11,8 @@ enum { TOOLS_MOST = 128 };
 struct tools {
     size_t count;      /* 0: none are offered */
     const char *shown; /* JSON array for the model to read; may hold marks */
-    const char *exact; /* those that may be called now, without marks; `shown` itself when they are the same */
+    const char
+        *exact; /* those that may be called now, without marks; `shown` itself when they are the same */
     enum chat_tool_choice choice;
     bool parallel;
 };

@@ -1,6 +1,6 @@
-/* The history of a chat from its JSON to the text of a prompt: read, mended, marked, rendered by a template and
- * with tools by the generic format. Whatever comes in, the outcome is a fault with a code or a prompt in which
- * nothing but the template spells a control token. */
+/* The history of a chat from its JSON to the text of a prompt: read, mended, marked, rendered by a template
+ * and with tools by the generic format. Whatever comes in, the outcome is a fault with a code or a prompt in
+ * which nothing but the template spells a control token. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,8 @@
 
 static const char template_text[] =
     "{% for m in messages %}<|a|>{{ m.role }}\n{{ m.content }}"
-    "{% if m.tool_calls %}{% for c in m.tool_calls %}<|c|>{{ c.function.name }}{{ c.function.arguments | tojson }}"
+    "{% if m.tool_calls %}{% for c in m.tool_calls %}<|c|>{{ c.function.name }}{{ c.function.arguments | "
+    "tojson }}"
     "{% endfor %}{% endif %}<|b|>{% endfor %}{% if add_generation_prompt %}<|a|>assistant\n{% endif %}";
 static const char *const specials[] = {"<|a|>", "<|b|>", "<|c|>"};
 

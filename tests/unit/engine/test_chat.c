@@ -10,8 +10,8 @@
 #include "engine/gbnf_join.h"
 
 #define WEATHER                                                                                              \
-    "{\"type\":\"function\",\"function\":{\"name\":\"weather\",\"description\":\"Tells the weather.\","         \
-    "\"parameters\":{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\"}},"                     \
+    "{\"type\":\"function\",\"function\":{\"name\":\"weather\",\"description\":\"Tells the weather.\","      \
+    "\"parameters\":{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\"}},"                   \
     "\"required\":[\"city\"]}}}"
 #define CLOCK "{\"type\":\"function\",\"function\":{\"name\":\"clock\"}}"
 #define TOOLS "[" WEATHER "," CLOCK "]"
@@ -86,8 +86,8 @@ static void reads_in(const struct chat_prompt *p, const char *answer, size_t ste
     const size_t len = strlen(answer);
     assert_non_null(parser);
     for (size_t at = 0; at < len; at += step)
-        assert_int_equal(chat_parser_feed(parser, answer + at, at + step < len ? step : len - at, false, false,
-                                          on_delta, &s, &err),
+        assert_int_equal(chat_parser_feed(parser, answer + at, at + step < len ? step : len - at, false,
+                                          false, on_delta, &s, &err),
                          0);
     assert_int_equal(chat_parser_feed(parser, NULL, 0, true, whole, on_delta, &s, &err), 0);
     assert_string_equal(s.reasoning.data ? s.reasoning.data : "", reasoning ? reasoning : "");
@@ -125,8 +125,9 @@ static void test_plain(void **state)
     assert_true(p->plain);
     assert_null(p->grammar);
     assert_null(p->rules);
-    assert_string_equal(p->text, "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWeather?<|im_end|>\n"
-                                 "<|im_start|>assistant\n");
+    assert_string_equal(p->text,
+                        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWeather?<|im_end|>\n"
+                        "<|im_start|>assistant\n");
     chat_prompt_free(p);
     chat_format_destroy(f);
 }
@@ -136,7 +137,8 @@ static void test_tools(void **state)
     (void)state;
     struct chat_format *f = format_of("qwen2.5");
     assert_true(chat_format_abilities(f).tools);
-    struct chat_input in = {.messages = asked, .message_count = 4, .thinking = true, .parallel = true, .tools = TOOLS};
+    struct chat_input in = {
+        .messages = asked, .message_count = 4, .thinking = true, .parallel = true, .tools = TOOLS};
     struct chat_prompt *p = apply(f, &in);
     assert_non_null(strstr(p->text, "Tells the weather."));
     assert_non_null(strstr(p->text, "{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}"));
@@ -145,8 +147,8 @@ static void test_tools(void **state)
     assert_int_equal(p->word_count, 1);
     assert_string_equal(p->words[0], "<tool_call>\n");
     reads(p, "Just text.", NULL, "Just text.", NULL);
-    reads(p, "Look:\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>", NULL,
-          "Look:\n", "weather(){\"city\": \"Oslo\"}");
+    reads(p, "Look:\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>",
+          NULL, "Look:\n", "weather(){\"city\": \"Oslo\"}");
     reads(p,
           "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>\n"
           "<tool_call>\n{\"name\": \"clock\", \"arguments\": {}}\n</tool_call>",
@@ -212,11 +214,13 @@ static void test_generic(void **state)
     struct chat_prompt *p = apply(f, &in);
     assert_non_null(strstr(p->text, "<|start|>user\nBe brief.\n\nYou can call tools."));
     assert_non_null(strstr(p->text, "\nWeather?<|end|>"));
-    assert_non_null(strstr(p->text, "{\"tool_calls\":[{\"name\":\"weather\",\"arguments\":{\"city\":\"Oslo\"}}]}<|end|>"));
+    assert_non_null(strstr(
+        p->text, "{\"tool_calls\":[{\"name\":\"weather\",\"arguments\":{\"city\":\"Oslo\"}}]}<|end|>"));
     assert_non_null(strstr(p->text, "{\"tool_result\":{\"name\":\"weather\",\"content\":\"sunny\"}}<|end|>"));
     assert_true(p->grammar && p->grammar_lazy);
-    reads(p, "{\"tool_calls\": [{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}, "
-             "{\"name\": \"clock\", \"arguments\": {}}]}",
+    reads(p,
+          "{\"tool_calls\": [{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}, "
+          "{\"name\": \"clock\", \"arguments\": {}}]}",
           NULL, NULL, "weather(){\"city\": \"Oslo\"} clock(){}");
     reads(p, "It is {fine}.", NULL, "It is {fine}.", NULL);
     chat_prompt_free(p);
@@ -239,8 +243,9 @@ static void test_ids(void **state)
     assert_non_null(first);
     assert_non_null(second);
     assert_memory_equal(first + strlen("\"id\": \""), second + strlen("\"call_id\": \""), 9);
-    reads(p, "[TOOL_CALLS][{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}, \"id\": \"abcdefghi\"}]", NULL,
-          NULL, "weather(abcdefghi){\"city\": \"Oslo\"}");
+    reads(p,
+          "[TOOL_CALLS][{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}, \"id\": \"abcdefghi\"}]",
+          NULL, NULL, "weather(abcdefghi){\"city\": \"Oslo\"}");
     chat_prompt_free(p);
     chat_format_destroy(f);
 }
@@ -269,8 +274,8 @@ static void test_thinking(void **state)
 
     in = (struct chat_input){.messages = asked, .message_count = 4, .thinking = true, .tools = TOOLS};
     p = apply(f, &in);
-    reads(p, "<think>\nHm.\n</think>\n\n<tool_call>\n{\"name\": \"clock\", \"arguments\": {}}\n</tool_call>", "Hm.",
-          NULL, "clock(){}");
+    reads(p, "<think>\nHm.\n</think>\n\n<tool_call>\n{\"name\": \"clock\", \"arguments\": {}}\n</tool_call>",
+          "Hm.", NULL, "clock(){}");
     chat_prompt_free(p);
     chat_format_destroy(f);
 }
@@ -316,7 +321,8 @@ static void test_variables(void **state)
     static const char text[] = "{% for m in messages %}{{ m.content }}{% endfor %}[{{ mood }}]";
     const struct chat_source source = {.text = text};
     const struct chat_message message = {.role = "user", .content = "Hi"};
-    const struct chat_input in = {.messages = &message, .message_count = 1, .variables = "{\"mood\":\"calm\"}"};
+    const struct chat_input in = {
+        .messages = &message, .message_count = 1, .variables = "{\"mood\":\"calm\"}"};
     struct chat_format *f = NULL;
     assert_int_equal(chat_format_create(&source, &f, NULL), 0);
     struct chat_prompt *p = apply(f, &in);
@@ -331,10 +337,10 @@ static void test_bad_templates(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "{% for m in messages %}{{ m.content }}",                      /* cut */
-        "{{ raise_exception('not today') }}",                          /* refuses everything */
+        "{% for m in messages %}{{ m.content }}",                       /* cut */
+        "{{ raise_exception('not today') }}",                           /* refuses everything */
         "{% for m in messages %}{{ m.content | no_such }}{% endfor %}", /* unknown filter */
-        "Hello",                                                       /* leaves the messages out */
+        "Hello",                                                        /* leaves the messages out */
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const struct chat_source source = {.text = bad[i]};
@@ -351,7 +357,8 @@ static void test_refused_messages(void **state)
     (void)state;
     static const struct chat_call calls[] = {{"a", "weather", "{}"}, {"b", "clock", "{}"}};
     static const struct chat_message two[] = {
-        {.role = "user", .content = "x"}, {.role = "assistant", .content = "", .calls = calls, .call_count = 2}};
+        {.role = "user", .content = "x"},
+        {.role = "assistant", .content = "", .calls = calls, .call_count = 2}};
     struct chat_format *f = format_of("bare");
     struct error err = {0};
     struct chat_prompt *p = NULL;
@@ -370,12 +377,18 @@ static void test_refused_messages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),         cmocka_unit_test(test_tools),
-        cmocka_unit_test(test_chosen_tool),   cmocka_unit_test(test_bare_calls),
-        cmocka_unit_test(test_generic),       cmocka_unit_test(test_ids),
-        cmocka_unit_test(test_thinking),      cmocka_unit_test(test_continuation),
-        cmocka_unit_test(test_variables),     cmocka_unit_test(test_bad_templates),
-        cmocka_unit_test(test_refused_messages), cmocka_unit_test(test_bound_thinking),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_tools),
+        cmocka_unit_test(test_chosen_tool),
+        cmocka_unit_test(test_bare_calls),
+        cmocka_unit_test(test_generic),
+        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_thinking),
+        cmocka_unit_test(test_continuation),
+        cmocka_unit_test(test_variables),
+        cmocka_unit_test(test_bad_templates),
+        cmocka_unit_test(test_refused_messages),
+        cmocka_unit_test(test_bound_thinking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHAT "/v1/chat/completions"
+#define CHAT     "/v1/chat/completions"
 #define QUESTION "{\"role\":\"user\",\"content\":\"Which port is switch on?\"}"
 #define TOOL(name)                                                                                           \
-    "{\"type\":\"function\",\"function\":{\"name\":\"" name "\",\"description\":\"Looks it up.\",\"parameters\":"   \
-    "{\"type\":\"object\",\"properties\":{\"size\":{\"enum\":[\"small\",\"large\"]},\"deep\":{\"type\":\"boolean\"}}," \
+    "{\"type\":\"function\",\"function\":{\"name\":\"" name                                                  \
+    "\",\"description\":\"Looks it up.\",\"parameters\":"                                                    \
+    "{\"type\":\"object\",\"properties\":{\"size\":{\"enum\":[\"small\",\"large\"]},\"deep\":{\"type\":"     \
+    "\"boolean\"}},"                                                                                         \
     "\"required\":[\"size\",\"deep\"],\"additionalProperties\":false}}}"
 #define TOOLS "\"tools\":[" TOOL("look") "," TOOL("list") "]"
 #define ONE   "\"parallel_tool_calls\":false,\"temperature\":0,\"max_tokens\":200"
@@ -56,9 +58,10 @@ static void arguments_check(const struct exchange *x)
 static void test_required(void **state)
 {
     struct exchange x;
-    assert_int_equal(worker_ask(*state, CHAT,
-                                "{\"messages\":[" QUESTION "]," TOOLS ",\"tool_choice\":\"required\"," ONE "}", &x),
-                     200);
+    assert_int_equal(
+        worker_ask(*state, CHAT,
+                   "{\"messages\":[" QUESTION "]," TOOLS ",\"tool_choice\":\"required\"," ONE "}", &x),
+        200);
     exchange_has(&x, "\"finish_reason\":\"tool_calls\"");
     exchange_has(&x, "\"type\":\"function\"");
     exchange_has(&x, "\"id\":\"call_");
@@ -70,7 +73,8 @@ static void test_named(void **state)
 {
     struct exchange x;
     assert_int_equal(worker_ask(*state, CHAT,
-                                "{\"messages\":[" QUESTION "]," TOOLS ",\"tool_choice\":{\"type\":\"function\","
+                                "{\"messages\":[" QUESTION "]," TOOLS
+                                ",\"tool_choice\":{\"type\":\"function\","
                                 "\"function\":{\"name\":\"list\"}}," ONE "}",
                                 &x),
                      200);
@@ -85,11 +89,12 @@ static void test_streamed(void **state)
     struct exchange x;
     struct buf arguments = BUF_INIT;
     unsigned names = 0, finishes = 0;
-    assert_int_equal(worker_ask(*state, CHAT,
-                                "{\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":[" QUESTION
-                                "]," TOOLS ",\"tool_choice\":\"required\"," ONE "}",
-                                &x),
-                     200);
+    assert_int_equal(
+        worker_ask(*state, CHAT,
+                   "{\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":[" QUESTION
+                   "]," TOOLS ",\"tool_choice\":\"required\"," ONE "}",
+                   &x),
+        200);
     for (const char *line = strstr(x.body.data, "data: {"); line; line = strstr(line + 1, "data: {")) {
         yyjson_doc *doc = yyjson_read(line + 6, strcspn(line + 6, "\n"), 0);
         yyjson_val *root = yyjson_doc_get_root(doc);
@@ -125,11 +130,14 @@ static void test_streamed(void **state)
 static void test_auto_and_none(void **state)
 {
     struct exchange x;
-    assert_int_equal(worker_ask(*state, CHAT, "{\"messages\":[" QUESTION "]," TOOLS ",\"tool_choice\":\"none\"," ONE "}", &x),
+    assert_int_equal(worker_ask(*state, CHAT,
+                                "{\"messages\":[" QUESTION "]," TOOLS ",\"tool_choice\":\"none\"," ONE "}",
+                                &x),
                      200);
     assert_null(strstr(x.body.data, "tool_calls"));
     exchange_free(&x);
-    assert_int_equal(worker_ask(*state, CHAT, "{\"messages\":[" QUESTION "]," TOOLS "," ONE ",\"n\":2}", &x), 200);
+    assert_int_equal(worker_ask(*state, CHAT, "{\"messages\":[" QUESTION "]," TOOLS "," ONE ",\"n\":2}", &x),
+                     200);
     exchange_has(&x, "\"index\":1");
     exchange_free(&x);
 }
@@ -138,21 +146,26 @@ static void test_auto_and_none(void **state)
 static void test_round_trip(void **state)
 {
     struct exchange x;
-    assert_int_equal(
-        worker_ask(*state, CHAT,
-                   "{\"messages\":[" QUESTION ",{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\","
-                   "\"type\":\"function\",\"function\":{\"name\":\"look\",\"arguments\":\"{\\\"size\\\": \\\"sm\"}}]},"
-                   "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"8002\"}]," TOOLS "," ONE "}",
-                   &x),
-        200);
+    assert_int_equal(worker_ask(*state, CHAT,
+                                "{\"messages\":[" QUESTION
+                                ",{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\","
+                                "\"type\":\"function\",\"function\":{\"name\":\"look\",\"arguments\":\"{"
+                                "\\\"size\\\": \\\"sm\"}}]},"
+                                "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"8002\"}]," TOOLS
+                                "," ONE "}",
+                                &x),
+                     200);
     exchange_free(&x);
     assert_int_equal(worker_ask(*state, CHAT,
-                                "{\"messages\":[" QUESTION ",{\"role\":\"tool\",\"tool_call_id\":\"c2\",\"content\":\"8002\"}]}",
+                                "{\"messages\":[" QUESTION
+                                ",{\"role\":\"tool\",\"tool_call_id\":\"c2\",\"content\":\"8002\"}]}",
                                 &x),
                      400);
     exchange_has(&x, "\"param\":\"/messages/1/tool_call_id\"");
     exchange_free(&x);
-    assert_int_equal(worker_ask(*state, CHAT, "{\"messages\":[" QUESTION "],\"tools\":[{\"type\":\"computer\"}]}", &x), 400);
+    assert_int_equal(
+        worker_ask(*state, CHAT, "{\"messages\":[" QUESTION "],\"tools\":[{\"type\":\"computer\"}]}", &x),
+        400);
     exchange_has(&x, "\"code\":\"unsupported\"");
     exchange_has(&x, "\"param\":\"/tools/0/type\"");
     exchange_free(&x);
@@ -162,7 +175,8 @@ static void test_prefill(void **state)
 {
     struct exchange x;
     assert_int_equal(worker_ask(*state, CHAT,
-                                "{\"messages\":[" QUESTION ",{\"role\":\"assistant\",\"content\":\"switch listens\"}],"
+                                "{\"messages\":[" QUESTION
+                                ",{\"role\":\"assistant\",\"content\":\"switch listens\"}],"
                                 "\"temperature\":0}",
                                 &x),
                      200);
@@ -175,25 +189,29 @@ static void test_prefill(void **state)
 static void test_formats(void **state)
 {
     struct exchange x;
-    assert_int_equal(worker_ask(*state, CHAT,
-                                "{\"messages\":[" QUESTION "],\"temperature\":0,\"max_tokens\":100,\"response_format\":"
-                                "{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"port\",\"strict\":true,\"schema\":"
-                                "{\"type\":\"object\",\"properties\":{\"port\":{\"enum\":[8001,8002]}},\"required\":"
-                                "[\"port\"],\"additionalProperties\":false}}}}",
-                                &x),
-                     200);
+    assert_int_equal(
+        worker_ask(*state, CHAT,
+                   "{\"messages\":[" QUESTION "],\"temperature\":0,\"max_tokens\":100,\"response_format\":"
+                   "{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"port\",\"strict\":true,\"schema\":"
+                   "{\"type\":\"object\",\"properties\":{\"port\":{\"enum\":[8001,8002]}},\"required\":"
+                   "[\"port\"],\"additionalProperties\":false}}}}",
+                   &x),
+        200);
     exchange_has(&x, "\"content\":\"{\\\"port\\\"");
     exchange_has(&x, "\"finish_reason\":\"stop\"");
     exchange_free(&x);
     /* With tools beside it the answer calls one or is of that form. */
     assert_int_equal(worker_ask(*state, CHAT,
-                                "{\"messages\":[" QUESTION "]," TOOLS "," ONE ",\"grammar\":\"root ::= \\\"yes\\\" | \\\"no\\\"\"}",
+                                "{\"messages\":[" QUESTION "]," TOOLS "," ONE
+                                ",\"grammar\":\"root ::= \\\"yes\\\" | \\\"no\\\"\"}",
                                 &x),
                      200);
     assert_true(strstr(x.body.data, "\"content\":\"yes\"") || strstr(x.body.data, "\"content\":\"no\"") ||
                 strstr(x.body.data, "\"finish_reason\":\"tool_calls\""));
     exchange_free(&x);
-    assert_int_equal(worker_ask(*state, CHAT, "{\"messages\":[" QUESTION "],\"response_format\":{\"type\":\"xml\"}}", &x), 400);
+    assert_int_equal(
+        worker_ask(*state, CHAT, "{\"messages\":[" QUESTION "],\"response_format\":{\"type\":\"xml\"}}", &x),
+        400);
     exchange_has(&x, "/response_format/type");
     exchange_free(&x);
 }
@@ -203,13 +221,15 @@ static void test_formats(void **state)
 /* A conversation of so many turns, each of some 60 tokens. */
 static void long_chat(struct buf *body, unsigned turns, const char *fields)
 {
-    (void)buf_puts(body, "{\"messages\":[{\"role\":\"system\",\"content\":\"You answer questions about VX11.\"},");
+    (void)buf_puts(body,
+                   "{\"messages\":[{\"role\":\"system\",\"content\":\"You answer questions about VX11.\"},");
     for (unsigned i = 0; i < turns; i++)
-        (void)buf_printf(body,
-                         "{\"role\":\"user\",\"content\":\"Question %u: what is the switch, what does it do, and "
-                         "which port is it on?\"},{\"role\":\"assistant\",\"content\":\"Answer %u: the switch chooses "
-                         "a provider for each request and listens on port 8002.\"},",
-                         i, i);
+        (void)buf_printf(
+            body,
+            "{\"role\":\"user\",\"content\":\"Question %u: what is the switch, what does it do, and "
+            "which port is it on?\"},{\"role\":\"assistant\",\"content\":\"Answer %u: the switch chooses "
+            "a provider for each request and listens on port 8002.\"},",
+            i, i);
     (void)buf_printf(body, QUESTION "],\"temperature\":0,\"max_tokens\":40%s}", fields);
 }
 
@@ -224,14 +244,17 @@ static void test_overflow(void **state)
     buf_clear(&body);
     long_chat(&body, 60, ",\"context_overflow\":\"shift\"");
     assert_int_equal(worker_ask(*state, CHAT, body.data, &x), 200);
-    const long dropped = exchange_number(&x, "dropped_messages"), prompt = exchange_number(&x, "prompt_tokens");
+    const long dropped = exchange_number(&x, "dropped_messages"),
+               prompt = exchange_number(&x, "prompt_tokens");
     assert_true(dropped > 0 && dropped < 120 && dropped % 2 == 0);
     assert_true(exchange_number(&x, "dropped_tokens") > 0);
     assert_true(prompt + 40 <= 2048 && prompt > 1800); /* no more went than had to */
     exchange_free(&x);
     /* What fits is left alone, and says nothing. */
-    assert_int_equal(worker_ask(*state, CHAT, "{\"messages\":[" QUESTION "],\"temperature\":0,\"context_overflow\":\"shift\"}", &x),
-                     200);
+    assert_int_equal(
+        worker_ask(*state, CHAT,
+                   "{\"messages\":[" QUESTION "],\"temperature\":0,\"context_overflow\":\"shift\"}", &x),
+        200);
     assert_null(strstr(x.body.data, "context_shift"));
     exchange_free(&x);
     /* A question that is too long by itself. */
@@ -250,10 +273,10 @@ static void test_overflow(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_required),      cmocka_unit_test(test_named),
-        cmocka_unit_test(test_streamed),      cmocka_unit_test(test_auto_and_none),
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_prefill),
-        cmocka_unit_test(test_formats),       cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_required),   cmocka_unit_test(test_named),
+        cmocka_unit_test(test_streamed),   cmocka_unit_test(test_auto_and_none),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_prefill),
+        cmocka_unit_test(test_formats),    cmocka_unit_test(test_overflow),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
