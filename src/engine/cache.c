@@ -537,6 +537,21 @@ int32_t cache_find(const struct cache *c, const llama_token *tokens, int32_t n, 
     return w.length;
 }
 
+/* Cells of a kept sequence that nobody else holds. */
+static int32_t own_cells(const struct cache_sequence *s)
+{
+    int32_t own = 0;
+    const struct cache_node *below = NULL;
+    for (const struct cache_node *node = s->node; node->parent; below = node, node = node->parent) {
+        const bool alone = below ? !node->ends && node->child == below && !below->sibling
+                                 : !node->child && node->ends == s && !s->next;
+        if (!alone)
+            break;
+        own += node->count;
+    }
+    return own;
+}
+
 size_t cache_branches(const struct cache *c, struct cache_branch *out, size_t most)
 {
     size_t n = 0;
@@ -552,9 +567,19 @@ size_t cache_branches(const struct cache *c, struct cache_branch *out, size_t mo
         n += n < most;
         for (size_t j = n - 1; j > at; j--)
             out[j] = out[j - 1];
-        out[at] = (struct cache_branch){.id = i, .length = node_end(s->node)};
+        out[at] = (struct cache_branch){.id = i, .length = node_end(s->node), .own = own_cells(s)};
     }
     return n;
+}
+
+void cache_drop(struct cache *c, llama_seq_id id, bool elsewhere)
+{
+    struct cache_sequence *s = &c->sequences[id];
+    const struct cache_stats counted = c->counted;
+    while (s->state == SEQUENCE_KEPT) /* its end moves up until others need what is left */
+        leaf_evict(c, s);
+    if (elsewhere)
+        c->counted = counted;
 }
 
 void cache_branch_tokens(const struct cache *c, llama_seq_id id, llama_token *out)

@@ -99,12 +99,15 @@ int32_t cache_find(const struct cache *c, const llama_token *tokens, int32_t n, 
 struct cache_branch {
     llama_seq_id id;
     int32_t length;
+    int32_t own; /* cells that nobody else needs: what cache_drop frees */
 };
 /* The branches that are kept, the most recently used first, at most `most` of them. Returns how many. They
  * are valid until the cache is changed. */
 size_t cache_branches(const struct cache *c, struct cache_branch *out, size_t most);
 /* The tokens of one of them: `length` of them into out. */
 void cache_branch_tokens(const struct cache *c, llama_seq_id id, llama_token *out);
+/* Gives it up at once. `elsewhere`: the caller has it, so that it is not counted as evicted. */
+void cache_drop(struct cache *c, llama_seq_id id, bool elsewhere);
 /* To bring one back: cache_room for its cells, cache_open with n = 0 for an empty sequence id, fill that
  * through libllama, cache_push as many tokens, cache_close with them; when it failed, cache_close with n = 0.
  * What of it is known already is then shared and not double. */

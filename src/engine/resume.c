@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/aside.h"
 #include "engine/scheduler_internal.h"
 
 enum { WORTH = 64, MEASURED_LEAST = 128 };
@@ -121,10 +122,9 @@ static int branch_write(struct scheduler *s, const struct cache_branch *b, size_
     return rc;
 }
 
-void resume_write(struct scheduler *s, uint64_t until_ns, bool yield)
+/* Writes what the cache keeps now. */
+static void kept_write(struct scheduler *s, uint64_t until_ns, bool yield)
 {
-    if (!s->saving.saved || !s->unsaved)
-        return;
     const size_t most = (size_t)s->model->sequences;
     struct cache_branch *list = calloc(most, sizeof *list);
     const size_t n = list ? cache_branches(s->cache, list, most) : 0;
@@ -152,4 +152,19 @@ void resume_write(struct scheduler *s, uint64_t until_ns, bool yield)
                  LOG_I("kept", (int64_t)n));
     s->worked_ns = clock_mono_ns();
     free(list);
+}
+
+void resume_write(struct scheduler *s, uint64_t until_ns, bool yield)
+{
+    if (!s->saving.saved || !s->unsaved)
+        return;
+    /* What is aside comes back as far as there are free cells for it: nobody else needs them now. */
+    (void)aside_return(s);
+    kept_write(s, until_ns, yield);
+    while (!yield && s->saving.saved && clock_mono_ns() < until_ns) {
+        cache_clear(s->cache);
+        if (aside_return(s) == 0)
+            break;
+        kept_write(s, until_ns, yield);
+    }
 }

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/aside.h"
 #include "engine/resume.h"
 
 struct scheduler *scheduler_create(const struct scheduler_options *o)
@@ -155,6 +156,7 @@ static void publish(struct scheduler *s)
     s->stats.prefix_misses = cached.misses;
     s->stats.evicted_tokens = cached.evicted_tokens;
     s->stats.evicted_branches = cached.evicted_branches;
+    aside_count(s->aside, &s->stats.aside_branches, &s->stats.aside_bytes);
     const bool any = s->fresh != NULL;
     if (any) {
         *s->outbox_end = s->fresh;
@@ -218,6 +220,7 @@ int scheduler_run(struct scheduler *s, struct model *m)
     s->batch = llama_batch_init(m->batch, 0, 1);
     int rc = s->batch.token ? slots_create(s) : VX11_ENOMEM;
     if (rc == 0) {
+        s->aside = aside_create(m);
         llama_set_abort_callback(m->context, step_abort, s);
         publish(s);
         while (take(s)) {
@@ -237,6 +240,8 @@ int scheduler_run(struct scheduler *s, struct model *m)
         publish(s);
         llama_set_abort_callback(m->context, NULL, NULL);
     }
+    aside_destroy(s->aside);
+    s->aside = NULL;
     slots_destroy(s);
     llama_batch_free(s->batch);
     return rc;

@@ -140,6 +140,8 @@ struct scheduler_stats {
     unsigned branches, nodes;            /* of the cache: sequences that are kept; nodes of its tree */
     uint64_t prefix_hits, prefix_misses; /* sequences that began with something known, with nothing */
     uint64_t evicted_tokens, evicted_branches;
+    size_t aside_branches; /* kept conversations that were moved out of the cells, */
+    uint64_t aside_bytes;  /* and their memory */
     uint64_t generations, generations_failed, generations_cancelled; /* ended */
     uint64_t preemptions; /* of answers that made room for others and went on later */
     uint64_t prompt_tokens, cached_tokens, restored_tokens, completion_tokens, steps;

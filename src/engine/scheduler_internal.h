@@ -127,6 +127,7 @@ struct scheduler {
     struct model *model;
     struct slot *slots;
     struct cache *cache;
+    struct aside *aside; /* kept conversations outside of the cells; NULL: none is */
     struct scheduler_saving saving;
     bool unsaved;                              /* something ended since all that is kept was on disk */
     uint64_t worked_ns;                        /* monotonic: when there was something to do last */

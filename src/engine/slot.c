@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/aside.h"
 #include "engine/resume.h"
 
 /* ---- making ---- */
@@ -206,10 +207,12 @@ static int slot_place(struct scheduler *s, struct slot *slot)
 {
     slot->state = SLOT_IDLE; /* it has no sequence to be looked at yet */
     live_publish(s, slot->input, slot->input_count - 1);
+    aside_read(s, slot->input, slot->input_count - 1);
     const int32_t known = resume_read(s, slot->generation);
     slot->id = cache_open(s->cache, slot->input, slot->input_count - 1, &slot->past);
     if (slot->id < 0)
         return VX11_EAGAIN;
+    aside_clear(s);
     if (known >= 0 && slot->past > known)
         restored_note(s, slot->generation, slot->past - known);
     memcpy(slot->tokens, slot->input, (size_t)slot->past * sizeof *slot->tokens);
