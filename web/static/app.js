@@ -77,8 +77,9 @@ async function refresh() {
 
 async function loadModels() {
   const list = await (await ask("/v1/models")).json();
+  const chats = list.data.filter((m) => m.capabilities?.includes("completion") ?? true); // not those that only embed
   const chosen = $("model").value;
-  $("model").replaceChildren(new Option("auto", ""), ...list.data.map((m) => new Option(m.id, m.id)));
+  $("model").replaceChildren(new Option("auto", ""), ...chats.map((m) => new Option(m.id, m.id)));
   $("model").value = chosen;
 }
 
