@@ -8,6 +8,7 @@
  * over the next was within four times what was measured, and only to that next one. */
 #include "harness.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,24 +16,26 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/str.h"
 #include "engine/backend.h"
 #include "engine/draft.h"
 
-enum { ANSWER_MOST = 24, PROMPTS = 6, CONTEXT = 1024 };
+enum { ANSWER_MOST = 24, ANSWER_LONG = 120, PROMPTS = 6, CONTEXT = 1024 };
 
 struct reference {
     struct tokens prompt;
-    llama_token answer[ANSWER_MOST], second[ANSWER_MOST];
-    float lead[ANSWER_MOST]; /* of the likeliest token over the second */
+    llama_token answer[ANSWER_LONG], second[ANSWER_LONG];
+    float lead[ANSWER_LONG]; /* of the likeliest token over the second */
     size_t n;
-    bool ended; /* by an end token, which is not in the answer */
+    bool ended;   /* by an end token, which is not in the answer */
+    bool endless; /* end tokens are not taken; the answer is long */
 };
 
 struct subject { /* one model, and what it says */
     char path[256];
     char other[256]; /* another of the same vocabulary, "": none */
-    struct reference refs[PROMPTS];
+    struct reference refs[PROMPTS], lengthy;
     float noise;
     unsigned parted; /* answers that went another way, at a tie */
     unsigned compared;
@@ -54,15 +57,17 @@ static struct llama_context *plain_context(struct llama_model *m, uint32_t batch
     return c;
 }
 
-static void top_two(const float *logits, int32_t n, llama_token *first, llama_token *second)
+static void top_two(const struct llama_vocab *vocab, bool endless, const float *logits, llama_token *first,
+                    llama_token *second)
 {
-    *first = logits[0] >= logits[1] ? 0 : 1;
-    *second = 1 - *first;
-    for (llama_token t = 2; t < n; t++) {
-        if (logits[t] > logits[*first]) {
+    *first = *second = -1;
+    for (llama_token t = 0; t < llama_vocab_n_tokens(vocab); t++) {
+        if (endless && llama_vocab_is_eog(vocab, t))
+            continue;
+        if (*first < 0 || logits[t] > logits[*first]) {
             *second = *first;
             *first = t;
-        } else if (logits[t] > logits[*second]) {
+        } else if (*second < 0 || logits[t] > logits[*second]) {
             *second = t;
         }
     }
@@ -71,15 +76,15 @@ static void top_two(const float *logits, int32_t n, llama_token *first, llama_to
 static void reference_make(struct llama_model *m, struct reference *r)
 {
     const struct llama_vocab *vocab = llama_model_get_vocab(m);
-    const int32_t vocabulary = llama_vocab_n_tokens(vocab);
+    const size_t most = r->endless ? ANSWER_LONG : ANSWER_MOST;
     struct llama_context *c = plain_context(m, 1);
-    assert_true(r->prompt.len + ANSWER_MOST < CONTEXT);
+    assert_true(r->prompt.len + most < CONTEXT);
     for (size_t i = 0; i < r->prompt.len; i++)
         assert_int_equal(llama_decode(c, llama_batch_get_one(&r->prompt.data[i], 1)), 0);
-    for (r->n = 0; r->n < ANSWER_MOST; r->n++) {
+    for (r->n = 0; r->n < most; r->n++) {
         const float *logits = llama_get_logits_ith(c, -1);
         const size_t i = r->n;
-        top_two(logits, vocabulary, &r->answer[i], &r->second[i]);
+        top_two(vocab, r->endless, logits, &r->answer[i], &r->second[i]);
         r->lead[i] = logits[r->answer[i]] - logits[r->second[i]];
         if (llama_vocab_is_eog(vocab, r->answer[i])) {
             r->ended = true;
@@ -119,7 +124,7 @@ static float noise_measure(struct llama_model *m, const struct reference *r)
 /* ---- an engine ---- */
 
 struct heard { /* of one choice */
-    llama_token tokens[ANSWER_MOST + 1];
+    llama_token tokens[ANSWER_LONG + 1];
     size_t n;
     enum finish finish;
 };
@@ -137,7 +142,7 @@ static struct harness *rig_start(const struct subject *s, const struct harness_o
 {
     struct harness_options all = *o;
     all.path = s->path;
-    all.context = CONTEXT;
+    all.context = o->context ? o->context : CONTEXT;
     all.queue = 64;
     return harness_open(&all);
 }
@@ -216,13 +221,13 @@ static void same(struct subject *s, const struct reference *r, const struct hear
     s->parted++;
 }
 
-static void same_call(struct subject *s, size_t prompt, const struct call *c, unsigned choices,
+static void same_call(struct subject *s, const struct reference *r, const struct call *c, unsigned choices,
                       const char *how)
 {
     if (c->end != FINISH_NONE)
         fail_msg("%s: ended with %d: %s", how, (int)c->end, c->error.text);
     for (unsigned i = 0; i < choices; i++)
-        same(s, &s->refs[prompt], &c->choices[i], how);
+        same(s, r, &c->choices[i], how);
 }
 
 /* ---- the ways ---- */
@@ -239,7 +244,7 @@ static void in_turn(struct subject *s, const struct harness_options *o, unsigned
             const struct generation_options g = greedy(&s->refs[i].prompt);
             rig_submit(rig, &g, &c);
             rig_wait(rig, &c, 1);
-            same_call(s, i, &c, 1, how);
+            same_call(s, &s->refs[i], &c, 1, how);
             cached += round > 0 ? c.usage.cached_tokens : 0;
         }
     }
@@ -263,7 +268,7 @@ static struct usage at_once(struct subject *s, const struct harness_options *o, 
     }
     rig_wait(rig, calls, PROMPTS);
     for (size_t i = 0; i < PROMPTS; i++) {
-        same_call(s, i, &calls[i], choices, how);
+        same_call(s, &s->refs[i], &calls[i], choices, how);
         sum.cached_tokens += calls[i].usage.cached_tokens;
         sum.drafted_tokens += calls[i].usage.drafted_tokens;
         sum.accepted_tokens += calls[i].usage.accepted_tokens;
@@ -311,8 +316,65 @@ static void test_beside_the_cancelled(void **state)
     rig_wait(rig, calls, PROMPTS);
     rig_wait(rig, gone, PROMPTS);
     for (size_t i = 0; i < PROMPTS; i++)
-        same_call(s, i, &calls[i], 1, "beside the cancelled");
+        same_call(s, &s->refs[i], &calls[i], 1, "beside the cancelled");
     harness_stop(rig);
+}
+
+/* There are not cells enough for all who write: some make room, and go on later. */
+static void preempted(struct subject *s, enum draft_mode speculation, const char *how)
+{
+    const struct harness_options o = {
+        .parallel = 8, .batch = 64, .context = 256, .cells = 256, .speculation = speculation};
+    struct harness *rig = rig_start(s, &o);
+    struct call c = {0};
+    struct scheduler_stats stats;
+    struct generation_options g = greedy(&s->lengthy.prompt);
+    g.max_tokens = ANSWER_LONG;
+    g.sampling.ignore_end = true;
+    g.choices = 4;
+    rig_submit(rig, &g, &c);
+    rig_wait(rig, &c, 1);
+    scheduler_stats(rig->scheduler, &stats);
+    assert_true(stats.preemptions > 0);
+    same_call(s, &s->lengthy, &c, 4, how);
+    harness_stop(rig);
+}
+
+static void test_preempted(void **state)
+{
+    preempted(*state, DRAFT_OFF, "preempted");
+    preempted(*state, DRAFT_ON, "preempted, with lookup");
+}
+
+/* What is known of the prompts was read back from disk. */
+static void test_restored(void **state)
+{
+    struct subject *s = *state;
+    char dir[] = "/tmp/vx11-same-XXXXXX";
+    struct error err = {0};
+    int64_t restored = 0;
+    assert_non_null(mkdtemp(dir));
+    const struct harness_options o = {.parallel = 4,
+                                      .batch = 512,
+                                      .speculation = DRAFT_ON,
+                                      .saved_dir = dir,
+                                      .saving = {.min_tokens = 8, .idle_ms = 600000, .end_ms = 60000}};
+    in_turn(s, &o, 1, "to be saved");
+    struct harness *rig = rig_start(s, &o);
+    for (size_t i = 0; i < PROMPTS; i++) {
+        struct call c = {0};
+        const struct generation_options g = greedy(&s->refs[i].prompt);
+        rig_submit(rig, &g, &c);
+        rig_wait(rig, &c, 1);
+        same_call(s, &s->refs[i], &c, 1, "restored");
+        restored += c.usage.restored_tokens;
+    }
+    harness_stop(rig);
+    assert_true(restored > 0);
+    const int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(tmp >= 0);
+    assert_int_equal(fs_remove_tree(tmp, dir + strlen("/tmp/"), &err), 0);
+    (void)close(tmp);
 }
 
 static void test_speculated(void **state)
@@ -399,6 +461,13 @@ static void prompts_make(struct subject *s, const struct model *m)
     }
 }
 
+static void reference_add(struct subject *s, struct llama_model *m, struct reference *r)
+{
+    reference_make(m, r);
+    const float moved = noise_measure(m, r);
+    s->noise = moved > s->noise ? moved : s->noise;
+}
+
 static void subject_start(struct subject *s)
 {
     const struct model_options load = {
@@ -409,11 +478,11 @@ static void subject_start(struct subject *s)
     if (backends_load(s->path, &err) != 0 || model_load(&load, NULL, NULL, &m, &err) != 0)
         fail_msg("%s", err.text);
     prompts_make(s, m);
-    for (size_t i = 0; i < PROMPTS; i++) {
-        reference_make(m->llama, &s->refs[i]);
-        const float moved = noise_measure(m->llama, &s->refs[i]);
-        s->noise = moved > s->noise ? moved : s->noise;
-    }
+    for (size_t i = 0; i < PROMPTS; i++)
+        reference_add(s, m->llama, &s->refs[i]);
+    s->lengthy.endless = true;
+    harness_chat(m, "Write a poem about stones.", &s->lengthy.prompt);
+    reference_add(s, m->llama, &s->lengthy);
     model_free(m);
 }
 
@@ -425,6 +494,7 @@ static int subject_end(void **state)
     assert_true(s->parted * (s->rough ? 3 : 20) <= s->compared); /* else too little was compared */
     for (size_t i = 0; i < PROMPTS; i++)
         tokens_free(&s->refs[i].prompt);
+    tokens_free(&s->lengthy.prompt);
     if (s->other[0]) { /* then both were written for this */
         (void)unlink(s->path);
         (void)unlink(s->other);
@@ -496,6 +566,8 @@ int main(void)
         cmocka_unit_test(test_beside_the_cancelled),
         cmocka_unit_test(test_speculated),
         cmocka_unit_test(test_draft_model),
+        cmocka_unit_test(test_preempted),
+        cmocka_unit_test(test_restored),
         cmocka_unit_test(test_seed),
     };
     const struct CMUnitTest rough[] = {
