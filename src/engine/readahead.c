@@ -1,5 +1,6 @@
-/* The reader. Whether a part is cached is found out by reads that must not wait (RWF_NOWAIT), at a few
- * places of it; where a file system does not know those, everything is read, which costs a copy. */
+/* The reader. Nothing is copied: the kernel is asked to read ahead, and a byte here and there shows that it
+ * has. Whether a part was cached before is found out by reads that must not wait (RWF_NOWAIT); where a file
+ * system does not know those, every part counts as read from the disk. */
 #include "engine/readahead.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 #include "base/fs.h"
 
 enum { PART = 1 << 20, LOOKS = 4 };
-#define AHEAD (INT64_C(32) << 20) /* bytes in flight */
+#define AHEAD (UINT64_C(32) << 20) /* bytes in flight */
 
 struct readahead {
     pthread_t thread;
@@ -28,48 +29,41 @@ struct readahead {
     void *ctx;
     atomic_bool stop;
     uint64_t total, from_disk;
-    char part[PART];
 };
 
-static bool is_cached(const struct readahead *r, uint64_t at, uint64_t n)
+/* Reads a few bytes of a part, spread over it. With `wait` it returns when they are there: those that were
+ * asked for before them are, too. */
+static bool part_look(const struct readahead *r, uint64_t at, uint64_t n, bool wait)
 {
     for (uint64_t i = 0; i < LOOKS; i++) {
         char byte;
         struct iovec one = {&byte, 1};
-        const uint64_t where = at + (n - 1) * i / (LOOKS - 1);
-        if (preadv2(r->fd, &one, 1, (off_t)where, RWF_NOWAIT) != 1)
+        const off_t where = (off_t)(at + (n - 1) * i / (LOOKS - 1));
+        ssize_t got;
+        do
+            got = preadv2(r->fd, &one, 1, where, wait ? 0 : RWF_NOWAIT);
+        while (got < 0 && errno == EINTR);
+        if (got != 1)
             return false;
     }
-    return true;
-}
-
-static bool part_read(struct readahead *r, uint64_t at, uint64_t n)
-{
-    for (uint64_t got = 0; got < n;) {
-        const ssize_t rc = pread(r->fd, r->part, (size_t)(n - got), (off_t)(at + got));
-        if (rc < 0 && errno == EINTR)
-            continue;
-        if (rc <= 0)
-            return false; /* libllama meets the same and says so */
-        got += (uint64_t)rc;
-    }
-    r->from_disk += n;
     return true;
 }
 
 static void *reader(void *ctx)
 {
     struct readahead *r = ctx;
-    uint64_t asked = 0;
+    uint64_t asked = 0; /* up to here the disk is reading for us */
     for (uint64_t at = 0; at < r->total && !atomic_load(&r->stop);) {
         const uint64_t n = r->total - at < PART ? r->total - at : PART;
-        if (!is_cached(r, at, n)) {
-            if (asked < at + (uint64_t)AHEAD / 2) {
-                asked = at + (uint64_t)AHEAD;
-                (void)posix_fadvise(r->fd, (off_t)at, (off_t)AHEAD, POSIX_FADV_WILLNEED);
+        if (at < asked || !part_look(r, at, n, false)) {
+            if (asked < at + AHEAD / 2) {
+                const uint64_t from = asked > at ? asked : at;
+                (void)posix_fadvise(r->fd, (off_t)from, (off_t)(at + AHEAD - from), POSIX_FADV_WILLNEED);
+                asked = at + AHEAD;
             }
-            if (!part_read(r, at, n))
-                break;
+            if (!part_look(r, at, n, true))
+                break; /* libllama meets the same and says so */
+            r->from_disk += n;
         }
         at += n;
         if (!r->fn(at, r->total, r->ctx))

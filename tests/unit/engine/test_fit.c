@@ -2,6 +2,7 @@
  * against what the process then really takes. */
 #include "harness.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -350,6 +351,49 @@ static void test_load_reduced(void **state)
     model_free(m);
 }
 
+/* ---- reading ---- */
+
+struct told {
+    struct model_progress last;
+    unsigned calls;
+};
+
+static bool progress(const struct model_progress *p, void *ctx)
+{
+    struct told *t = ctx;
+    assert_true(p->share >= t->last.share && p->bytes_read >= t->last.bytes_read);
+    t->last = *p;
+    t->calls++;
+    return true;
+}
+
+static uint64_t load_once(const char *path)
+{
+    struct error err = {0};
+    struct model *m = NULL;
+    struct told told = {0};
+    const struct model_options o = {.path = path, .parallel = 1, .batch = 64, .cells = 256, .threads = 1};
+    assert_int_equal(model_load(&o, progress, &told, &m, &err), 0);
+    assert_true(told.calls > 10 && told.last.bytes_total > 60 * MB);
+    const uint64_t from_disk = m->bytes_from_disk;
+    assert_true(from_disk <= told.last.bytes_total);
+    model_free(m);
+    return from_disk;
+}
+
+static void test_reading(void **state)
+{
+    const struct files *f = *state;
+    const int fd = open(f->plain, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && fsync(fd) == 0);
+    assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    (void)close(fd);
+    const uint64_t cold = load_once(f->plain), warm = load_once(f->plain);
+    if (cold == 0 || cold == warm)
+        skip(); /* a file system without a cache of its own, or that cannot say what is in it */
+    assert_true(cold > 60 * MB && warm < cold / 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,7 +401,7 @@ int main(void)
         cmocka_unit_test(test_rope_loaded),    cmocka_unit_test(test_choice_order),
         cmocka_unit_test(test_choice_bounds),  cmocka_unit_test(test_choice_layers),
         cmocka_unit_test(test_sizes_are_true), cmocka_unit_test(test_load_refused),
-        cmocka_unit_test(test_load_reduced),
+        cmocka_unit_test(test_load_reduced),   cmocka_unit_test(test_reading),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
