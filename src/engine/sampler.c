@@ -151,9 +151,12 @@ size_t sampler_history(const struct sampler *s)
 static llama_token greedy(const float *logits, int32_t vocabulary)
 {
     llama_token best = 0;
+    float highest = logits[0];
     for (llama_token t = 1; t < vocabulary; t++) {
-        if (logits[t] > logits[best])
+        if (logits[t] > highest) {
+            highest = logits[t];
             best = t;
+        }
     }
     return best;
 }

@@ -221,7 +221,7 @@ static bool keywords_check(struct schema *s, yyjson_val *node, unsigned *kinds)
     size_t i, max;
     yyjson_val *key, *value;
     *kinds = 0;
-    yyjson_obj_foreach(node, i, max, key, value)
+    OBJECT_EACH(node, i, max, key, value)
     {
         const char *name = yyjson_get_str(key);
         const unsigned kind = keyword_kind(name);
@@ -245,7 +245,7 @@ static bool stands_alone(struct schema *s, yyjson_val *node, const char *alone, 
 {
     size_t i, max;
     yyjson_val *key, *value;
-    yyjson_obj_foreach(node, i, max, key, value)
+    OBJECT_EACH(node, i, max, key, value)
     {
         const char *name = yyjson_get_str(key);
         if (strcmp(name, alone) != 0 && (!with || strcmp(name, with) != 0) && (keyword_kind(name) & ~1u) != 0)
@@ -467,7 +467,7 @@ static bool keywords_apply(struct schema *s, yyjson_val *node, unsigned allowed)
 {
     size_t i, max;
     yyjson_val *key, *value;
-    yyjson_obj_foreach(node, i, max, key, value)
+    OBJECT_EACH(node, i, max, key, value)
     {
         const unsigned kind = keyword_kind(yyjson_get_str(key)) & ~(unsigned)KIND_LENIENT;
         if (kind > KIND_ANY && (kind & allowed) == 0)

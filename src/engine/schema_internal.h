@@ -6,6 +6,11 @@
 #include "engine/engine_internal.h"
 #include "engine/schema.h"
 
+/* yyjson's own loop steps off a NULL when there is nothing in the object. */
+#define OBJECT_EACH(object, i, max, key, value)                                                              \
+    if (yyjson_obj_size(object) > 0)                                                                         \
+    yyjson_obj_foreach(object, i, max, key, value)
+
 struct schema_ref { /* a schema with a rule of its own */
     yyjson_val *target;
     unsigned rule;

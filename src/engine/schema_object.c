@@ -90,7 +90,7 @@ static bool other_key(struct schema *s, yyjson_val *properties, unsigned *rule)
     struct name *names = calloc(yyjson_obj_size(properties) + 1, sizeof *names);
     if (!names)
         return schema_no_memory(s);
-    yyjson_obj_foreach(properties, i, max, key, value)
+    OBJECT_EACH(properties, i, max, key, value)
     {
         const size_t len = yyjson_get_len(key);
         if (is_plain(yyjson_get_str(key), len) && len <= 512)
@@ -191,7 +191,7 @@ static bool properties_read(struct schema *s, yyjson_val *node, struct property 
     yyjson_val *key, *value;
     if (!required_check(s, required, properties))
         return false;
-    yyjson_obj_foreach(properties, i, max, key, value)
+    OBJECT_EACH(properties, i, max, key, value)
     {
         if (yyjson_obj_getn(properties, yyjson_get_str(key), yyjson_get_len(key)) != value)
             return schema_refuse(s, "properties", "names %.64s twice", yyjson_get_str(key));

@@ -147,7 +147,7 @@ static bool children_check(struct schema *s, yyjson_val *node, const char *keywo
             return false;
         schema_leave(s, mark);
     }
-    yyjson_obj_foreach(children, i, max, key, child)
+    OBJECT_EACH(children, i, max, key, child)
     {
         const size_t mark = schema_enter(s, keyword, yyjson_get_str(key));
         if (!node_check(s, child, refs))
