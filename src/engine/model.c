@@ -436,7 +436,7 @@ int model_load(const struct model_options *options, model_progress_fn fn, void *
     if ((rc = readahead_start(m->path, progress_read, &progress, &reader, err)) != 0)
         goto out;
     rc = model_make(m, options, &progress, err);
-    m->bytes_from_disk = readahead_end(reader, true);
+    m->bytes_from_disk = readahead_end(reader, rc != 0);
     if (rc != 0)
         goto out;
     m->load_ms = (int64_t)((clock_mono_ns() - started) / 1000000);
