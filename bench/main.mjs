@@ -18,9 +18,10 @@ import * as shared from './lines/shared.mjs';
 import * as mixed from './lines/mixed.mjs';
 import * as load from './lines/load.mjs';
 import * as json from './lines/json.mjs';
+import * as lookup from './lines/lookup.mjs';
 import * as back from './lines/return.mjs';
 
-const LINES = [startup, memory, gateway, latency, streams, writer, decode, prompt, shared, mixed, json, load, back];
+const LINES = [startup, memory, gateway, latency, streams, writer, decode, prompt, shared, mixed, json, lookup, load, back];
 const GROUPS = [...new Set(LINES.map((l) => l.group).filter(Boolean))];
 const BUSY = 0.3; // cores that others use: above this the figures of a line are marked
 
