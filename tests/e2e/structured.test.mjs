@@ -31,7 +31,7 @@ const kinds = {
   multiple: { type: "integer", multipleOf: 7, minimum: 0 },
   cents: { type: "number", multipleOf: 0.25, minimum: 0, maximum: 100 },
   text: { type: "string", maxLength: 20 },
-  pattern: { type: "string", pattern: "^[A-Z]{2}\\d{1,3}(-\\w+)?$", maxLength: 400 },
+  pattern: { type: "string", pattern: "^[A-Z]{2}\\d{1,3}(-\\w+)?$" },
   choice: { type: "string", enum: ["été", "€ 5", "日本", "a\"b\\c"] },
   fixed: { const: { deep: ["value", 1, null] } },
   nullable: { type: ["boolean", "null"] },
@@ -42,7 +42,6 @@ const kinds = {
   ipv4: { type: "string", format: "ipv4" }, ipv6: { type: "string", format: "ipv6" }, uuid: { type: "string", format: "uuid" },
   "schlüssel \"q\"": { type: "null" },
 };
-delete kinds.pattern.maxLength;
 
 for (const [name, schema] of Object.entries(kinds)) {
   test(`keeps ${name}`, async () => {
@@ -70,7 +69,7 @@ test("parses into a zod type", async () => {
 });
 
 test("follows a schema that refers to itself, in a stream", async () => {
-  const tree = { ...object({ value: { enum: [1, 2, 3] }, children: { type: "array", maxItems: 2, items: { $ref: "#" } } }) };
+  const tree = object({ value: { enum: [1, 2, 3] }, children: { type: "array", maxItems: 2, items: { $ref: "#" } } });
   const check = ajv.compile(tree);
   const stream = await ask(format(tree), { stream: true, seed: 5, max_tokens: 800 });
   let text = "", finish = null, pieces = 0;
@@ -118,7 +117,7 @@ test("refuses by name what it cannot keep", async () => {
   await refused(object({ a: { type: "string", format: "uri" } }), "/properties/a/format");
   await refused({ type: "array", items: { type: "null" }, uniqueItems: true }, "/uniqueItems", false);
   await assert.rejects(ask({ type: "xml" }), (e) => e.status === 400 && e.param === "/response_format/type");
-  await assert.rejects(ask(format({}).json_schema.schema), (e) => e.status === 400);
+  await assert.rejects(ask({}), (e) => e.status === 400 && e.param === "/response_format/type");
 });
 
 test("follows a grammar of llama.cpp's, and says where a broken one is wrong", async () => {

@@ -1,5 +1,5 @@
-/* JSON check: whether a value is one that a JSON schema allows. Written from the specification, apart from the
- * engine's own reading of schemas, so that one can test the other. */
+/* JSON check: whether a value is one that a JSON schema allows. Written from the specification, apart from
+ * the engine's own reading of schemas, so that one can test the other. */
 #ifndef VX11_TEST_ENGINE_JSON_CHECK_H
 #define VX11_TEST_ENGINE_JSON_CHECK_H
 
