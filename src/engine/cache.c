@@ -32,8 +32,9 @@ static bool memory_reaches(const struct cache *c, const struct cache_sequence *s
 {
     if (c->options.window == 0 || !c->options.memory)
         return true;
-    const int32_t first = n > c->options.window ? n - c->options.window : 0;
-    return llama_memory_seq_pos_min(c->options.memory, id_of(c, s)) <= first;
+    const int32_t first = n > c->options.window ? n - c->options.window : 0,
+                  has = llama_memory_seq_pos_min(c->options.memory, id_of(c, s));
+    return has >= 0 && has <= first;
 }
 
 /* ---- making ---- */
@@ -160,7 +161,7 @@ static struct cache_sequence *oldest(const struct cache *c)
 }
 
 /* Drops the node at which a kept sequence ends. The id goes too when others hold what is above, else it is
- * now what holds that. */
+ * now what holds that; but where the window of that is not there any more, that is lost too. */
 static void leaf_evict(struct cache *c, struct cache_sequence *s)
 {
     struct cache_node *leaf = s->node, *parent = leaf->parent;
@@ -174,7 +175,15 @@ static void leaf_evict(struct cache *c, struct cache_sequence *s)
         return;
     }
     (void)memory_remove(c, s, node_end(parent), -1);
-    end_add(c, s, parent);
+    if (memory_reaches(c, s, node_end(parent))) {
+        end_add(c, s, parent);
+        return;
+    }
+    const int32_t used = c->used;
+    sequence_free(c, s);
+    tree_prune(c, parent);
+    c->counted.evicted_tokens += (uint64_t)(used - c->used);
+    c->counted.evicted_branches++;
 }
 
 static void leaf_shorten(struct cache *c, struct cache_sequence *s, int32_t n)
@@ -191,7 +200,7 @@ bool cache_room(struct cache *c, int32_t n)
     while (cache_free(c) < n) {
         struct cache_sequence *s = oldest(c);
         const int32_t missing = n - cache_free(c), drop = missing > EVICT_LEAST ? missing : EVICT_LEAST;
-        if (!c->options.whole && drop < s->node->count)
+        if (!c->options.whole && c->options.window == 0 && drop < s->node->count)
             leaf_shorten(c, s, drop);
         else
             leaf_evict(c, s);
@@ -259,8 +268,10 @@ static struct cache_sequence *sequence_share(struct cache *c, struct cache_node 
     tree_live(c, node, -1);
     if (kept_at(node) && (!s || !from))
         return sequence_adopt(c, kept_at(node));
-    if (!s || !from)
+    if (!s || !from) {
+        tree_prune(c, node); /* in taking an id, what held it was lost */
         return NULL;
+    }
     s->state = SEQUENCE_LIVE;
     memory_share(c, from, s, 0, node_end(node));
     end_add(c, s, node);

@@ -33,7 +33,7 @@
  *
  * With a sliding window (`window`) libllama drops old positions of a sequence that is alone in a cell: its
  * beginning then can be shared only where the window before the fork is still there, which is asked of
- * libllama.
+ * libllama; and a leaf goes as a whole, for what is left of it would lack its window.
  *
  * All of it belongs to the decode thread. */
 #ifndef VX11_ENGINE_CACHE_H
