@@ -235,6 +235,11 @@ static void engine_show(struct models *m, const struct hermes_engine *e)
     printf("%-14s %s", "engine", hermes_engine_state_names[e->state]);
     if (e->has_progress && e->state == HERMES_ENGINE_STATE_LOADING)
         printf(" %.0f%%", e->progress * 100);
+    if (e->has_bytes_total && e->state == HERMES_ENGINE_STATE_LOADING) {
+        char read[24], total[24];
+        printf(" (%s of %s)", str_format_bytes((uint64_t)e->bytes_read, read),
+               str_format_bytes((uint64_t)e->bytes_total, total));
+    }
     if (e->has_pid)
         printf(", process %lld", (long long)e->pid);
     if (e->has_rss_bytes) {

@@ -42,12 +42,12 @@ struct engine {
     pthread_t thread;
     _Atomic float progress;
     _Atomic uint64_t bytes_read, bytes_total; /* of the model's file */
-    atomic_bool load_stop;  /* the load is to be given up */
-    atomic_bool load_ended; /* then load_model and load_error are set */
-    bool load_model_seen;   /* the loop thread's */
+    atomic_bool load_stop;                    /* the load is to be given up */
+    atomic_bool load_ended;                   /* then load_model and load_error are set */
+    bool load_model_seen;                     /* the loop thread's */
     struct model *load_model;
     _Atomic(struct saved *) saved; /* NULL: none, or not open yet */
-    struct fit_plan plan; /* of the model, or of the load that was refused */
+    struct fit_plan plan;          /* of the model, or of the load that was refused */
     struct error load_error;
 
     struct metric *embedding_seconds, *first_token_seconds, *queue_seconds;
@@ -108,8 +108,8 @@ bool request_options_read(const struct engine *e, const struct request_options *
 bool request_fits(const struct model *m, size_t prompt_tokens, int64_t max_tokens,
                   struct request_fault *fault);
 enum { REQUEST_PRIORITY_DEFAULT = 4 };
-/* 0 (first) … GENERATION_PRIORITY_MAX, as the header X-VX11-Priority says, or the default. False: the fault says
- * why. */
+/* 0 (first) … GENERATION_PRIORITY_MAX, as the header X-VX11-Priority says, or the default. False: the fault
+ * says why. */
 bool request_priority(const struct request *r, int *out, struct request_fault *fault);
 /* False, before the text is tokenized, when so long a text cannot fit whatever its tokens are. */
 bool request_text_fits(const struct model *m, size_t bytes, struct request_fault *fault);
@@ -123,7 +123,7 @@ struct context_shift { /* what was left out of a prompt */
 };
 
 struct reply_options {
-    bool chat; /* else a completion */
+    bool chat;                  /* else a completion */
     struct chat_prompt *format; /* of a chat: owned by the reply from reply_create on, also when that fails */
     struct context_shift shift;
     bool stream, include_usage;

@@ -32,15 +32,15 @@ struct model_options {
     int threads;          /* that many; 0: as many as measure fastest, up to one for each physical core */
     int batch;            /* tokens of one step, 1 … MODEL_BATCH_MAX */
     int32_t cells;        /* KV cells for all sequences together; 0: chosen, see fit.h */
-    int gpu_layers;       /* layers on a GPU where a backend for one is there; -1: as many as it has room for */
+    int gpu_layers; /* layers on a GPU where a backend for one is there; -1: as many as it has room for */
     enum model_kv_type kv_type;
     const char *chat_template; /* Jinja text in place of the file's own; NULL: that */
-    uint64_t memory_most;     /* bytes of memory that may be taken; 0: what is free */
-    struct fit_plan *planned; /* NULL, or where the plan is put, that of a refused load too */
+    uint64_t memory_most;      /* bytes of memory that may be taken; 0: what is free */
+    struct fit_plan *planned;  /* NULL, or where the plan is put, that of a refused load too */
 };
 
 struct model_progress {
-    float share; /* 0 … 1 of the load */
+    float share;                      /* 0 … 1 of the load */
     uint64_t bytes_read, bytes_total; /* of the file */
 };
 
@@ -66,11 +66,11 @@ struct model {
     bool threads_fixed;     /* always that many */
 
     char *name, *path;
-    char description[128]; /* architecture, weights and quantisation: "llama 1.1B Q4_K - Medium" */
+    char description[128];    /* architecture, weights and quantisation: "llama 1.1B Q4_K - Medium" */
     struct chat_format *chat; /* NULL unless template_state is READY */
     enum model_template_state template_state;
     char *template_reason; /* why it is UNSUPPORTED; else NULL */
-    uint64_t size_bytes; /* of the weights */
+    uint64_t size_bytes;   /* of the weights */
     uint64_t parameters;
     int64_t created_s; /* the file's modification time, epoch seconds */
     int64_t load_ms;

@@ -296,7 +296,7 @@ static void check_rss(const char *path, int32_t cells)
 static void test_sizes_are_true(void **state)
 {
     const struct files *f = *state;
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     skip(); /* its shadow and its quarantine are no memory of the model's */
 #endif
     check_rss(harness_guide(), 2048);
