@@ -23,6 +23,9 @@ struct proc_memory {
 int proc_memory(struct proc_memory *out);
 unsigned
 proc_physical_cores(void); /* unique core ids, at least 1; respects the affinity mask and cgroup quota */
+/* Threads of the whole machine that want a core at this moment, the caller among them. At least 1, or
+ * VX11_E…. */
+int proc_running(void);
 /* How many processes the kernel has killed for want of memory since it started; 0 when it does not say. */
 uint64_t proc_oom_kills(void);
 /* Name and pid of the process that listens on a TCP port of this machine. VX11_ENOT_FOUND when it cannot be

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/proc.h"
@@ -95,4 +96,24 @@ unsigned proc_physical_cores(void)
     if (limits.has_cpus && limits.cpus < (double)n)
         n = limits.cpus < 1 ? 1 : (unsigned)limits.cpus;
     return n;
+}
+
+int proc_running(void)
+{
+    char text[128];
+    int rc = proc_read_text("/proc/loadavg", text, sizeof text); /* "0.20 0.18 0.12 1/80 11206" */
+    if (rc != 0)
+        return rc;
+    const char *at = text;
+    for (int field = 0; field < 3; field++) {
+        at = strchr(at, ' ');
+        if (at == NULL)
+            return VX11_EIO;
+        at++;
+    }
+    char *end;
+    const long n = strtol(at, &end, 10);
+    if (end == at || *end != '/' || n < 0 || n > 1000000)
+        return VX11_EIO;
+    return n < 1 ? 1 : (int)n;
 }

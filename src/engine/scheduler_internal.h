@@ -142,6 +142,7 @@ struct scheduler {
     int32_t running, guessed, agreed; /* of this step: sequences that run, tokens guessed, and rightly */
     uint64_t step, admissions;
     bool aborting; /* the running decode was told to stop */
+    bool stalled;  /* because its threads hang at a barrier */
 };
 
 /* generation.c */

@@ -25,6 +25,11 @@ bool step_abort(void *scheduler)
     struct scheduler *s = scheduler;
     if (s->aborting || atomic_load_explicit(&s->stopping, memory_order_relaxed))
         return abort_now(s);
+    if (s->model->can_trim && s->model->threads.step_limit_ns > 0 &&
+        threads_hang(&s->model->threads, clock_mono_ns())) {
+        s->stalled = true;
+        return abort_now(s);
+    }
     unsigned waited_for = 0, in_batch = 0;
     for (int32_t i = 0; i < s->model->parallel; i++) {
         const struct slot *slot = &s->slots[i];
@@ -390,8 +395,12 @@ void step_run(struct scheduler *s)
     if (s->batch.n_tokens == 0)
         return;
     const uint64_t before = clock_mono_ns();
+    threads_begin(&s->model->threads, s->batch.n_tokens, before);
+    s->stalled = false;
     const int32_t rc = decode(s);
     const uint64_t after = clock_mono_ns();
+    if (rc == 2 && s->stalled) /* the next round does it again */
+        threads_stalled(&s->model->threads, after);
     if (rc != 0) {
         decode_failed(s, rc);
         return;

@@ -8,12 +8,15 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/proc.h"
 
-#define BETTER   0.9          /* of the mean: how much faster a number must be to be taken */
-#define WAIT_MIN 250000000ull /* ns between trials */
-#define WAIT_MAX 30000000000ull
-#define HOPELESS 1.05 /* of the mean: a step of a trial that takes longer ends it */
-#define COST     100  /* of the time between trials, a lost one may take one part in so many */
+#define BETTER      0.9          /* of the mean: how much faster a number must be to be taken */
+#define WAIT_MIN    250000000ull /* ns between trials */
+#define WAIT_MAX    30000000000ull
+#define HOPELESS    1.05 /* of the mean: a step of a trial that takes longer ends it */
+#define STALLED     20   /* times as long as it should take, and at least STALLED_MIN: a step is given up */
+#define STALLED_MIN 30000000ull
+#define COST        100 /* of the time between trials, a lost one may take one part in so many */
 
 enum { TRIAL_STEPS = 4, MEAN_STEPS = 8, TOKENS_COMPARED = 16, POLL = 1 };
 
@@ -61,9 +64,20 @@ static void pool_functions(struct threads *t)
     memcpy(&t->pool_free, &release, sizeof release);
 }
 
+/* Would that many threads, ours, have a core each? Unknown counts as yes: the measurement then decides. */
+static bool cores_spare(const struct threads *t, int threads)
+{
+    const int others = t->running() - 1; /* we are running ourselves */
+    return others < 0 || others + threads <= t->counts[0];
+}
+
 void threads_start(struct threads *t, struct llama_context *context, int most, bool fixed, bool small)
 {
-    *t = (struct threads){.context = context, .trial = -1, .direction = small ? -1 : 1, .wait_ns = WAIT_MIN};
+    *t = (struct threads){.context = context,
+                          .trial = -1,
+                          .direction = small ? -1 : 1,
+                          .wait_ns = WAIT_MIN,
+                          .running = proc_running};
     for (int n = most; n >= 1 && t->choices < THREADS_CHOICES; n /= 2) {
         t->counts[t->choices++] = n;
         if (fixed)
@@ -71,6 +85,8 @@ void threads_start(struct threads *t, struct llama_context *context, int most, b
     }
     pool_functions(t);
     t->current = small ? t->choices - 1 : 0;
+    while (t->current < t->choices - 1 && !cores_spare(t, t->counts[t->current]))
+        t->current++; /* the first step must not hang: nothing is known yet that would end it */
     use(t, t->current);
 }
 
@@ -99,12 +115,17 @@ static void mean_add(struct threads *t, double seconds)
     t->mean += (seconds - t->mean) * weight;
 }
 
-static void trial_begin(struct threads *t)
+static void trial_begin(struct threads *t, uint64_t now_ns)
 {
     int choice = t->current + t->direction;
     if (choice < 0 || choice >= t->choices) {
         t->direction = -t->direction;
         choice = t->current + t->direction;
+    }
+    if (choice < t->current && !cores_spare(t, t->counts[choice])) {
+        t->next_trial_ns = now_ns + WAIT_MIN;
+        t->settled = t->mean;
+        return;
     }
     t->trial = choice;
     t->trial_seconds = 0;
@@ -169,5 +190,39 @@ void threads_measured(struct threads *t, int32_t tokens, double seconds, uint64_
     if (!(t->settled > 0))
         t->settled = t->mean;
     if (now_ns >= t->next_trial_ns || t->mean > 2 * t->settled)
-        trial_begin(t);
+        trial_begin(t, now_ns);
+}
+
+/* ---- stalls ---- */
+
+void threads_begin(struct threads *t, int32_t tokens, uint64_t now_ns)
+{
+    const int choice = t->trial >= 0 ? t->trial : t->current;
+    t->step_limit_ns = 0;
+    if (choice == t->choices - 1 || !(t->mean > 0)) /* it cannot do with less, or nothing is known yet */
+        return;
+    /* A batch takes at most as long as its tokens one by one. */
+    const double share = tokens > t->mean_tokens ? (double)tokens / t->mean_tokens : 1;
+    const uint64_t limit = (uint64_t)(t->mean * share * STALLED * 1e9);
+    t->step_limit_ns = now_ns + (limit > STALLED_MIN ? limit : STALLED_MIN);
+}
+
+bool threads_hang(const struct threads *t, uint64_t now_ns)
+{
+    return t->step_limit_ns > 0 && now_ns > t->step_limit_ns;
+}
+
+void threads_stalled(struct threads *t, uint64_t now_ns)
+{
+    t->stalls++;
+    if (t->trial < 0 && t->current < t->choices - 1)
+        t->current++;
+    t->trial = -1;
+    t->step_limit_ns = 0;
+    t->mean = t->settled = 0;
+    t->mean_steps = 0;
+    t->direction = -1;
+    t->wait_ns = t->wait_ns * 4 < WAIT_MAX ? t->wait_ns * 4 : WAIT_MAX;
+    t->next_trial_ns = now_ns + t->wait_ns;
+    use(t, t->current);
 }

@@ -4,7 +4,9 @@
  * are ours alone, and a disaster on cores that are not: a thread that the kernel has put aside makes the
  * others burn their time slices, and a step of a millisecond takes a tenth of a second (measured: a small
  * model at 280 tokens/s with one thread and 13 with two, on two cores that a compiler kept busy). So the
- * speed is measured all the time, and now and then, for a few steps, another number is tried. */
+ * speed is measured all the time, and now and then, for a few steps, another number is tried. More threads
+ * are tried only while the machine has cores to spare, and a step that hangs at a barrier all the same is
+ * given up and done again with fewer. */
 #ifndef VX11_ENGINE_THREADS_H
 #define VX11_ENGINE_THREADS_H
 
@@ -33,6 +35,10 @@ struct threads {
     double trial_seconds;
     unsigned trial_steps;
     uint64_t wait_ns, next_trial_ns;
+
+    uint64_t step_limit_ns; /* moment from which on the running step counts as stalled; 0: never */
+    unsigned stalls;
+    int (*running)(void); /* proc_running; a test's own */
 };
 
 /* most: upper bound. fixed: always that many. small: starts with one thread, as fits a small model. */
@@ -41,6 +47,13 @@ void threads_stop(struct threads *t); /* before the context goes */
 /* Another context's next step computes with the same threads. Not while ours computes: whoever calls has the
  * turn (turn.h). */
 void threads_lend(struct threads *t, struct llama_context *to);
+/* Before each step. */
+void threads_begin(struct threads *t, int32_t tokens, uint64_t now_ns);
+/* While a step computes, from the thread that asks for it: it takes so much longer than it should that its
+ * threads must be waiting for cores. Then it is to be given up, and threads_stalled says so, for fewer
+ * threads to do it. */
+bool threads_hang(const struct threads *t, uint64_t now_ns);
+void threads_stalled(struct threads *t, uint64_t now_ns);
 /* After each step: tokens in its batch, and how long it took. May change the number for the next one. Decode
  * thread. */
 void threads_measured(struct threads *t, int32_t tokens, double seconds, uint64_t now_ns);

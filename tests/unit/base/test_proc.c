@@ -143,6 +143,7 @@ static void cores(void **state)
     cpu_set_t mine;
     assert_int_equal(sched_getaffinity(0, sizeof mine, &mine), 0);
     assert_true(n >= 1 && n <= (unsigned)CPU_COUNT(&mine));
+    assert_true(proc_running() >= 1); /* we are */
 }
 
 static void near(double a, double b)

@@ -48,10 +48,23 @@ static int stop(void **state)
     return 0;
 }
 
+static int alone(void)
+{
+    return 1;
+}
+
+static int crowded(void)
+{
+    return 3;
+}
+
 static void begin(struct threads *t, const struct model *m, bool small)
 {
     llama_detach_threadpool(m->context);
     threads_start(t, m->context, 4, false, small);
+    t->current = small ? t->choices - 1 : 0; /* whatever the real machine does now */
+    atomic_store(&t->count, t->counts[t->current]);
+    t->running = alone;
 }
 
 static void test_quiet_machine(void **state)
@@ -101,11 +114,57 @@ static void test_small_model(void **state)
     threads_stop(&t);
 }
 
+/* Four cores of which two are taken: four threads are not even tried, two are. */
+static void test_crowded_machine(void **state)
+{
+    const struct machine any = {.with4 = 0.001, .with2 = 0.002, .with1 = 0.004};
+    struct threads t;
+    double now = 0;
+    begin(&t, *state, true);
+    t.running = crowded;
+    assert_int_equal(atomic_load(&t.count), 1);
+    (void)overhead(&t, &any, &now, 60, 2);
+    assert_int_equal(t.counts[t.current], 2);
+    t.running = alone;
+    (void)overhead(&t, &any, &now, 180, 4);
+    assert_int_equal(t.counts[t.current], 4);
+    threads_stop(&t);
+}
+
+static void test_stall(void **state)
+{
+    struct threads t;
+    uint64_t now = 1000000000;
+    begin(&t, *state, false);
+    threads_begin(&t, 1, now);
+    assert_false(threads_hang(&t, now + 60000000000ull)); /* nothing is known yet */
+    for (int i = 0; i < 8; i++)
+        threads_measured(&t, 1, 0.002, now);
+    assert_int_equal(t.current, 0);
+    t.trial = -1;
+    threads_begin(&t, 1, now);
+    assert_false(threads_hang(&t, now + 39000000));
+    assert_true(threads_hang(&t, now + 41000000));
+    threads_begin(&t, 64, now); /* a prompt may take as long as its tokens one by one */
+    assert_false(threads_hang(&t, now + 2000000000));
+    assert_true(threads_hang(&t, now + 2600000000));
+    for (int fewer = 1; fewer <= 2; fewer++) {
+        threads_stalled(&t, now);
+        assert_int_equal(t.current, fewer);
+        assert_int_equal(atomic_load(&t.count), t.counts[fewer]);
+        threads_measured(&t, 1, 0.002, now);
+    }
+    assert_int_equal(t.stalls, 2);
+    threads_begin(&t, 1, now); /* one thread waits for nobody */
+    assert_false(threads_hang(&t, now + 60000000000ull));
+    threads_stop(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_quiet_machine),
-        cmocka_unit_test(test_busy_machine),
+        cmocka_unit_test(test_quiet_machine),   cmocka_unit_test(test_busy_machine),
+        cmocka_unit_test(test_crowded_machine), cmocka_unit_test(test_stall),
         cmocka_unit_test(test_small_model),
     };
     return cmocka_run_group_tests(tests, start, stop);
