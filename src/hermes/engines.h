@@ -31,7 +31,7 @@ struct engine_stop_wait;
 struct engine_params { /* a change takes effect for the next load */
     int64_t max_loaded, idle_unload_ms /* 0: never */, load_timeout_ms;
     int64_t threads, ctx, max_ctx, parallel, kv_tokens, batch, n_max, gpu_layers,
-        max_queue;              /* as in the configuration */
+        max_queue; /* as in the configuration */
     int64_t saved_bytes /* 0: no conversations are kept */, saved_min_tokens, saved_ms;
     const char *kv_type;        /* static: "auto", "f16", "q8_0" */
     const char *speculation;    /* static: "auto", "on", "off"; NULL: the worker's default */
@@ -48,7 +48,8 @@ struct engine_params { /* a change takes effect for the next load */
 struct engines_options {
     uv_loop_t *loop;
     struct client *client;
-    const char *home;        /* sockets go to HOME/run, logs to HOME/log, crash reports to HOME/forensic, conversations to HOME/cache/kv */
+    const char *home;        /* sockets go to HOME/run, logs to HOME/log, crash reports to HOME/forensic,
+                                conversations to HOME/cache/kv */
     const char *program;     /* the worker's executable; copied */
     struct metrics *metrics; /* may be NULL */
     struct engine_params params;

@@ -425,18 +425,12 @@ static void test_drain(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chat),
-        cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_logprobs),
-        cmocka_unit_test(test_stop_and_bias),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_completions),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_priority),
-        cmocka_unit_test(test_long_prompt),
-        cmocka_unit_test(test_client_leaves),
-        cmocka_unit_test(test_many_at_a_time),
-        cmocka_unit_test(test_status_models_metrics),
+        cmocka_unit_test(test_chat),           cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_logprobs),       cmocka_unit_test(test_stop_and_bias),
+        cmocka_unit_test(test_parts),          cmocka_unit_test(test_completions),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_priority),
+        cmocka_unit_test(test_long_prompt),    cmocka_unit_test(test_client_leaves),
+        cmocka_unit_test(test_many_at_a_time), cmocka_unit_test(test_status_models_metrics),
     };
     const struct CMUnitTest lives[] = {
         cmocka_unit_test(test_loading),     cmocka_unit_test(test_load_given_up),
