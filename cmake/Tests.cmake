@@ -63,8 +63,10 @@ function(vx11_tests_unit ROOM)
         string(REGEX REPLACE "^test_" "test_${ROOM}_" name ${name})
         vx11_test(${name} SOURCES ${test} ${helpers} ROOMS ${ROOM} LABELS ${labels} TIMEOUT 60)
         if(ROOM STREQUAL "engine")
-            # ggml's threads spin while they wait for each other: nothing beside them.
-            set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
+            # ggml's threads spin while they wait for each other: nothing beside them, and time for those that
+            # must share their cores all the same.
+            math(EXPR timeout "180 * ${VX11_TEST_SLOWER}")
+            set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE TIMEOUT ${timeout})
             add_dependencies(${name} vx11-synth)
         endif()
     endforeach()
