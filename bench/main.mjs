@@ -109,7 +109,7 @@ async function main() {
             rmSync(dir, { recursive: true, force: true });
     };
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-        process.on(signal, () => { cleanUp(); process.exit(130); });
+        process.on(signal, () => { console.error(`bench: ended by ${signal}`); cleanUp(); process.exit(130); });
     try {
         const machine = describe(), all = [];
         machine.version = version(root);

@@ -12,7 +12,7 @@ const QUESTION = 'Which port is switch on, and what does it do?';
 async function measured(ctx, servers, { id, what, tokens, times, extra, count }) {
     const body = chat([['user', QUESTION]], tokens, extra);
     const text = (who) => join(ctx.dir, `decode-${id}-${who}-`);
-    const r = await turns(ctx, servers, ctx.quick ? 3 : 6, async (server) => {
+    const r = await turns(ctx, servers, 6, async (server) => {
         const one = (await ask(ctx, server, [body], { text: text(server.who) })).clients[0];
         if (one.tokens !== tokens)
             throw new Error(`${server.who} made ${one.tokens} tokens of ${tokens}`);

@@ -20,8 +20,8 @@ export async function measure(ctx) {
     });
     const gap = await withServers(ctx, { id: 'gap', model, count, parallel: 5, context: 2560 }, async (servers) => {
         const r = await turns(ctx, servers, ctx.quick ? 2 : 3, async (server, round) => {
-            const streams = Array.from({ length: 4 }, (_, i) => chat([['user', `Story ${i} of ${round}, please.`]], 120));
-            const answer = await ask(ctx, server, [...streams, [chat([['user', prose(2000, 2000 + round)]], 4), 1500]]);
+            const streams = Array.from({ length: 4 }, (_, i) => chat([['user', `Story ${i} of ${round}, please.`]], size === '110m' ? 400 : 200));
+            const answer = await ask(ctx, server, [...streams, [chat([['user', prose(2000, 2000 + round)]], 4), 1000]]);
             return { ...answer, long: answer.clients[4] };
         }, 150000);
         if (r.ours.some((x) => x.long.waited_gap_ms === null))
