@@ -1,0 +1,1 @@
+-- The pool of loaded models: what is pinned, warmed, grouped.

@@ -1,0 +1,1 @@
+-- Pulls: downloads of models, and the catalogue's view of them.

@@ -1,0 +1,1 @@
+-- Command-line tools, providers added while running, and executions.

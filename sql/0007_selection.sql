@@ -1,0 +1,1 @@
+-- What Switch learns and measures to choose by.

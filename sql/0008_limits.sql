@@ -1,0 +1,1 @@
+-- Budgets, virtual keys, and the cache of replies.
