@@ -4,22 +4,50 @@
 #include "base/str.h"
 #include "contract/config_internal.h"
 
+/* What a provider's kind needs besides its name. */
+static int provider_kind_check(const struct config_provider *p, const struct contract_path *item,
+                               struct contract_error *err)
+{
+    const struct contract_path url = {.up = item, .key = "base_url"}, preset = {.up = item, .key = "preset"},
+                               tool = {.up = item, .key = "tool"}, module = {.up = item, .key = "module"};
+    bool remote = p->kind == CONFIG_PROVIDER_KIND_OPENAI || p->kind == CONFIG_PROVIDER_KIND_ANTHROPIC;
+    bool anthropic = p->preset == CONFIG_PROVIDER_PRESET_ANTHROPIC;
+    if (p->kind == CONFIG_PROVIDER_KIND_OPENAI && *p->base_url == '\0' &&
+        p->preset == CONFIG_PROVIDER_PRESET_NONE) {
+        return contract_fail(err, &url, VX11_EINVALID, "is required for a provider of kind openai");
+    }
+    if (p->kind == CONFIG_PROVIDER_KIND_TOOL && *p->tool == '\0') {
+        return contract_fail(err, &tool, VX11_EINVALID, "is required for a provider of kind tool");
+    }
+    if (p->kind == CONFIG_PROVIDER_KIND_MODULE && *p->module == '\0') {
+        return contract_fail(err, &module, VX11_EINVALID, "is required for a provider of kind module");
+    }
+    if (p->preset == CONFIG_PROVIDER_PRESET_NONE) {
+        return 0;
+    }
+    if (!remote || anthropic != (p->kind == CONFIG_PROVIDER_KIND_ANTHROPIC)) {
+        return contract_fail(err, &preset, VX11_EINVALID, "is \"%s\", which a provider of kind %s cannot be",
+                             config_provider_preset_names[p->preset], config_provider_kind_names[p->kind]);
+    }
+    return 0;
+}
+
 static int providers_check(const struct config_switch *s, struct contract_error *err)
 {
     const struct contract_path up[] = {{.key = "switch"}, {.up = &up[0], .key = "providers"}};
     for (size_t i = 0; i < s->providers_count; i++) {
         const struct config_provider *p = &s->providers[i];
         const struct contract_path item = {.up = &up[1], .index = i};
-        const struct contract_path name = {.up = &item, .key = "name"},
-                                   url = {.up = &item, .key = "base_url"};
+        const struct contract_path name = {.up = &item, .key = "name"};
         for (size_t k = 0; k < i; k++) {
             if (str_eq(s->providers[k].name, p->name)) {
                 return contract_fail(err, &name, VX11_EINVALID, "is \"%s\", as that of another provider",
                                      p->name);
             }
         }
-        if (p->kind == CONFIG_PROVIDER_KIND_OPENAI && *p->base_url == '\0') {
-            return contract_fail(err, &url, VX11_EINVALID, "is required for a provider of kind openai");
+        int rc = provider_kind_check(p, &item, err);
+        if (rc != 0) {
+            return rc;
         }
         if (*p->key_env != '\0' && *p->key_file != '\0') {
             const struct contract_path key = {.up = &item, .key = "key_file"};
