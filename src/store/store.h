@@ -103,6 +103,15 @@ int writer_start(const struct writer_options *options, struct writer **out, stru
  * VX11_ENOMEM. Any thread. A batch whose transaction fails (disk full, locked) is retried with back-off while
  * the queue has room; a row that breaks a constraint is dropped alone, counted in failed and logged. */
 int writer_push(struct writer *w, const char *sql, const struct store_value *values, size_t n);
+/* Several statements that belong together, count at most batch_rows (else VX11_ETOO_LARGE): taken in as one or
+ * not at all, written in one transaction, and refused together when one of them breaks a constraint. As
+ * writer_push in the rest. */
+struct writer_row {
+    const char *sql;
+    const struct store_value *values;
+    size_t n;
+};
+int writer_push_group(struct writer *w, const struct writer_row *rows, size_t count);
 /* Blocks until everything pushed so far is committed or failed, or timeout_ms passed (VX11_ETIMEOUT). */
 int writer_flush(struct writer *w, int64_t timeout_ms);
 void writer_stats(struct writer *w, struct writer_stats *out);

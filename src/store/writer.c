@@ -5,7 +5,10 @@
  * A commit costs the same for one row as for hundreds, so rows wait a few milliseconds for company. A row
  * counts as queued until its transaction has committed: a batch that cannot be written now stays in memory,
  * in order, and is tried again. Only three things lose a row, each counted and logged: it breaks a
- * constraint, it cannot be written while the queue is full, or the time to stop runs out. */
+ * constraint, it cannot be written while the queue is full, or the time to stop runs out.
+ *
+ * Rows that were pushed as a group lie side by side in the queue and are never parted: a batch takes all of a
+ * group or none, and when one of its rows is refused the batch is written again without the whole group. */
 #include "store/store.h"
 
 #include <errno.h>
@@ -33,6 +36,7 @@ struct item {
     size_t bytes; /* of the whole block */
     enum item_state state;
     unsigned n;
+    unsigned group; /* of the first of a group: its rows, itself included (1: a row alone); of the others: 0 */
     struct store_value values[]; /* then the bytes of texts and blobs */
 };
 
@@ -84,7 +88,7 @@ static struct item *item_make(const char *sql, const struct store_value *values,
     struct item *item = malloc(bytes);
     if (!item)
         return NULL;
-    *item = (struct item){.sql = sql, .bytes = bytes, .state = ITEM_WAITING, .n = (unsigned)n};
+    *item = (struct item){.sql = sql, .bytes = bytes, .state = ITEM_WAITING, .n = (unsigned)n, .group = 1};
     char *to = (char *)&item->values[n];
     for (size_t i = 0; i < n; i++) {
         item->values[i] = values[i];
@@ -99,38 +103,74 @@ static struct item *item_make(const char *sql, const struct store_value *values,
     return item;
 }
 
-/* With the lock. */
-static bool is_full(const struct writer *w, size_t bytes)
+/* With the lock. Whether `rows` more of `bytes` together do not fit. */
+static bool is_full(const struct writer *w, size_t rows, size_t bytes)
 {
-    return w->stats.queued >= w->queue_rows || bytes > w->queue_bytes ||
+    return w->stats.queued + rows > w->queue_rows || bytes > w->queue_bytes ||
            w->queued_bytes > w->queue_bytes - bytes;
+}
+
+static void items_free(struct item *first)
+{
+    while (first) {
+        struct item *next = first->next;
+        free(first);
+        first = next;
+    }
+}
+
+/* Takes over a list of count items of `bytes` together, ended by *tail. */
+static int queue_add(struct writer *w, struct item *first, struct item **tail, size_t count, size_t bytes)
+{
+    pthread_mutex_lock(&w->lock);
+    if (is_full(w, count, bytes)) {
+        w->stats.rejected += count;
+        pthread_mutex_unlock(&w->lock);
+        items_free(first);
+        return VX11_EFULL;
+    }
+    size_t before = w->stats.queued;
+    if (!w->head)
+        w->oldest_ns = clock_mono_ns();
+    *w->tail = first;
+    w->tail = tail;
+    w->queued_bytes += bytes;
+    w->stats.pushed += count;
+    w->stats.queued += count;
+    /* The thread needs to know of the first row, to start its clock, and of the one that fills a batch. */
+    bool wake = before == 0 || (before < w->batch_rows && w->stats.queued >= w->batch_rows);
+    pthread_mutex_unlock(&w->lock);
+    if (wake)
+        pthread_cond_signal(&w->work);
+    return 0;
 }
 
 int writer_push(struct writer *w, const char *sql, const struct store_value *values, size_t n)
 {
     struct item *item = item_make(sql, values, n);
-    if (!item)
-        return VX11_ENOMEM;
-    pthread_mutex_lock(&w->lock);
-    if (is_full(w, item->bytes)) {
-        w->stats.rejected++;
-        pthread_mutex_unlock(&w->lock);
-        free(item);
-        return VX11_EFULL;
+    return item ? queue_add(w, item, &item->next, 1, item->bytes) : VX11_ENOMEM;
+}
+
+int writer_push_group(struct writer *w, const struct writer_row *rows, size_t count)
+{
+    struct item *first = NULL, **tail = &first;
+    size_t bytes = 0;
+    if (count == 0)
+        return 0;
+    if (count > w->batch_rows)
+        return VX11_ETOO_LARGE;
+    for (size_t i = 0; i < count; i++) {
+        struct item *item = item_make(rows[i].sql, rows[i].values, rows[i].n);
+        if (!item || __builtin_add_overflow(bytes, item->bytes, &bytes)) {
+            free(item);
+            items_free(first);
+            return VX11_ENOMEM;
+        }
+        item->group = i == 0 ? (unsigned)count : 0;
+        *tail = item;
+        tail = &item->next;
     }
-    if (!w->head)
-        w->oldest_ns = clock_mono_ns();
-    *w->tail = item;
-    w->tail = &item->next;
-    w->queued_bytes += item->bytes;
-    w->stats.pushed++;
-    w->stats.queued++;
-    /* The thread needs to know of the first row, to start its clock, and of the one that fills a batch. */
-    bool wake = w->stats.queued == 1 || w->stats.queued == w->batch_rows;
-    pthread_mutex_unlock(&w->lock);
-    if (wake)
-        pthread_cond_signal(&w->work);
-    return 0;
+    return queue_add(w, first, tail, count, bytes);
 }
 
 int writer_flush(struct writer *w, int64_t timeout_ms)
@@ -207,9 +247,22 @@ static int write_row(struct writer *w, struct item *item, struct error *err)
     return rc;
 }
 
-/* Writes the waiting ones of batch[from, to) in one transaction. SQLITE_CONSTRAINT: only the commit could
- * tell that some row is wrong. SQLITE_ABORT: a row's failure ended the transaction (it is marked): again
- * without it. */
+/* A row that is refused takes the others of its group with it. True when there are any: some may have been
+ * written in this transaction already. */
+static bool group_fail(struct writer *w, unsigned at)
+{
+    unsigned first = at;
+    while (w->batch[first]->group == 0)
+        first--;
+    unsigned rows = w->batch[first]->group;
+    for (unsigned i = first; i < first + rows; i++)
+        w->batch[i]->state = ITEM_FAILED;
+    return rows > 1;
+}
+
+/* Writes the waiting ones of batch[from, to), which parts no group, in one transaction. SQLITE_CONSTRAINT:
+ * only the commit could tell that some row is wrong. SQLITE_ABORT: a row's failure ended the transaction (it
+ * is marked, with its group): again without it. */
 static int write_range(struct writer *w, unsigned from, unsigned to, struct error *err)
 {
     int rc = sql_settle(w->db, err) == 0 ? SQLITE_OK : SQLITE_NOMEM;
@@ -219,7 +272,8 @@ static int write_range(struct writer *w, unsigned from, unsigned to, struct erro
         if (w->batch[i]->state != ITEM_WAITING)
             continue;
         rc = write_row(w, w->batch[i], err);
-        if (rc == SQLITE_OK && sqlite3_get_autocommit(w->db))
+        bool part = w->batch[i]->state == ITEM_FAILED && group_fail(w, i);
+        if (rc == SQLITE_OK && (part || sqlite3_get_autocommit(w->db)))
             rc = SQLITE_ABORT;
     }
     if (rc == SQLITE_OK && (rc = sqlite3_exec(w->db, "COMMIT", NULL, NULL, NULL)) != SQLITE_OK)
@@ -237,17 +291,20 @@ static int write_range(struct writer *w, unsigned from, unsigned to, struct erro
     return SQLITE_OK;
 }
 
-/* Each row by itself, to find which one the commit refused. */
+/* Each row, or group, by itself, to find which one the commit refused. */
 static int write_singly(struct writer *w, struct error *err)
 {
-    for (unsigned i = 0; i < w->batch_len; i++) {
+    for (unsigned i = 0, rows; i < w->batch_len; i += rows) {
+        rows = w->batch[i]->group;
         if (w->batch[i]->state != ITEM_WAITING)
             continue;
-        int rc = write_range(w, i, i + 1, err);
-        if (rc == SQLITE_CONSTRAINT)
+        int rc = write_range(w, i, i + rows, err);
+        if (rc == SQLITE_CONSTRAINT) {
             item_fail(w, w->batch[i], err);
-        else if (rc != SQLITE_OK && rc != SQLITE_ABORT)
+            group_fail(w, i);
+        } else if (rc != SQLITE_OK && rc != SQLITE_ABORT) {
             return rc;
+        }
     }
     return SQLITE_OK;
 }
@@ -286,7 +343,7 @@ static bool back_off(struct writer *w, unsigned attempt)
     uint64_t wait_ms = attempt < 7 ? RETRY_FIRST_MS << attempt : RETRY_MOST_MS;
     uint64_t until = now + wait_ms * MS_NS;
     pthread_mutex_lock(&w->lock);
-    bool full = is_full(w, 0);
+    bool full = is_full(w, 1, 0);
     while ((now = clock_mono_ns()) < until) {
         /* Stopping: there is little time left, so try often, and until the end of it. */
         if (w->stopping && until > now + 50 * MS_NS)
@@ -325,9 +382,12 @@ static bool wait_for_batch(struct writer *w)
 static void take_batch(struct writer *w)
 {
     w->batch_len = 0;
-    while (w->head && w->batch_len < w->batch_rows) {
-        w->batch[w->batch_len++] = w->head;
-        w->head = w->head->next;
+    /* Groups go whole: their rows were queued together, so all of them are there. */
+    while (w->head && w->batch_len + w->head->group <= w->batch_rows) {
+        for (unsigned rows = w->head->group; rows > 0; rows--) {
+            w->batch[w->batch_len++] = w->head;
+            w->head = w->head->next;
+        }
     }
     if (!w->head)
         w->tail = &w->head;
@@ -413,11 +473,7 @@ static void *writer_main(void *arg)
 
 static void writer_free(struct writer *w)
 {
-    while (w->head) {
-        struct item *next = w->head->next;
-        free(w->head);
-        w->head = next;
-    }
+    items_free(w->head);
     statements_clear(&w->statements);
     connection_close(w->db);
     pthread_cond_destroy(&w->work);
