@@ -34,15 +34,25 @@ void account_begin(struct account *a, struct request *r, const char *requested_m
     };
 }
 
-void account_alternative(struct account *a, const char *provider, const char *model, const char *result)
+void account_candidate(struct account *a, const struct candidate *c)
 {
-    buf_puts(&a->alternatives, a->alternatives.len ? ",{\"provider\":" : "[{\"provider\":");
-    buf_put_json_string(&a->alternatives, provider, strlen(provider));
-    buf_puts(&a->alternatives, ",\"model\":");
-    buf_put_json_string(&a->alternatives, model, strlen(model));
-    buf_puts(&a->alternatives, ",\"result\":");
-    buf_put_json_string(&a->alternatives, result, strlen(result));
-    buf_putc(&a->alternatives, '}');
+    a->provider = c->provider->name;
+    a->model = c->model;
+    a->reason = c->reason;
+}
+
+void account_tried(struct account *a, const struct candidate *c, const char *result, double ms)
+{
+    struct buf *b = &a->alternatives;
+    buf_puts(b, b->len ? ",{\"provider\":" : "[{\"provider\":");
+    buf_put_json_string(b, c->provider->name, strlen(c->provider->name));
+    buf_puts(b, ",\"model\":");
+    buf_put_json_string(b, c->model, strlen(c->model));
+    buf_puts(b, ",\"result\":");
+    buf_put_json_string(b, result, strlen(result));
+    if (ms >= 0)
+        buf_printf(b, ",\"ms\":%.1f", ms);
+    buf_putc(b, '}');
 }
 
 double account_elapsed_ms(const struct account *a)

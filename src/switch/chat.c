@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "switch/dialect.h"
+
 void chat_completions(struct request *r, void *module)
 {
     const struct openai_chat_request *body = request_body(r);
@@ -33,16 +35,15 @@ void chat_embeddings(struct request *r, void *module)
 
 /* ---- /switch/chat ---- */
 
-static void switch_chat_whole(struct dispatch *d, const struct switch_upstream *u)
+static int own_whole(struct dispatch *d, const char *body, size_t len, const struct switch_upstream *u,
+                     struct buf *out, struct error *err)
 {
-    struct request *r = d->r;
     struct openai_usage usage;
     const struct switch_upstream_choice *choice = &u->choices[0];
     const char *content = choice->message ? yyjson_get_str(choice->message->content) : NULL;
-    if (!content) {
-        dispatch_failed(d, DISPATCH_GOOD, 502, "no_text", "the provider answered without text");
-        return;
-    }
+    (void)body, (void)len;
+    if (!content)
+        return error_set(err, VX11_EUNSUPPORTED, "the provider answered without text");
     struct switch_chat_reply reply = {
         .status = SWITCH_CHAT_REPLY_STATUS_OK,
         .provider = d->account.provider,
@@ -52,7 +53,7 @@ static void switch_chat_whole(struct dispatch *d, const struct switch_upstream *
         .reply = content,
         .finish_reason = choice->finish_reason,
         .latency_ms = (int64_t)account_elapsed_ms(&d->account),
-        .request_id = request_id(r),
+        .request_id = request_id(d->r),
     };
     if (u->usage && u->usage->has_prompt_tokens && u->usage->has_completion_tokens) {
         memset(&usage, 0, sizeof usage);
@@ -61,20 +62,11 @@ static void switch_chat_whole(struct dispatch *d, const struct switch_upstream *
         usage.total_tokens = usage.prompt_tokens + usage.completion_tokens;
         reply.usage = &usage;
     }
-    dispatch_headers(d);
-    struct buf out = BUF_INIT;
-    int rc = switch_chat_reply_serialize(&reply, &out); /* before dispatch_end frees what it points to */
-    dispatch_end(d, DISPATCH_GOOD, rc == 0 ? SWITCH_OUTCOME_OK : SWITCH_OUTCOME_FAILED, rc == 0 ? 200 : 500,
-                 rc == 0 ? NULL : error_describe(rc));
-    if (rc == 0) {
-        size_t len;
-        char *data = buf_detach(&out, &len);
-        request_reply_bytes(r, 200, "application/json", data, len, true);
-    } else {
-        buf_free(&out);
-        request_fail(r, 500, "internal", NULL, "the answer could not be written: %s", error_describe(rc));
-    }
+    int rc = switch_chat_reply_serialize(&reply, out);
+    return rc == 0 ? 0 : error_set(err, rc, "the answer could not be written: %s", error_describe(rc));
 }
+
+static const struct dialect own = {.name = "own", .whole = own_whole};
 
 void chat_own(struct request *r, void *module)
 {
@@ -100,7 +92,7 @@ void chat_own(struct request *r, void *module)
         .source = yyjson_get_str(yyjson_obj_get(body->metadata, "source")),
         .body = rc == 0 ? arena_strndup(request_arena(r), text.data, text.len) : NULL,
         .body_len = text.len,
-        .whole = switch_chat_whole,
+        .dialect = &own,
     };
     buf_free(&text);
     if (!wish.body) {

@@ -1,74 +1,73 @@
 /* Dispatch: one request, from its candidates to its account.
  *
  *   run ── select ──not found──> list models anew, once ──> select ──> 404
- *             └─> attempt: breaker ─> engine (Hermes) or URL ─> call ─> answer.c
- *                    ^  failed before the first token, another candidate is left
- *                    └───────────────────────────────────────────────┘
+ *             └─> next: the first candidate that may be asked ──> attempt
+ *                  ^   failed before its first token                 │
+ *                  ├─────────────────────────────────────────────────┤
+ *                  │   none left, the failure may pass: again, after a moment
+ *                  └── slow to begin, hedging is on: the next one beside it; the first token wins
  */
 #include "switch/switch_internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "api/hermes_client.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "switch/dialect.h"
 
 /* A list of models older than this is read anew before a model is said not to exist, and Hermes' list before
  * the default model is chosen. */
 #define RELIST_AGE_MS 1000
-/* An engine may end between being handed out and being asked: another is asked for. One that took the request
- * and ended may have ended because of it, so that is tried once only. */
-#define ENGINE_TRIES    5
-#define ENGINE_RETRY_MS 50
 /* Hermes is asked in a fraction of a millisecond, and a model that was just added must answer at once. */
 #define RELIST_LOCAL_AGE_MS 20
 
 static void dispatch_try(struct dispatch *d);
 static void dispatch_select(struct dispatch *d);
 
-/* ---- end ---- */
-
-static void breaker_tell(struct provider *p, bool changed)
+static const struct config_switch *settings(const struct dispatch *d)
 {
-    if (!changed)
-        return;
-    const char *state = breaker_state_name(breaker_peek(&p->breaker, clock_mono_ms()));
-    log_warn("dispatch", "breaker changed", LOG_S("provider", p->name), LOG_S("state", state));
-    module_alert(p->sw->m, LINK_ALERT_SEVERITY_L3, "the breaker of provider %s is %s", p->name, state);
+    return module_config(d->sw->m)->values->switch_;
 }
 
-static void attempt_end(struct dispatch *d, enum dispatch_verdict verdict)
+/* ---- end ---- */
+
+static void attempts_drop(struct dispatch *d)
 {
-    if (!d->attempt_open)
-        return;
-    struct provider *p = d->selection.list[d->at].provider;
-    d->attempt_open = false;
-    d->first_token_until = 0;
-    p->in_flight--;
-    if (verdict == DISPATCH_SILENT) {
-        breaker_abandon(&p->breaker);
-    } else if (verdict == DISPATCH_GOOD) {
-        breaker_tell(p, breaker_success(&p->breaker));
-    } else {
-        p->failures++;
-        metric_add(p->failures_metric, 1);
-        breaker_tell(p, breaker_failure(&p->breaker, clock_mono_ms()));
-    }
+    for (size_t i = 0; i < DISPATCH_LIVE; i++)
+        if (d->live[i])
+            attempt_end(d->live[i], DISPATCH_SILENT);
+}
+
+static void account_winner(struct dispatch *d)
+{
+    const struct attempt *a = d->winner;
+    account_candidate(&d->account, a->candidate);
+    d->account.prompt_tokens = a->tokens.prompt;
+    d->account.completion_tokens = a->tokens.completion;
+    d->account.cached_tokens = a->tokens.cached;
 }
 
 void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch_outcome outcome, int status,
                   const char *error)
 {
     struct switch_ *sw = d->sw;
-    attempt_end(d, verdict);
-    if (d->account.first_token_ms >= 0)
-        metric_observe(d->selection.list[d->at].provider->first_token, d->account.first_token_ms / 1000.0);
+    struct attempt *winner = d->winner;
+    if (winner) {
+        account_winner(d);
+        if (d->account.first_token_ms >= 0)
+            metric_observe(winner->provider->first_token, d->account.first_token_ms / 1000.0);
+    }
     d->account.outcome = outcome;
     d->account.status = status;
     if (error)
         snprintf(d->account.error, sizeof d->account.error, "%s", error);
     account_write(sw, &d->account, d->r);
+    if (winner)
+        attempt_end(winner, verdict);
+    attempts_drop(d);
+    if (d->dialect && d->dialect->free)
+        d->dialect->free(d);
     if (d->prev)
         d->prev->next = d->next;
     else
@@ -76,11 +75,6 @@ void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch
     if (d->next)
         d->next->prev = d->prev;
     sw->in_flight--;
-    sse_free(&d->sse);
-    buf_free(&d->reply);
-    buf_free(&d->held);
-    arena_destroy(d->scratch);
-    d->scratch = NULL;
 }
 
 void dispatch_cancelled(struct dispatch *d)
@@ -107,258 +101,176 @@ static void dispatch_refuse(struct dispatch *d, int status, const char *code, co
     struct request *r = d->r;
     int64_t retry = d->retry_after_ms;
     bool asked = d->account.attempts > 0;
-    char copy[300];
+    char copy[400], name[64];
     snprintf(copy, sizeof copy, "%s", text);
+    snprintf(name, sizeof name, "%s", code);
     dispatch_end(d, DISPATCH_SILENT, asked ? SWITCH_OUTCOME_FAILED : SWITCH_OUTCOME_REFUSED, status, copy);
     if (retry >= 0 && (status == 429 || status == 503))
         request_retry_after(r, retry);
-    request_fail(r, status, code, param, "%s", copy);
+    request_fail(r, status, name, param, "%s", copy);
 }
-
-void dispatch_failed(struct dispatch *d, enum dispatch_verdict verdict, int status, const char *code,
-                     const char *text)
-{
-    const struct candidate *c = &d->selection.list[d->at];
-    log_warn("dispatch", "a provider failed", LOG_S("provider", c->provider->name), LOG_S("model", c->model),
-             LOG_I("status", status), LOG_S("reason", text));
-    d->failed_status = status;
-    snprintf(d->failed_code, sizeof d->failed_code, "%s", code);
-    snprintf(d->failed_text, sizeof d->failed_text, "%s", text);
-    attempt_end(d, verdict);
-    account_alternative(&d->account, c->provider->name, c->model, d->failed_text);
-    sse_free(&d->sse);
-    buf_clear(&d->reply);
-    buf_clear(&d->held);
-    d->sse_open = d->complete = d->failed_midway = d->paused = false;
-    d->own_end = d->upstream_status = d->engine_tries = 0;
-    d->at++;
-    dispatch_try(d);
-}
-
-/* ---- attempt ---- */
 
 void dispatch_headers(struct dispatch *d)
 {
-    const struct candidate *c = &d->selection.list[d->at];
+    const struct attempt *a = d->winner;
     /* A model's name may hold what no header may; then it goes without. */
-    request_reply_header(d->r, "X-VX11-Provider", c->provider->name);
-    request_reply_header(d->r, "X-VX11-Model", c->model);
-    if (d->context_shift)
-        request_reply_header(d->r, "X-VX11-Context-Shift", d->context_shift);
+    request_reply_header(d->r, "X-VX11-Provider", a->provider->name);
+    request_reply_header(d->r, "X-VX11-Model", a->candidate->model);
+    if (a->context_shift)
+        request_reply_header(d->r, "X-VX11-Context-Shift", a->context_shift);
 }
 
-/* The caller's body with the provider's name of the model, and with usage asked for in streams (the chunk is
- * dropped again when the caller did not ask for it). The body as it came when nothing changes. */
-static int dispatch_body(struct dispatch *d, const char *model, const char **out, size_t *len)
+/* ---- which one next ---- */
+
+static void failure_note(struct dispatch *d, int status, const char *code, const char *text)
 {
-    struct arena *a = request_arena(d->r);
-    bool want_usage = d->stream && !d->include_usage;
-    *out = d->body;
-    *len = d->body_len;
-    if (!want_usage && d->wish.model && strcmp(d->wish.model, model) == 0)
-        return 0;
-    yyjson_alc alc;
-    contract_json_allocator(a, &alc);
-    yyjson_val *root = NULL;
-    if (contract_json_parse(a, d->body, d->body_len, NULL, &root, NULL) != 0)
-        return VX11_ESYNTAX;
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(&alc);
-    yyjson_mut_val *copy = doc ? yyjson_val_mut_copy(doc, root) : NULL;
-    if (!copy)
-        return VX11_ENOMEM;
-    yyjson_mut_doc_set_root(doc, copy);
-    yyjson_mut_obj_put(copy, yyjson_mut_str(doc, "model"), yyjson_mut_str(doc, model));
-    if (want_usage) {
-        yyjson_mut_val *options = yyjson_mut_obj_get(copy, "stream_options");
-        if (!yyjson_mut_is_obj(options)) {
-            options = yyjson_mut_obj(doc);
-            yyjson_mut_obj_put(copy, yyjson_mut_str(doc, "stream_options"), options);
-        }
-        yyjson_mut_obj_put(options, yyjson_mut_str(doc, "include_usage"), yyjson_mut_bool(doc, true));
-    }
-    *out = yyjson_mut_write_opts(doc, 0, &alc, len, NULL);
-    return *out ? 0 : VX11_ENOMEM;
+    d->failed_status = status;
+    snprintf(d->failed_code, sizeof d->failed_code, "%s", code);
+    snprintf(d->failed_text, sizeof d->failed_text, "%s", text);
 }
 
-/* A local engine is told who asks and how soon they are to be served; what is outside is told nothing. */
-static int call_headers(struct dispatch *d, struct client_call_options *options)
+static void passed_over(struct dispatch *d, const struct candidate *c, int status, const char *code,
+                        int64_t retry_after_ms, const char *text)
 {
-    const struct candidate *c = &d->selection.list[d->at];
-    struct arena *a = request_arena(d->r);
-    if (c->provider->kind != SWITCH_PROVIDER_KIND_LOCAL) {
-        options->header_count = 0;
-        return 0;
-    }
-    struct client_header *headers = arena_array(a, options->header_count + 1, sizeof *headers);
-    const char *priority = arena_printf(a, "%d", priority_of(d->r, d->source));
-    if (!headers || !priority)
-        return VX11_ENOMEM;
-    if (options->header_count > 0)
-        memcpy(headers, options->headers, options->header_count * sizeof *headers);
-    headers[options->header_count++] = (struct client_header){"X-VX11-Priority", priority};
-    options->headers = headers;
-    return 0;
+    failure_note(d, status, code, text);
+    d->retry_after_ms = retry_after_ms;
+    account_tried(&d->account, c, d->failed_text, -1);
 }
 
-static void dispatch_call(struct dispatch *d)
-{
-    static const char *const paths[] = {[DISPATCH_CHAT] = "/chat/completions",
-                                        [DISPATCH_COMPLETION] = "/completions",
-                                        [DISPATCH_EMBEDDING] = "/embeddings"};
-
-    const struct candidate *c = &d->selection.list[d->at];
-    struct client_call_options options;
-    const char *body;
-    size_t len;
-    struct error err = {0};
-    module_call_options(d->r, &options);
-    int rc = dispatch_body(d, c->model, &body, &len);
-    if (rc == 0)
-        rc = call_headers(d, &options);
-    if (rc != 0) {
-        dispatch_failed(d, DISPATCH_SILENT, 500, "internal", error_describe(rc));
-        return;
-    }
-    options.connect_timeout_ms = c->provider->connect_timeout_ms;
-    options.idle_timeout_ms = c->provider->idle_timeout_ms;
-    /* An answer that is not streamed comes with its last token: it has the request's whole time. */
-    d->first_token_until = d->stream ? clock_mono_ms() + c->provider->first_token_timeout_ms : 0;
-    sse_init(&d->sse, 0);
-    rc = client_start(module_client(d->sw->m), &d->target, "POST", paths[d->wish.kind], "application/json",
-                      body, len, &options, &answer_events, d, &d->call, &err);
-    if (rc != 0)
-        dispatch_failed(d, DISPATCH_SILENT, 500, "internal", err.text);
-}
-
-static void on_acquired(struct client_call *call, void *ctx, const struct client_reply *reply)
-{
-    struct dispatch *d = ctx;
-    const struct hermes_engine *engine = reply->message;
-    (void)call;
-    d->acquiring = NULL;
-    if (d->cancel_reason) {
-        dispatch_cancelled(d);
-        return;
-    }
-    if (engine && engine->socket) {
-        char *socket = arena_strdup(request_arena(d->r), engine->socket);
-        d->target = (struct client_target){.base_url = "http://localhost/v1", .socket = socket};
-        dispatch_call(d);
-        return;
-    }
-    char text[300];
-    int status = reply->result != 0     ? (reply->result == VX11_ETIMEOUT ? 504 : 503)
-                 : reply->status >= 400 ? reply->status
-                                        : 502;
-    snprintf(text, sizeof text, "%.280s", reply->error.text[0] ? reply->error.text : "hermes gave no engine");
-    if (reply->retry_after_ms >= 0)
-        d->retry_after_ms = reply->retry_after_ms;
-    /* A model that cannot be loaded says nothing about the other models, and a Hermes that is being started
-     * again is back at once: only its silence counts against the provider. */
-    bool silent = reply->result != 0 && reply->result != VX11_EUNAVAILABLE;
-    dispatch_failed(d, silent ? DISPATCH_BAD : DISPATCH_SILENT, status,
-                    reply->error_code[0] ? reply->error_code : "engine_unavailable", text);
-}
-
-static void attempt_local(struct dispatch *d)
-{
-    const struct candidate *c = &d->selection.list[d->at];
-    struct hermes_acquire_request ask;
-    struct client_call_options options;
-    module_call_options(d->r, &options);
-    hermes_acquire_request_init(request_arena(d->r), &ask);
-    ask.model = c->model;
-    int64_t left = options.deadline_ms ? options.deadline_ms - clock_mono_ms() : ask.wait_ms;
-    ask.wait_ms = left < 0                                     ? 0
-                  : left < c->provider->first_token_timeout_ms ? left
-                                                               : c->provider->first_token_timeout_ms;
-    int rc = hermes_engines_acquire_call(module_client(d->sw->m), module_peer(d->sw->m, "hermes"), &ask,
-                                         &options, on_acquired, d, &d->acquiring);
-    if (rc != 0)
-        dispatch_failed(d, DISPATCH_SILENT, 500, "internal", error_describe(rc));
-}
-
-bool dispatch_engine_again(struct dispatch *d, int result)
-{
-    const struct candidate *c = &d->selection.list[d->at];
-    bool untouched = result == VX11_EUNAVAILABLE, ended = result == VX11_ECLOSED || result == VX11_EIO;
-    if (c->provider->kind != SWITCH_PROVIDER_KIND_LOCAL || d->upstream_status != 0 || d->own_end != 0)
-        return false;
-    if ((!untouched && !ended) || d->engine_tries >= (untouched ? ENGINE_TRIES : 1))
-        return false;
-    d->engine_tries++;
-    d->first_token_until = 0;
-    /* Hermes may hear of the end a little later than we did. */
-    d->engine_again_at = clock_mono_ms() + ENGINE_RETRY_MS;
-    log_info("dispatch", "the engine has gone; another is asked for", LOG_S("model", c->model));
-    return true;
-}
-
-static void attempt_openai(struct dispatch *d)
-{
-    const struct candidate *c = &d->selection.list[d->at];
-    struct error err = {0};
-    d->target = (struct client_target){.base_url = arena_strdup(request_arena(d->r), c->provider->base_url)};
-    if (provider_key(c->provider, request_arena(d->r), &d->target.token, &err) != 0) {
-        dispatch_failed(d, DISPATCH_SILENT, 503, "provider_key_missing", err.text);
-        return;
-    }
-    dispatch_call(d);
-}
-
-/* May this candidate be asked now? Else why not, noted. */
+/* May this candidate be asked now? Takes the breaker's probe when it is half open. Else why not, noted. */
 static bool candidate_free(struct dispatch *d, const struct candidate *c)
 {
     struct provider *p = c->provider;
     int64_t now = clock_mono_ms();
+    char text[300];
     if (p->max_concurrency > 0 && p->in_flight >= p->max_concurrency) {
-        d->failed_status = 429;
-        snprintf(d->failed_code, sizeof d->failed_code, "provider_busy");
-        snprintf(d->failed_text, sizeof d->failed_text, "provider %s already answers %lld requests, its most",
-                 p->name, (long long)p->in_flight);
-        d->retry_after_ms = 1000;
-    } else if (!breaker_allow(&p->breaker, now)) {
-        d->failed_status = 503;
-        snprintf(d->failed_code, sizeof d->failed_code, "circuit_open");
-        snprintf(d->failed_text, sizeof d->failed_text, "provider %s has failed repeatedly and rests",
-                 p->name);
-        d->retry_after_ms = breaker_retry_after_ms(&p->breaker, now);
-    } else {
-        return true;
+        snprintf(text, sizeof text, "provider %s already answers %lld requests, its most", p->name,
+                 (long long)p->in_flight);
+        passed_over(d, c, 429, "provider_busy", 1000, text);
+        return false;
     }
-    account_alternative(&d->account, p->name, c->model, d->failed_text);
-    return false;
+    if (p->rest_until > now) {
+        snprintf(text, sizeof text, "provider %s has asked to be left alone for %lld s more", p->name,
+                 (long long)((p->rest_until - now + 999) / 1000));
+        passed_over(d, c, 429, "rate_limited", p->rest_until - now, text);
+        return false;
+    }
+    if (!breaker_allow(&p->breaker, now)) {
+        snprintf(text, sizeof text, "provider %s has failed repeatedly and rests", p->name);
+        passed_over(d, c, 503, "circuit_open", breaker_retry_after_ms(&p->breaker, now), text);
+        return false;
+    }
+    return true;
+}
+
+static bool dispatch_busy(const struct dispatch *d)
+{
+    return d->live[0] || d->live[1];
+}
+
+/* The next candidate that may be asked; NULL: none is left. */
+static const struct candidate *candidate_next(struct dispatch *d)
+{
+    while (d->at < d->selection.count) {
+        const struct candidate *c = &d->selection.list[d->at++];
+        if (candidate_free(d, c))
+            return c;
+    }
+    return NULL;
+}
+
+/* Waits a while, longer each time and never twice the same, but not past what the provider asked for or the
+ * request's time. "Full jitter": between nothing and the whole span, so that those who failed together do not
+ * come back together (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). */
+static bool retry_later(struct dispatch *d)
+{
+    const struct config_switch *c = settings(d);
+    int64_t span = c->retry_base_ms, now = clock_mono_ms(), left = request_deadline_ms(d->r);
+    uint32_t dice;
+    if (!d->again || d->retries >= c->retries)
+        return false;
+    for (int i = 0; i < d->retries && span < c->retry_most_ms; i++)
+        span *= 2;
+    span = span < c->retry_most_ms ? span : c->retry_most_ms;
+    random_bytes(&dice, sizeof dice);
+    int64_t wait = span > 0 ? (int64_t)(dice % (uint64_t)span) + 1 : 0;
+    int64_t rest = d->again->provider->rest_until - now;
+    if (rest > c->retry_most_ms)
+        return false;
+    wait = wait > rest ? wait : rest + 1;
+    if (left != INT64_MAX && now + wait >= left)
+        return false;
+    d->retries++;
+    d->again_at = now + wait;
+    return true;
 }
 
 static void dispatch_try(struct dispatch *d)
 {
     if (d->cancel_reason) {
-        d->at = d->at < d->selection.count ? d->at : d->selection.count - 1;
-        dispatch_cancelled(d);
+        if (!dispatch_busy(d))
+            dispatch_cancelled(d);
         return;
     }
-    while (d->at < d->selection.count && !candidate_free(d, &d->selection.list[d->at]))
-        d->at++;
-    if (d->at == d->selection.count) {
-        d->at--;
+    const struct candidate *c = candidate_next(d);
+    if (c) {
+        const int64_t hedge = settings(d)->hedge_ms;
+        d->hedge_at = hedge > 0 && d->at < d->selection.count ? clock_mono_ms() + hedge : 0;
+        attempt_start(d, c, false);
+    } else if (!retry_later(d)) {
         dispatch_refuse(d, d->failed_status, d->failed_code, NULL, d->failed_text);
+    }
+}
+
+static void dispatch_again(struct dispatch *d)
+{
+    const struct candidate *c = d->again;
+    d->again = NULL;
+    d->again_at = 0;
+    d->account.retries++;
+    if (candidate_free(d, c))
+        attempt_start(d, c, false);
+    else
+        dispatch_refuse(d, d->failed_status, d->failed_code, NULL, d->failed_text);
+}
+
+/* A second one beside one that is slow to begin. What is local would only share the same cores. */
+static void dispatch_hedge(struct dispatch *d)
+{
+    d->hedge_at = 0;
+    if (d->begun || !dispatch_busy(d) || (d->live[0] && d->live[1]))
+        return;
+    while (d->at < d->selection.count) {
+        const struct candidate *c = &d->selection.list[d->at++];
+        if (c->provider->kind == SWITCH_PROVIDER_KIND_LOCAL || !candidate_free(d, c))
+            continue;
+        log_info("dispatch", "a second provider is asked", LOG_S("provider", c->provider->name));
+        attempt_start(d, c, true);
         return;
     }
-    const struct candidate *c = &d->selection.list[d->at];
-    d->attempt_open = true;
-    d->account.attempts++;
-    d->account.provider = c->provider->name;
-    d->account.model = c->model;
-    d->account.reason = c->reason;
-    d->account.prompt_tokens = d->account.completion_tokens = d->account.cached_tokens =
-        -1; /* an earlier one's do not count */
-    c->provider->in_flight++;
-    c->provider->requests++;
-    metric_add(c->provider->requests_metric, 1);
-    if (c->provider->kind == SWITCH_PROVIDER_KIND_LOCAL)
-        attempt_local(d);
-    else
-        attempt_openai(d);
+}
+
+void dispatch_attempt_failed(struct dispatch *d, const struct candidate *c, bool retry, int status,
+                             const char *code, const char *text)
+{
+    failure_note(d, status, code, text);
+    if (retry)
+        d->again = c;
+    if (!dispatch_busy(d))
+        dispatch_try(d);
+}
+
+void dispatch_wins(struct dispatch *d, struct attempt *a)
+{
+    d->winner = a;
+    d->hedge_at = 0;
+    for (size_t i = 0; i < DISPATCH_LIVE; i++) {
+        struct attempt *other = d->live[i];
+        if (!other || other == a)
+            continue;
+        account_tried(&d->account, other->candidate, "another one was faster", attempt_elapsed_ms(other));
+        attempt_end(other, DISPATCH_SILENT);
+    }
 }
 
 /* ---- selection ---- */
@@ -433,24 +345,29 @@ static void dispatch_select(struct dispatch *d)
 static void on_cancel(struct request *r, void *ctx, int reason)
 {
     struct dispatch *d = ctx;
+    bool called = false;
     (void)r;
     d->cancel_reason = reason;
     /* Each of these ends in a callback that sees cancel_reason; a listing ends by itself within seconds. */
-    if (d->call)
-        client_cancel(d->call);
-    else if (d->acquiring)
-        client_cancel(d->acquiring);
-    else if (d->engine_again_at)
+    for (size_t i = 0; i < DISPATCH_LIVE; i++) {
+        struct attempt *a = d->live[i];
+        if (!a || !(a->call || a->acquiring))
+            continue;
+        client_cancel(a->call ? a->call : a->acquiring);
+        called = true;
+    }
+    if (!called && (d->again_at || dispatch_busy(d)))
         dispatch_cancelled(d);
 }
 
 static void on_drain(struct request *r, void *ctx)
 {
     struct dispatch *d = ctx;
+    struct attempt *a = d->winner;
     (void)r;
-    if (d->paused && d->call) {
-        d->paused = false;
-        client_resume(d->call);
+    if (a && a->paused && a->call) {
+        a->paused = false;
+        client_resume(a->call);
     }
 }
 
@@ -478,20 +395,34 @@ void dispatch_run(struct switch_ *sw, struct request *r, const struct dispatch *
     dispatch_select(d);
 }
 
+/* True: something was due, and a may have gone. */
+static bool attempt_limits(struct attempt *a, int64_t now)
+{
+    if (a && a->engine_again_at && now >= a->engine_again_at) {
+        attempt_engine_retry(a);
+        return true;
+    }
+    if (a && a->call && a->first_token_until && now >= a->first_token_until) {
+        a->first_token_until = 0;
+        a->own_end = VX11_ETIMEOUT;
+        client_cancel(a->call);
+        return true;
+    }
+    return false;
+}
+
 void dispatch_limits(struct switch_ *sw)
 {
     int64_t now = clock_mono_ms();
     for (struct dispatch *d = sw->dispatches, *next; d; d = next) {
         next = d->next;
-        if (d->engine_again_at && now >= d->engine_again_at) {
-            d->engine_again_at = 0;
-            attempt_local(d);
+        if (d->again_at && now >= d->again_at) {
+            dispatch_again(d);
             continue;
         }
-        if (d->call && d->first_token_until && now >= d->first_token_until) {
-            d->first_token_until = 0;
-            d->own_end = VX11_ETIMEOUT;
-            client_cancel(d->call);
-        }
+        if (d->hedge_at && now >= d->hedge_at)
+            dispatch_hedge(d);
+        if (!attempt_limits(d->live[0], now)) /* what becomes of it may end the request */
+            (void)attempt_limits(d->live[1], now);
     }
 }

@@ -32,7 +32,9 @@ static void settings_drop(struct provider *p)
     free(p->base_url);
     free(p->key_env);
     free(p->key_file);
-    p->base_url = p->key_env = p->key_file = NULL;
+    free(p->tool);
+    free(p->module);
+    p->base_url = p->key_env = p->key_file = p->tool = p->module = NULL;
 }
 
 static void provider_free(struct provider *p)
@@ -72,17 +74,35 @@ static int provider_metrics(struct provider *p)
     return p->first_token && p->requests_metric && p->failures_metric ? 0 : VX11_ENOMEM;
 }
 
+static enum switch_provider_kind kind_of(int configured)
+{
+    switch ((enum config_provider_kind)configured) {
+    case CONFIG_PROVIDER_KIND_LOCAL:
+        return SWITCH_PROVIDER_KIND_LOCAL;
+    case CONFIG_PROVIDER_KIND_ANTHROPIC:
+        return SWITCH_PROVIDER_KIND_ANTHROPIC;
+    case CONFIG_PROVIDER_KIND_TOOL:
+        return SWITCH_PROVIDER_KIND_TOOL;
+    case CONFIG_PROVIDER_KIND_MODULE:
+        return SWITCH_PROVIDER_KIND_MODULE;
+    case CONFIG_PROVIDER_KIND_OPENAI:
+        break;
+    }
+    return SWITCH_PROVIDER_KIND_OPENAI;
+}
+
 /* Takes over what the configuration says. Models listed from elsewhere survive unless the address changed. */
 static int provider_apply(struct provider *p, const struct config_provider *c)
 {
     bool moved = p->models_fixed || !str_eq(p->base_url, c->base_url && c->base_url[0] ? c->base_url : NULL);
     settings_drop(p);
-    p->kind =
-        c->kind == CONFIG_PROVIDER_KIND_LOCAL ? SWITCH_PROVIDER_KIND_LOCAL : SWITCH_PROVIDER_KIND_OPENAI;
+    p->kind = kind_of(c->kind);
     p->enabled = c->enabled;
     p->base_url = copy_or_null(c->base_url);
     p->key_env = copy_or_null(c->key_env);
     p->key_file = copy_or_null(c->key_file);
+    p->tool = copy_or_null(c->tool);
+    p->module = copy_or_null(c->module);
     p->connect_timeout_ms = c->connect_timeout_ms;
     p->first_token_timeout_ms = c->first_token_timeout_ms;
     p->idle_timeout_ms = c->idle_timeout_ms;
@@ -93,6 +113,11 @@ static int provider_apply(struct provider *p, const struct config_provider *c)
     p->models_fixed = c->models_count > 0;
     if (p->models_fixed)
         return models_copy(p, c->models, c->models_count);
+    if (p->kind == SWITCH_PROVIDER_KIND_TOOL || p->kind == SWITCH_PROVIDER_KIND_MODULE) {
+        const char *only = p->tool ? p->tool : p->module ? p->module : p->name; /* it chooses for itself */
+        p->models_fixed = true;
+        return models_copy(p, &only, 1);
+    }
     if (moved) {
         models_drop(p);
         p->models_at = 0;

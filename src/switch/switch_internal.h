@@ -1,9 +1,12 @@
 /* What the files of this room share.
  *
- *   request ──> select.c   which providers, in which order, why
- *           ──> dispatch.c one after the other until one gives its first token: breaker, engine or URL, time
- * limits ──> answer.c   passes its answer on, reading tokens and errors as they go by ──> account.c  one
- * decision row, one usage row
+ *   request ──> chat.c, dialects/  OpenAI's words, VX11's own, Anthropic's: one request in OpenAI's words
+ *           ──> select.c    which providers, in which order, why
+ *           ──> dispatch.c  one after the other until one gives its first token; again after a while, or a
+ *                           second one beside a slow one
+ *           ──> attempt.c   one try: breaker, engine or URL (adapters.c), time limits
+ *           ──> answer.c    its answer as it comes, reading tokens and errors, in the dialect of the caller
+ *           ──> account.c   one decision row, one usage row
  *
  *   priority.c  how soon a local engine is to serve it
  *   provider.c  who they are, their breakers, their models (Hermes' registry, or GET /models)
@@ -22,6 +25,8 @@
 #define SWITCH_CANDIDATES 16
 
 struct switch_;
+struct adapter;
+struct dialect;
 
 enum dispatch_kind { DISPATCH_CHAT, DISPATCH_COMPLETION, DISPATCH_EMBEDDING };
 
@@ -41,7 +46,8 @@ struct provider {
     char name[64];
     enum switch_provider_kind kind;
     bool enabled;
-    char *base_url, *key_env, *key_file; /* of an openai provider; NULL: none */
+    char *base_url, *key_env, *key_file; /* of one that is outside; NULL: none */
+    char *tool, *module;                 /* of those kinds: whom to ask; NULL: its own name */
     int64_t connect_timeout_ms, first_token_timeout_ms, idle_timeout_ms;
     int64_t max_concurrency; /* 0: no bound */
     struct breaker breaker;
@@ -55,6 +61,7 @@ struct provider {
     char models_error[256];
     struct listing_waiter *waiters; /* for the listing that runs */
     size_t waiter_count, waiter_cap;
+    int64_t rest_until; /* monotonic ms: it has asked to be left alone */
     /* counters since start */
     int64_t in_flight, requests, failures;
     struct metric *first_token, *requests_metric, *failures_metric;
@@ -115,8 +122,8 @@ struct account {
     uint64_t began_ns;
     const char *route, *requested_model, *provider, *model, *reason;
     struct buf alternatives; /* JSON array, open */
-    int attempts;
-    bool stream;
+    int attempts, retries;
+    bool stream, hedged;
     enum switch_outcome outcome;
     int status;
     char error[300];
@@ -124,76 +131,142 @@ struct account {
     double first_token_ms;                                   /* negative: none */
 };
 void account_begin(struct account *a, struct request *r, const char *requested_model, bool stream);
-void account_alternative(struct account *a, const char *provider, const char *model, const char *result);
+void account_candidate(struct account *a, const struct candidate *c); /* who is asked, or has answered */
+/* Notes one who was asked in vain, for ms, or passed over (ms negative). */
+void account_tried(struct account *a, const struct candidate *c, const char *result, double ms);
 double account_elapsed_ms(const struct account *a);
 void account_write(struct switch_ *sw, struct account *a, struct request *r);
 
-/* dispatch.c */
+/* ---- one try of one candidate: attempt.c ---- */
+
+enum dispatch_verdict { DISPATCH_GOOD, DISPATCH_BAD, DISPATCH_SILENT }; /* what the breaker learns */
+
+/* Tokens as a provider reports them; -1: it did not. */
+struct token_counts {
+    int64_t prompt, completion, cached;
+};
+
+struct attempt {
+    struct dispatch *d; /* NULL: given up; it goes when its call has ended */
+    const struct candidate *candidate;
+    struct provider *provider;
+    const struct adapter *adapter;
+    struct client_call *call;      /* to the provider */
+    struct client_call *acquiring; /* to Hermes */
+    struct client_target target;
+    uint64_t began_ns;
+    int64_t first_token_until; /* monotonic ms; 0: not waiting for it */
+    int engine_tries;          /* engines that ended before they answered */
+    int64_t engine_again_at;   /* monotonic ms when another is asked for; 0: not waiting for that */
+    int64_t retry_after_ms;    /* -1: the provider did not say */
+    const char *context_shift; /* its header of that name, for the caller; NULL: none */
+    struct arena *scratch;     /* of one event */
+    struct sse_parser sse;
+    struct buf reply; /* an answer that is not streamed, or an error */
+    struct buf held;  /* chunks before the first token, each behind its length (size_t) */
+    struct token_counts tokens;
+    size_t text_bytes; /* of the answer, when it is streamed */
+    int upstream_status, own_end; /* own_end: why we ended the call ourselves, VX11_E… */
+    bool sse_open, complete, failed_midway, paused, hedge;
+    char failed_text[400];
+    void *translation; /* the adapter's own, from its start to its free */
+};
+
+/* How a kind of provider is spoken to. Everything but reach may be NULL: then it speaks OpenAI's API. */
+struct adapter {
+    const char *name;
+    /* Finds out where it is: ends, now or later, in attempt_call or attempt_failed. */
+    void (*reach)(struct attempt *a);
+    /* Path below the base URL, and the body, from the caller's. Strings live in the request's arena. */
+    int (*request)(struct attempt *a, const char **path, const char **body, size_t *len, struct error *err);
+    /* Headers besides those that every module sends on. */
+    int (*headers)(struct attempt *a, struct client_call_options *options);
+    /* One event of its stream: hands OpenAI's chunks to answer_chunk, answer_finished at its end. */
+    int (*event)(struct attempt *a, const struct sse_event *e);
+    /* Its whole reply or error, turned into OpenAI's in place. */
+    int (*whole)(struct attempt *a, int status, struct buf *reply, struct error *err);
+    /* What translation holds. */
+    void (*free)(struct attempt *a);
+    bool outside; /* not ours: it is told nothing about who asks */
+};
+const struct adapter *adapter_of(const struct provider *p); /* adapters.c */
+
+/* Begins; the attempt is d's from now on. False: it could not be, and has been told to the dispatch. */
+void attempt_start(struct dispatch *d, const struct candidate *c, bool hedge);
+void attempt_call(struct attempt *a);  /* target is known */
+/* Ends it: the dispatch goes on to the next candidate, or the caller gets status, code and text. */
+void attempt_failed(struct attempt *a, enum dispatch_verdict verdict, int status, const char *code,
+                    const char *text);
+/* After a call to an engine ended with `result` before it answered: true when another engine is asked for
+ * instead of failing. */
+bool attempt_engine_again(struct attempt *a, int result);
+void attempt_engine_retry(struct attempt *a); /* asks now */
+/* Books it with its breaker and counters and takes it out of d. A call that still runs is cancelled, and the
+ * attempt goes when that has ended; else at once. */
+void attempt_end(struct attempt *a, enum dispatch_verdict verdict);
+/* For callbacks of its calls, first: true when nobody cares any more (and a is gone, or d is ended). */
+bool attempt_over(struct attempt *a);
+double attempt_elapsed_ms(const struct attempt *a);
+
+/* ---- one request: dispatch.c ---- */
+
+enum { DISPATCH_LIVE = 2 }; /* attempts at a time: one, and one that hedges */
+
 struct dispatch {
     struct switch_ *sw;
     struct dispatch *next, *prev;
     struct request *r;
     struct wish wish;
     const char *source; /* who asks, as /switch/chat says it; NULL: not said */
-    const char *body;   /* the caller's, as it came */
+    const char *body;   /* OpenAI's request, the caller's own where that is one */
     size_t body_len;
     bool stream, include_usage; /* as the caller asked */
+    const struct dialect *dialect; /* how the answer is told; NULL: as it comes */
+    void *dialect_data;
     struct selection selection;
-    size_t at; /* candidate being tried */
+    size_t at; /* next candidate */
     struct account account;
-    struct client_call *call;      /* to the provider */
-    struct client_call *acquiring; /* to Hermes */
-    struct client_target target;
-    int64_t first_token_until; /* monotonic ms; 0: not waiting for it */
-    size_t listings;           /* listings of models that are waited for */
-    bool relisted, local_relisted;
-    int engine_tries;        /* engines that ended before they answered */
-    int64_t engine_again_at; /* monotonic ms when another is asked for; 0: not waiting for that */
+    struct attempt *live[DISPATCH_LIVE];
+    struct attempt *winner;            /* whose answer the caller gets */
+    const struct candidate *last;      /* the one that was asked last */
+    const struct candidate *again;     /* may be asked once more; NULL: none */
+    int retries;                       /* done */
+    int64_t again_at, hedge_at;        /* monotonic ms; 0: no */
+    size_t listings;                   /* listings of models that are waited for */
+    bool relisted, local_relisted, begun;
     /* how the last attempt failed, for when none is left */
     int failed_status;
     char failed_code[64], failed_text[400];
-    int64_t retry_after_ms;    /* -1: the provider did not say */
-    const char *context_shift; /* its header of that name, for the caller; NULL: none */
-    /* the answer */
-    struct arena *scratch; /* of one event */
-    struct sse_parser sse;
-    struct buf reply;             /* an answer that is not streamed, or an error */
-    struct buf held;              /* events before the first token */
-    int upstream_status, own_end; /* own_end: why we ended the call ourselves, VX11_E… */
-    bool sse_open, begun, complete, failed_midway, attempt_open, paused;
-    int cancel_reason; /* 0: the caller is there */
-    void (*whole)(
-        struct dispatch *d,
-        const struct switch_upstream *reply); /* answers the caller itself; NULL: the reply is passed on */
+    int64_t retry_after_ms; /* -1: nobody said */
+    int cancel_reason;      /* 0: the caller is there */
 };
 
-enum dispatch_verdict { DISPATCH_GOOD, DISPATCH_BAD, DISPATCH_SILENT }; /* what the breaker learns */
-
-/* Takes the request over, to its end. Strings live in the request's arena. whole is for answers that are not
- * streamed. */
+/* Takes the request over, to its end. Strings live in the request's arena. */
 void dispatch_run(struct switch_ *sw, struct request *r, const struct dispatch *wish);
-void dispatch_limits(
-    struct switch_ *sw); /* called every 50 ms: first tokens that are late, engines asked for again */
-/* After a call to an engine ended with `result` before it answered: true when another engine is asked for
- * instead of failing. */
-bool dispatch_engine_again(struct dispatch *d, int result);
-/* Ends the attempt: the next candidate is tried, or, when none is left or the answer has begun, the caller
- * gets status, code and text. */
-void dispatch_failed(struct dispatch *d, enum dispatch_verdict verdict, int status, const char *code,
-                     const char *text);
-/* Ends the attempt and the request's account; the caller of this ends the request itself, before or after. */
+/* Called every 50 ms: first tokens that are late, engines asked for again, retries, hedges. */
+void dispatch_limits(struct switch_ *sw);
+/* a's answer is the one: the others are given up. */
+void dispatch_wins(struct dispatch *d, struct attempt *a);
+/* An attempt has failed and is out of d->live. retry: the same candidate may do better soon. */
+void dispatch_attempt_failed(struct dispatch *d, const struct candidate *c, bool retry, int status,
+                             const char *code, const char *text);
+/* Ends the request's account; the caller of this ends the request itself, before or after. The winner, where
+ * there is one, ends with the verdict. */
 void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch_outcome outcome, int status,
                   const char *error);
-/* Ends a request whose caller has gone or whose time is up. */
+/* Ends a request whose caller has gone or whose time is up, once nothing runs for it. */
 void dispatch_cancelled(struct dispatch *d);
-void dispatch_headers(struct dispatch *d); /* X-VX11-Provider, X-VX11-Model */
+void dispatch_headers(struct dispatch *d); /* X-VX11-Provider, X-VX11-Model, what limits and selection say */
 
 /* priority.c */
 /* 0 (first) … 9: how soon a local engine is to serve the request. source may be NULL. */
 int priority_of(struct request *r, const char *source);
 
-/* answer.c: the provider's reply as it comes. */
+/* answer.c: the provider's reply as it comes; the context is the attempt. */
 extern const struct client_events answer_events;
+/* One chunk as OpenAI has it. 0, or VX11_E… when the attempt must end. */
+int answer_chunk(struct attempt *a, const char *data, size_t len, const char *event);
+void answer_finished(struct attempt *a); /* the stream has come to its good end */
 
 /* chat.c */
 void chat_completions(struct request *r, void *module);

@@ -50,7 +50,7 @@ static int start(void **state)
     struct buf yaml = BUF_INIT;
     (void)state;
     up = upstream_start();
-    buf_puts(&yaml, "switch:\n  breaker_threshold: 1000\n  providers:\n    - {name: local, kind: local}\n");
+    buf_puts(&yaml, "switch:\n  breaker_threshold: 1000\n  rest_most_ms: 0\n  providers:\n    - {name: local, kind: local}\n");
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         upstream_yaml(up, &yaml, kinds[i].name, "m, shared",
                       "first_token_timeout_ms: 400, idle_timeout_ms: 400");

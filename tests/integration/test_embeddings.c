@@ -31,7 +31,7 @@ static int start(void **state)
     (void)state;
     up = upstream_start();
     buf_puts(&yaml,
-             "switch:\n  breaker_threshold: 100\n  chain: [vec, bad, good, local, spare/m]\n  providers:\n"
+             "switch:\n  breaker_threshold: 100\n  retries: 0\n  rest_most_ms: 0\n  chain: [vec, bad, good, local, spare/m]\n  providers:\n"
              "    - {name: local, kind: local}\n");
     upstream_yaml(up, &yaml, "vec", "m", NULL);
     upstream_yaml(up, &yaml, "spare", "m", NULL);
