@@ -168,6 +168,7 @@ void api_status(struct request *r, void *module)
         .evicted_branches = (int64_t)s.evicted_branches,
         .preemptions = (int64_t)s.preemptions,
         .n_max = e->options.choices_most,
+        .requests = e->requests,
         .slots_busy = s.slots_busy,
         .slots_total = e->options.model.parallel,
         .queue_length = (int64_t)s.queued,
@@ -244,6 +245,7 @@ void api_tokenize(struct request *r, void *module)
     struct arena *a = request_arena(r);
     struct tokens tokens = TOKENS_INIT;
     struct error err = {0};
+    e->requests++;
     if (!api_model_ready(e, r, NULL))
         return;
     if (tokenize(e->model, q->content, strlen(q->content), q->add_special, q->parse_special, &tokens, &err) !=
@@ -274,6 +276,7 @@ void api_detokenize(struct request *r, void *module)
     struct arena *a = request_arena(r);
     struct buf text = BUF_INIT;
     struct error err = {0};
+    e->requests++;
     if (!api_model_ready(e, r, NULL))
         return;
     llama_token *tokens = arena_array(a, q->tokens_count + 1, sizeof *tokens);

@@ -33,6 +33,7 @@ struct engine {
     struct arena *scratch; /* for one event's chunk */
     struct buf chunk;
     int state;           /* enum engine_state */
+    int64_t requests;    /* for answers, embeddings and tokens, since the start */
     struct model *model; /* NULL until it is loaded */
     int64_t started_ms;  /* monotonic */
     int exit_code;

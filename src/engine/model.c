@@ -157,7 +157,13 @@ struct progress {
     struct model_progress now; /* lock */
     float read, made;          /* lock: shares */
     bool stopped;              /* lock */
+    const char *copied;   /* the file, when its weights are copied; NULL: they are used where it is mapped */
+    float step, released; /* shares: how much is copied before its pages are let go, and up to where */
 };
+
+/* Pages that have been copied are let go as the load goes on: else it would hold file and copies at its end,
+ * twice what the model takes, and run out of memory that is enough for the model. */
+#define RELEASE_BYTES (UINT64_C(64) << 20)
 
 static bool progress_tell(struct progress *p)
 {
@@ -174,6 +180,10 @@ static bool progress_made(float share, void *user)
     p->made = share;
     const bool go_on = progress_tell(p);
     pthread_mutex_unlock(&p->lock);
+    if (p->copied && share - p->released >= p->step) {
+        mapping_release(p->copied);
+        p->released = share;
+    }
     return go_on;
 }
 
@@ -352,6 +362,12 @@ static int model_read(struct model *m, const struct model_options *o, struct pro
     struct llama_model_params p = model_params(m->plan.choice.gpu_layers);
     p.progress_callback = progress_made;
     p.progress_callback_user_data = progress;
+    const struct fit_sizes *sizes = &m->plan.sizes;
+    if (sizes->weights > RELEASE_BYTES) {
+        progress->copied = m->path;
+        progress->step = (float)RELEASE_BYTES / (float)(sizes->weights + sizes->mapped);
+        progress->released = -1; /* what is mapped ahead goes at once */
+    }
     sink_forget_error();
     m->llama = llama_model_load_from_file(o->path, p);
     if (progress_stopped(progress))
