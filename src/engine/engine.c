@@ -274,7 +274,7 @@ static void load_failure_print(const struct engine *e)
     struct buf line = BUF_INIT;
     (void)buf_puts(&line, "{\"error\":{\"message\":");
     (void)buf_put_json_string(&line, e->load_error.text, strlen(e->load_error.text));
-    (void)buf_puts(&line, ",\"type\":\"unavailable_error\",\"code\":\"model_load_failed\"}}");
+    (void)buf_puts(&line, ",\"type\":\"overloaded_error\",\"code\":\"model_load_failed\"}}");
     if (!line.failed)
         (void)fprintf(stderr, "%s\n", line.data);
     buf_free(&line);

@@ -329,7 +329,7 @@ void reply_stream_error(struct reply *reply)
 {
     struct common_error_body body = {.message = reply->fault_text,
                                      .type =
-                                         reply->fault_status < 500 ? "invalid_request_error" : "server_error",
+                                         reply->fault_status < 500 ? "invalid_request_error" : "api_error",
                                      .code = reply->fault_code,
                                      .request_id = request_id(reply->request)};
     const struct common_error error = {.error = &body};

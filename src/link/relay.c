@@ -31,7 +31,8 @@ struct relay {
     bool streaming, sse, paused, cancelled;
 };
 
-static const char *const passed_headers[] = {"X-VX11-Provider", "X-VX11-Model", "X-VX11-Context-Shift",
+static const char *const passed_headers[] = {"X-VX11-Provider",  "X-VX11-Model",   "X-VX11-Context-Shift",
+                                             "X-VX11-Estimated", "X-VX11-Ignored", "X-VX11-Decision",
                                              "Retry-After"};
 
 static void on_headers(struct client_call *call, void *ctx, int status)
@@ -105,7 +106,7 @@ static void relay_break_stream(struct relay *relay, int result, const struct err
 {
     struct common_error_body body = {
         .message = err->text[0] ? err->text : error_describe(result),
-        .type = "upstream_error",
+        .type = "api_error",
         .code = result == VX11_ETIMEOUT ? "upstream_timeout" : "upstream_broken",
         .request_id = request_id(relay->r),
     };

@@ -1,7 +1,8 @@
 /* Auth: who is asking, and what they may do.
  *
  * A set of hashed tokens and page sessions, given by the caller (the store holds them), against which a
- * request's "Authorization: Bearer T", "X-VX11-Token: T" or session cookie is compared in constant time.
+ * request's "Authorization: Bearer T", "X-VX11-Token: T", "X-Api-Key: T" or session cookie is compared in
+ * constant time.
  * Tokens are 256 random bits, written "vx11_" + 43 base64url characters; what is kept is BLAKE2b-256 of the
  * text. */
 #ifndef VX11_NET_AUTH_H

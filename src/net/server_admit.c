@@ -39,6 +39,7 @@ static const struct wanted wanted_headers[] = {
     WANTED("Cookie", cookie, false),
     WANTED("Expect", expect, false),
     WANTED("Traceparent", traceparent, false),
+    WANTED("X-Api-Key", token, true), /* as Anthropic's clients show it */
     WANTED("X-VX11-Token", token, true),
     WANTED("Content-Type", content_type, true),
     WANTED("X-Request-Id", request_id, false),

@@ -181,9 +181,9 @@ static void conn_refuse(struct conn *c)
 {
     static const char reply[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: "
                                 "1\r\nContent-Type: application/json\r\n"
-                                "Content-Length: 140\r\n\r\n"
-                                "{\"error\":{\"message\":\"The server has no room for another "
-                                "connection.\",\"type\":\"unavailable_error\","
+                                "Content-Length: 154\r\n\r\n"
+                                "{\"type\":\"error\",\"error\":{\"message\":\"The server has no room for another "
+                                "connection.\",\"type\":\"overloaded_error\","
                                 "\"code\":\"too_many_connections\",\"param\":null}}";
     c->refused = true;
     metric_add(c->server->m_refused, 1);

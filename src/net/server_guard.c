@@ -125,7 +125,8 @@ static bool allow_origin(struct request *r)
         rc = rc ? rc
                 : request_reply_header(r, "Access-Control-Allow-Headers",
                                        "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, "
-                                       "X-Request-Id, X-Request-Deadline-Ms, X-VX11-Token, Traceparent");
+                                       "X-Request-Id, X-Request-Deadline-Ms, X-VX11-Token, Traceparent, "
+                                       "X-Api-Key, Anthropic-Version, Anthropic-Beta");
         rc = rc ? rc : request_reply_header(r, "Access-Control-Max-Age", "600");
     }
     return rc == 0 || request_refuse(r, 400, "invalid_origin", "The Origin header is malformed.");

@@ -101,6 +101,7 @@ void reply_send(struct request *r, int status, const char *content_type, const v
 
 /* ---- errors ---- */
 
+/* Names that Anthropic's API has too, as its clients sort errors by them. */
 const char *failure_type(int status)
 {
     switch (status) {
@@ -113,17 +114,17 @@ const char *failure_type(int status)
         return "not_found_error";
     case 409:
         return "conflict_error";
+    case 413:
+        return "request_too_large";
     case 429:
         return "rate_limit_error";
-    case 502:
-        return "upstream_error";
     case 408:
     case 504:
         return "timeout_error";
     case 503:
-        return "unavailable_error";
+        return "overloaded_error";
     default:
-        return status >= 500 ? "server_error" : "invalid_request_error";
+        return status >= 500 ? "api_error" : "invalid_request_error";
     }
 }
 

@@ -197,7 +197,7 @@ static void test_refusals(void **state)
         const int status = worker_ask(*state, cases[i].path, cases[i].body, &x);
         if (status != cases[i].status)
             fail_msg("%s: %d, not %d: %s", cases[i].body, status, cases[i].status, x.body.data);
-        exchange_has(&x, "{\"error\":{");
+        exchange_has(&x, "\"error\":{");
         exchange_has(&x, cases[i].code);
         exchange_has(&x, cases[i].says);
         exchange_free(&x);

@@ -80,6 +80,17 @@ static void test_tokens(void **state)
     raw_once(f.port, &r, "POST /t/act HTTP/1.1\r\n" HOST "X-VX11-Token: %s\r\n\r\n", f.token_admin);
     assert_int_equal(status_of(&r, NULL), 204);
     raw_once(f.port, &r,
+             "POST /t/act HTTP/1.1\r\n" HOST "x-api-key: %s\r\nanthropic-version: 2023-06-01\r\n\r\n",
+             f.token_admin);
+    assert_int_equal(status_of(&r, NULL), 204);
+    raw_once(f.port, &r, "POST /t/act HTTP/1.1\r\n" HOST "x-api-key: %s\r\n\r\n", f.token_read);
+    assert_int_equal(status_of(&r, "\"permission_error\""), 403);
+    raw_once(f.port, &r, "POST /t/act HTTP/1.1\r\n" HOST "x-api-key: vx11_wrong\r\n\r\n");
+    assert_int_equal(status_of(&r, "{\"type\":\"error\",\"error\":{"), 401);
+    raw_once(f.port, &r, "POST /t/act HTTP/1.1\r\n" HOST "x-api-key: %s\r\nX-VX11-Token: %s\r\n\r\n",
+             f.token_admin, f.token_read); /* which of them? */
+    assert_int_equal(status_of(&r, "repeated_header"), 400);
+    raw_once(f.port, &r,
              "GET /t/control HTTP/1.1\r\n" HOST "Authorization: Bearer junk\r\n\r\n"); /* open to all */
     assert_int_equal(status_of(&r, NULL), 200);
     raw_once(f.port, &r, "GET /t/whoami HTTP/1.1\r\n" HOST "Authorization: Bearer %s\r\n\r\n", f.token_admin);

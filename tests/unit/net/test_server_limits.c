@@ -39,7 +39,7 @@ static void expect(const struct raw_reply *r, int status, const char *code)
     snprintf(want, sizeof want, "\"code\":\"%s\"", code);
     if (!strstr(r->body.data, want))
         fail_msg("%s is not in %s", want, r->body.data);
-    assert_non_null(strstr(r->body.data, "{\"error\":{\"message\":\""));
+    assert_non_null(strstr(r->body.data, "\"error\":{\"message\":\""));
     assert_non_null(strstr(r->body.data, "\"request_id\":\""));
     assert_string_equal(raw_header(r, "Content-Type"), "application/json");
 }
