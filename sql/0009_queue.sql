@@ -12,7 +12,8 @@ CREATE TABLE job (
     state TEXT NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'done', 'failed', 'dead', 'cancelled')),
     attempts INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),     -- times it was claimed
     max_attempts INTEGER NOT NULL CHECK (max_attempts >= 1),       -- after so many it is dead
-    ran_again INTEGER NOT NULL DEFAULT 0 CHECK (ran_again >= 0),   -- times its lease expired while it ran and it was queued again
+    ran_again INTEGER NOT NULL DEFAULT 0 CHECK (ran_again >= 0),   -- times it was begun again because its lease had expired
+    lost INTEGER NOT NULL DEFAULT 0 CHECK (lost IN (0, 1)),        -- 1: its lease expired and it was not begun again yet
     not_before INTEGER NOT NULL,                                   -- epoch ms: not claimed earlier
     lease_until INTEGER,                                           -- epoch ms; null: nobody holds it
     lease_owner TEXT,                                              -- name of the worker that holds it
@@ -38,7 +39,7 @@ CREATE TABLE job (
 -- The next one to run.
 CREATE INDEX job_next ON job (outside, priority, enqueued_at, id) WHERE state = 'queued';
 -- When the next one may run, and how many wait.
-CREATE INDEX job_due ON job (not_before) WHERE state = 'queued';
+CREATE INDEX job_due ON job (outside, not_before) WHERE state = 'queued';
 -- Leases that expire.
 CREATE INDEX job_lease ON job (lease_until) WHERE state = 'running';
 -- How much there is.
