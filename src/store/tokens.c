@@ -96,7 +96,32 @@ struct token_change {
     const unsigned char *hash;
     int64_t expires_at, now;
     char *id;
+    const struct token_limits *limits; /* of a new one; NULL: none */
 };
+
+static struct store_value bound_or_null(int64_t n)
+{
+    return n > 0 ? STORE_I(n) : STORE_N;
+}
+
+/* The account stays when the token has one. */
+static int limits_put(struct store *s, const char *id, const char *account, const struct token_limits *l,
+                      int64_t now, struct error *err)
+{
+    return store_exec(
+        s,
+        "INSERT INTO token_limit (token_id, account, models, requests_per_minute, concurrent, tokens_per_day,"
+        " tokens_per_month, cost_micro_per_month, local_only, mode, changed_at)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (token_id) DO UPDATE SET"
+        " models = ?3, requests_per_minute = ?4, concurrent = ?5, tokens_per_day = ?6, tokens_per_month = ?7,"
+        " cost_micro_per_month = ?8, local_only = ?9, mode = ?10, changed_at = ?11",
+        (struct store_value[]){STORE_T(id), STORE_T(account), STORE_T(l->models),
+                               bound_or_null(l->requests_per_minute), bound_or_null(l->concurrent),
+                               bound_or_null(l->tokens_per_day), bound_or_null(l->tokens_per_month),
+                               bound_or_null(l->cost_micro_per_month), STORE_I(l->local_only),
+                               l->mode[0] ? STORE_T(l->mode) : STORE_N, STORE_I(now)},
+        11, NULL, err);
+}
 
 static int take_count(void *ctx, const struct store_row *row)
 {
@@ -131,14 +156,26 @@ static int create_inside(void *ctx, struct store *s, struct error *err)
     if (rc == 0 && valid > 0)
         rc = error_set(err, VX11_EEXISTS,
                        "there is a valid token named %s already: rotate it, or revoke it first", c->name);
-    return rc != 0 ? rc : token_insert(s, c, "current", err);
+    if (rc == 0)
+        rc = token_insert(s, c, "current", err);
+    if (rc == 0 && c->limits)
+        rc = limits_put(s, c->id, c->id, c->limits, c->now, err);
+    return rc;
 }
 
 int token_create(struct store *s, const char *name, const char *scopes,
                  const unsigned char hash[TOKEN_HASH_LEN], int64_t expires_at, int64_t now,
                  char id[ULID_LEN + 1], struct error *err)
 {
-    struct token_change c = {name, scopes, hash, expires_at, now, id};
+    return token_create_limited(s, name, scopes, hash, expires_at, NULL, now, id, err);
+}
+
+int token_create_limited(struct store *s, const char *name, const char *scopes,
+                         const unsigned char hash[TOKEN_HASH_LEN], int64_t expires_at,
+                         const struct token_limits *limits, int64_t now, char id[ULID_LEN + 1],
+                         struct error *err)
+{
+    struct token_change c = {name, scopes, hash, expires_at, now, id, limits};
     size_t len = strlen(name);
     if (len == 0 || len > 63 || !utf8_valid(name, len) || ulid_valid(name))
         return error_set(err, VX11_EINVALID,
@@ -162,7 +199,19 @@ static int rotate_inside(void *ctx, struct store *s, struct error *err)
         return rc;
     c->scopes = current.scopes;
     c->expires_at = current.expires_at;
-    return token_insert(s, c, "next", err);
+    rc = token_insert(s, c, "next", err);
+    /* What it used goes on being counted in one account, whether it has limits of its own or not. */
+    if (rc == 0)
+        rc = store_exec(
+            s,
+            "INSERT INTO token_limit (token_id, account, models, requests_per_minute, concurrent,"
+            " tokens_per_day, tokens_per_month, cost_micro_per_month, local_only, mode, changed_at)"
+            " SELECT ?1, coalesce(l.account, t.id), coalesce(l.models, ''), l.requests_per_minute,"
+            " l.concurrent, l.tokens_per_day, l.tokens_per_month, l.cost_micro_per_month,"
+            " coalesce(l.local_only, 0), l.mode, ?3"
+            " FROM auth_token AS t LEFT JOIN token_limit AS l ON l.token_id = t.id WHERE t.id = ?2",
+            (struct store_value[]){STORE_T(c->id), STORE_T(current.id), STORE_I(c->now)}, 3, NULL, err);
+    return rc;
 }
 
 int token_rotate(struct store *s, const char *name, const unsigned char hash[TOKEN_HASH_LEN], int64_t now,
@@ -209,6 +258,107 @@ int token_revoke(struct store *s, const char *id_or_name, int64_t now, struct er
     if (rc == 0 && changes == 0)
         rc = error_set(err, VX11_ENOT_FOUND, "there is no valid token %s", id_or_name);
     return rc;
+}
+
+/* ---- limits ---- */
+
+struct limits_found {
+    struct token_limits *out;
+    int count;
+};
+
+static int limits_take(void *ctx, const struct store_row *row)
+{
+    struct limits_found *found = ctx;
+    struct token_limits *l = found->out;
+    row_copy(row, 0, l->account, sizeof l->account);
+    row_copy(row, 1, l->models, sizeof l->models);
+    l->requests_per_minute = row_int(row, 2); /* NULL reads as 0 */
+    l->concurrent = row_int(row, 3);
+    l->tokens_per_day = row_int(row, 4);
+    l->tokens_per_month = row_int(row, 5);
+    l->cost_micro_per_month = row_int(row, 6);
+    l->local_only = row_int(row, 7) != 0;
+    row_copy(row, 8, l->mode, sizeof l->mode);
+    found->count++;
+    return 0;
+}
+
+#define LIMITS_SELECT                                                                                        \
+    "SELECT coalesce(l.account, t.id), l.models, l.requests_per_minute, l.concurrent, l.tokens_per_day,"     \
+    " l.tokens_per_month, l.cost_micro_per_month, l.local_only, l.mode"                                      \
+    " FROM auth_token AS t LEFT JOIN token_limit AS l ON l.token_id = t.id WHERE "
+
+int token_limits_get(struct store *s, const char *id_or_name, struct token_limits *out, struct error *err)
+{
+    struct store_value who = STORE_T(id_or_name);
+    *out = (struct token_limits){0};
+    struct limits_found found = {out, 0};
+    int rc = ulid_valid(id_or_name)
+                 ? store_query(s, LIMITS_SELECT "t.id = ?1", &who, 1, limits_take, &found, err)
+                 : store_query(s, LIMITS_SELECT "t.name = ?1 AND t.revoked_at IS NULL AND t.slot = 'current'",
+                               &who, 1, limits_take, &found, err);
+    if (rc == 0 && found.count == 0)
+        rc = error_set(err, VX11_ENOT_FOUND, "there is no token %s", id_or_name);
+    return rc;
+}
+
+struct limits_change {
+    const char *id_or_name;
+    const struct token_limits *limits;
+    const int64_t *expires_at;
+    int64_t now;
+};
+
+struct token_ids {
+    char id[2][ULID_LEN + 1];
+    size_t count;
+};
+
+static int take_id(void *ctx, const struct store_row *row)
+{
+    struct token_ids *ids = ctx;
+    if (ids->count < COUNT_OF(ids->id))
+        row_copy(row, 0, ids->id[ids->count++], sizeof ids->id[0]);
+    return 0;
+}
+
+static int limits_inside(void *ctx, struct store *s, struct error *err)
+{
+    struct limits_change *c = ctx;
+    struct token_limits before;
+    struct token_ids ids = {.count = 0};
+    struct store_value who = STORE_T(c->id_or_name);
+    int rc = token_limits_get(s, c->id_or_name, &before, err); /* the account that both slots share */
+    if (rc == 0)
+        rc = ulid_valid(c->id_or_name)
+                 ? store_query(s, "SELECT id FROM auth_token WHERE id = ?1 AND revoked_at IS NULL", &who, 1,
+                               take_id, &ids, err)
+                 : store_query(s, "SELECT id FROM auth_token WHERE name = ?1 AND revoked_at IS NULL", &who, 1,
+                               take_id, &ids, err);
+    if (rc == 0 && ids.count == 0)
+        rc = error_set(err, VX11_ENOT_FOUND, "there is no valid token %s", c->id_or_name);
+    for (size_t i = 0; i < ids.count && rc == 0; i++) {
+        rc = limits_put(s, ids.id[i], before.account, c->limits, c->now, err);
+        if (rc == 0 && c->expires_at)
+            rc = store_exec(s, "UPDATE auth_token SET expires_at = ?2 WHERE id = ?1",
+                            (struct store_value[]){STORE_T(ids.id[i]), bound_or_null(*c->expires_at)}, 2,
+                            NULL, err);
+    }
+    return rc;
+}
+
+int token_limits_set(struct store *s, const char *id_or_name, const struct token_limits *limits,
+                     const int64_t *expires_at, int64_t now, struct error *err)
+{
+    struct limits_change c = {id_or_name, limits, expires_at, now};
+    return store_transaction(s, limits_inside, &c, err);
+}
+
+int token_limits_version(struct store *s, int64_t *out, struct error *err)
+{
+    *out = 0;
+    return store_query(s, "SELECT version FROM token_limit_version", NULL, 0, take_count, out, err);
 }
 
 int token_touch(struct writer *w, const char *id, int64_t now)

@@ -36,12 +36,36 @@ int token_find(struct store *s, const char *id_or_name, bool next, struct token_
 int token_create(struct store *s, const char *name, const char *scopes,
                  const unsigned char hash[TOKEN_HASH_LEN], int64_t expires_at, int64_t now,
                  char id[ULID_LEN + 1], struct error *err);
-/* Makes `next` with the current one's scopes and expiry; replaces a `next` that is there already, which stops
+/* Makes `next` with the current one's scopes, expiry and limits; replaces a `next` that is there already, which stops
  * working. */
 int token_rotate(struct store *s, const char *name, const unsigned char hash[TOKEN_HASH_LEN], int64_t now,
                  char id[ULID_LEN + 1], struct error *err);
 /* The current one stops working, next becomes current. VX11_ENOT_FOUND when there is no next. */
 int token_promote(struct store *s, const char *name, int64_t now, struct error *err);
+/* ---- virtual keys: what a token may use (table token_limit) ---- */
+#define TOKEN_MODELS_MAX 2047
+struct token_limits {
+    char account[ULID_LEN + 1];        /* whose use is counted; set by the store */
+    char models[TOKEN_MODELS_MAX + 1]; /* patterns, one a line; "": all */
+    int64_t requests_per_minute, concurrent, tokens_per_day, tokens_per_month; /* 0: no limit */
+    int64_t cost_micro_per_month; /* millionths of the currency; 0: no limit */
+    bool local_only;
+    char mode[16]; /* "ECO" …; "": none */
+};
+/* As token_create, with limits from its first moment; limits may be NULL. */
+int token_create_limited(struct store *s, const char *name, const char *scopes,
+                         const unsigned char hash[TOKEN_HASH_LEN], int64_t expires_at,
+                         const struct token_limits *limits, int64_t now, char id[ULID_LEN + 1],
+                         struct error *err);
+/* Of a token by its id, or by the name of a valid one. Without any: zeros, and the token's own id as account.
+ * VX11_ENOT_FOUND when there is no such token. */
+int token_limits_get(struct store *s, const char *id_or_name, struct token_limits *out, struct error *err);
+/* Of one token by its id, or by name of all valid ones. expires_at NULL: stays. VX11_ENOT_FOUND, VX11_EINVALID. */
+int token_limits_set(struct store *s, const char *id_or_name, const struct token_limits *limits,
+                     const int64_t *expires_at, int64_t now, struct error *err);
+/* Changes with every change of any token's limits. */
+int token_limits_version(struct store *s, int64_t *out, struct error *err);
+
 /* By ULID one token, by name both slots. VX11_ENOT_FOUND when nothing valid bears it. */
 int token_revoke(struct store *s, const char *id_or_name, int64_t now, struct error *err);
 /* Queues last_used_at; written at most once a minute for each token, whoever asks. */
