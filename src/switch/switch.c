@@ -1,5 +1,6 @@
 /* Switch: start, routes, stop, and what it says of itself. The work is in the files that switch_internal.h
  * draws. */
+#include "switch/queue/queue.h"
 #include "switch/switch_internal.h"
 
 #include <stdio.h>
@@ -130,7 +131,7 @@ static int switch_start(struct module *m, void **context, struct error *err)
     uv_timer_init(module_loop(m), &sw->limits);
     sw->limits.data = sw;
     uv_timer_start(&sw->limits, on_limits, LIMITS_EVERY_MS, LIMITS_EVERY_MS);
-    return 0;
+    return queue_start(sw, &sw->queue, err);
 }
 
 static void on_limits_closed(uv_handle_t *handle)
@@ -141,17 +142,36 @@ static void on_limits_closed(uv_handle_t *handle)
     stopped(m);
 }
 
+static void on_queue_stopped(void *ctx)
+{
+    struct switch_ *sw = ctx;
+    uv_close((uv_handle_t *)&sw->limits, on_limits_closed);
+}
+
 static void switch_stop(struct module *m, void *context, void (*done)(struct module *m))
 {
     struct switch_ *sw = context;
     (void)m;
     sw->stopped = done;
-    uv_close((uv_handle_t *)&sw->limits, on_limits_closed);
+    queue_stop(sw->queue, on_queue_stopped, sw);
+}
+
+static void switch_stopping(struct module *m, void *context)
+{
+    (void)m;
+    queue_stopping(((struct switch_ *)context)->queue);
+}
+
+static void switch_state(struct module *m, void *context, enum server_state state)
+{
+    (void)m;
+    queue_set_active(((struct switch_ *)context)->queue, state == SERVER_ACTIVE);
 }
 
 static void switch_free(void *context)
 {
     struct switch_ *sw = context;
+    queue_free(sw->queue);
     providers_free(sw);
     free(sw);
 }
@@ -167,6 +187,7 @@ static void switch_reload(struct module *m, void *context, const struct config *
         providers_breakers(context, n);
     if (b->max_rows != n->max_rows && rows_bound(m, &err) != 0)
         log_error("switch", "the bound on rows stays as it was", LOG_S("reason", err.text));
+    queue_reload(((struct switch_ *)context)->queue);
 }
 
 static void switch_health(void *context, struct health *h)
@@ -192,6 +213,19 @@ static const request_handler handlers[SWITCH_ROUTE_COUNT] = {
     [SWITCH_ROUTE_EMBEDDINGS] = chat_embeddings,
     [SWITCH_ROUTE_MODELS] = models_list,
     [SWITCH_ROUTE_MODEL] = models_get,
+    [SWITCH_ROUTE_TASK] = queue_on_task,
+    [SWITCH_ROUTE_TASK_GET] = queue_on_get,
+    [SWITCH_ROUTE_QUEUE_ADD] = queue_on_add,
+    [SWITCH_ROUTE_QUEUE_LIST] = queue_on_list,
+    [SWITCH_ROUTE_QUEUE_STATUS] = queue_on_status,
+    [SWITCH_ROUTE_QUEUE_NEXT] = queue_on_next,
+    [SWITCH_ROUTE_QUEUE_CLAIM] = queue_on_claim,
+    [SWITCH_ROUTE_QUEUE_RENEW] = queue_on_renew,
+    [SWITCH_ROUTE_QUEUE_COMPLETE] = queue_on_complete,
+    [SWITCH_ROUTE_QUEUE_GET] = queue_on_get,
+    [SWITCH_ROUTE_QUEUE_CANCEL] = queue_on_cancel,
+    [SWITCH_ROUTE_QUEUE_RETRY] = queue_on_retry,
+    [SWITCH_ROUTE_QUEUE_EVENTS] = queue_on_events,
 };
 
 const struct module_spec switch_spec = {
@@ -199,8 +233,10 @@ const struct module_spec switch_spec = {
     .handlers = handlers,
     .listen = switch_listen,
     .start = switch_start,
+    .stopping = switch_stopping,
     .stop = switch_stop,
     .free = switch_free,
     .health = switch_health,
     .reload = switch_reload,
+    .state = switch_state,
 };

@@ -75,6 +75,7 @@ struct switch_ {
     struct dispatch *dispatches; /* running ones, for time limits */
     int64_t in_flight;
     uv_timer_t limits;
+    struct queue *queue;
     void (*stopped)(struct module *m);
 };
 
@@ -261,6 +262,8 @@ void dispatch_headers(struct dispatch *d); /* X-VX11-Provider, X-VX11-Model, wha
 /* priority.c */
 /* 0 (first) … 9: how soon a local engine is to serve the request. source may be NULL. */
 int priority_of(struct request *r, const char *source);
+/* The same for a wish that was said elsewhere than in a header; below 0: none. */
+int priority_wanted(struct request *r, const char *source, int64_t wish);
 
 /* answer.c: the provider's reply as it comes; the context is the attempt. */
 extern const struct client_events answer_events;
