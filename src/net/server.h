@@ -151,6 +151,8 @@ void request_fail(struct request *r, int status, const char *code, const char *p
 void request_fail_error(struct request *r, const struct error *err);
 /* Extra: Retry-After in whole seconds, rounded up; call before a fail. */
 void request_retry_after(struct request *r, int64_t ms);
+/* Extra: error.reset_at, when a budget has room again (epoch ms, 0: not known); call before a fail. */
+void request_reset_at(struct request *r, int64_t epoch_ms);
 
 /* ---- streams ---- */
 /* Sends status and headers; content_type NULL: text/event-stream with heartbeats. 0 or VX11_E…. */

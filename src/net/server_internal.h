@@ -104,6 +104,7 @@ struct request {
     uint64_t max_body, content_length, body_seen;
     uint64_t started_ns;
     int64_t deadline;     /* monotonic ms, INT64_MAX: none */
+    int64_t reset_at;     /* of an error: epoch ms, 0: none */
     uint64_t progress_ms; /* loop time of the last piece of the request */
 
     bool seen_headers, has_body, chunked_body, http10, head;

@@ -56,6 +56,11 @@ void request_retry_after(struct request *r, int64_t ms)
         log_warn("server", "no memory for a Retry-After header");
 }
 
+void request_reset_at(struct request *r, int64_t epoch_ms)
+{
+    r->reset_at = epoch_ms;
+}
+
 struct MHD_Response *reply_prepare(struct request *r, struct MHD_Response *response, const char *content_type)
 {
     enum MHD_Result ok = MHD_YES;
@@ -134,6 +139,8 @@ int reply_error_text(struct request *r, const struct failure *f, struct buf *out
                                      .type = failure_type(f->status),
                                      .code = f->code,
                                      .param = f->param,
+                                     .has_reset_at = r->reset_at > 0,
+                                     .reset_at = r->reset_at,
                                      .request_id = r->id[0] ? r->id : NULL};
     struct common_error error = {.error = &body};
     return common_error_serialize(&error, out);

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "switch/limits/routes.h"
 
 #define LIMITS_EVERY_MS 50
 
@@ -107,13 +108,25 @@ static size_t switch_listen(const struct config *config, struct server_listener 
 
 static void on_limits(uv_timer_t *timer)
 {
-    dispatch_limits(timer->data);
+    struct switch_ *sw = timer->data;
+    dispatch_limits(sw);
+    limits_tick(sw->budgets, clock_wall_ms());
 }
 
 static int rows_bound(struct module *m, struct error *err)
 {
     struct store_value rows = STORE_I(module_config(m)->values->switch_->max_rows);
     return store_exec(module_store(m), sql_retention, &rows, 1, NULL, err);
+}
+
+static int budgets_start(struct switch_ *sw, struct error *err)
+{
+    const struct config_switch *c = module_config(sw->m)->values->switch_;
+    struct cache_options options = cache_options_of(c);
+    sw->cache = cache_create(&options);
+    if (!sw->cache || cache_metrics(sw->cache, module_metrics(sw->m), &sw->cache_series) != 0)
+        return error_set(err, VX11_ENOMEM, "out of memory");
+    return limits_create(module_store(sw->m), c, clock_wall_ms(), &sw->budgets, err);
 }
 
 static int switch_start(struct module *m, void **context, struct error *err)
@@ -126,6 +139,8 @@ static int switch_start(struct module *m, void **context, struct error *err)
     int rc = providers_load(sw, module_config(m), err);
     if (rc == 0)
         rc = rows_bound(m, err);
+    if (rc == 0)
+        rc = budgets_start(sw, err);
     if (rc != 0)
         return rc;
     uv_timer_init(module_loop(m), &sw->limits);
@@ -173,6 +188,8 @@ static void switch_free(void *context)
     struct switch_ *sw = context;
     queue_free(sw->queue);
     providers_free(sw);
+    limits_destroy(sw->budgets);
+    cache_destroy(sw->cache);
     free(sw);
 }
 
@@ -187,6 +204,9 @@ static void switch_reload(struct module *m, void *context, const struct config *
         providers_breakers(context, n);
     if (b->max_rows != n->max_rows && rows_bound(m, &err) != 0)
         log_error("switch", "the bound on rows stays as it was", LOG_S("reason", err.text));
+    struct cache_options options = cache_options_of(n);
+    cache_configure(((struct switch_ *)context)->cache, &options);
+    limits_configure(((struct switch_ *)context)->budgets, n);
     queue_reload(((struct switch_ *)context)->queue);
 }
 
@@ -211,6 +231,11 @@ static const request_handler handlers[SWITCH_ROUTE_COUNT] = {
     [SWITCH_ROUTE_CHAT_COMPLETIONS] = chat_completions,
     [SWITCH_ROUTE_COMPLETIONS] = chat_text_completions,
     [SWITCH_ROUTE_EMBEDDINGS] = chat_embeddings,
+    [SWITCH_ROUTE_BUDGETS] = budgets_list,
+    [SWITCH_ROUTE_BUDGET_SET] = budgets_set,
+    [SWITCH_ROUTE_USAGE] = usage_report,
+    [SWITCH_ROUTE_CACHE] = cache_show,
+    [SWITCH_ROUTE_CACHE_CLEAR] = cache_empty,
     [SWITCH_ROUTE_MODELS] = models_list,
     [SWITCH_ROUTE_MODEL] = models_get,
     [SWITCH_ROUTE_TASK] = queue_on_task,

@@ -19,6 +19,8 @@
 #include "base/breaker.h"
 #include "base/ulid.h"
 #include "net/sse.h"
+#include "switch/cache/routes.h"
+#include "switch/limits/limits.h"
 #include "switch/switch.h"
 
 #define SWITCH_PROVIDERS  128 /* the configuration takes 64; the rest is for those that a reload dropped */
@@ -75,6 +77,9 @@ struct switch_ {
     struct dispatch *dispatches; /* running ones, for time limits */
     int64_t in_flight;
     uv_timer_t limits;
+    struct limits *budgets; /* what tokens and providers may use */
+    struct cache *cache;
+    struct cache_series cache_series;
     struct queue *queue;
     void (*stopped)(struct module *m);
 };
