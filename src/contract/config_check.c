@@ -81,6 +81,103 @@ static int chain_check(const struct config_switch *s, struct contract_error *err
     return 0;
 }
 
+/* Which engine runs a model must be plain: a name stands in one list only. */
+static bool engine_model_taken(const struct config_hermes *h, size_t engine, size_t model)
+{
+    for (size_t i = 0; i <= engine; i++)
+        for (size_t k = 0; k < (i == engine ? model : h->engines[i].models_count); k++)
+            if (str_eq(h->engines[i].models[k], h->engines[engine].models[model]))
+                return true;
+    return false;
+}
+
+static int engine_env_check(const struct config_external_engine *e, const struct contract_path *item,
+                            struct contract_error *err)
+{
+    const struct contract_path env = {.up = item, .key = "env"};
+    size_t i, n;
+    yyjson_val *key, *val;
+    if (!yyjson_is_obj(e->env)) {
+        return contract_fail(err, &env, VX11_EINVALID, "must be an object of name to text");
+    }
+    yyjson_obj_foreach(e->env, i, n, key, val)
+    {
+        const char *name = yyjson_get_str(key);
+        const struct contract_path at = {.up = &env, .key = name};
+        if (*name == '\0' || strchr(name, '=') || !yyjson_is_str(val)) {
+            return contract_fail(err, &at, VX11_EINVALID, "must be a name without = and a text");
+        }
+    }
+    return 0;
+}
+
+static int engines_check(const struct config_hermes *h, struct contract_error *err)
+{
+    const struct contract_path up[] = {{.key = "hermes"}, {.up = &up[0], .key = "engines"}};
+    for (size_t i = 0; i < h->engines_count; i++) {
+        const struct config_external_engine *e = &h->engines[i];
+        const struct contract_path item = {.up = &up[1], .index = i};
+        const struct contract_path name = {.up = &item, .key = "name"}, models = {.up = &item, .key = "models"},
+                                   command = {.up = &item, .key = "command"};
+        if (e->command_count == 0 && *e->base_url == '\0') {
+            return contract_fail(err, &command, VX11_EINVALID, "or base_url is required");
+        }
+        if (e->command_count > 0 && e->models_count == 0) {
+            return contract_fail(err, &models, VX11_EINVALID, "must name the models that the command runs");
+        }
+        for (size_t k = 0; k < i; k++) {
+            if (str_eq(h->engines[k].name, e->name)) {
+                return contract_fail(err, &name, VX11_EINVALID, "is \"%s\", as that of another engine",
+                                     e->name);
+            }
+        }
+        for (size_t k = 0; k < e->models_count; k++) {
+            const struct contract_path model = {.up = &models, .index = k};
+            if (engine_model_taken(h, i, k)) {
+                return contract_fail(err, &model, VX11_EINVALID, "is \"%s\", which an engine runs already",
+                                     e->models[k]);
+            }
+        }
+        int rc = engine_env_check(e, &item, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static bool group_model_taken(const struct config_hermes *h, size_t group, size_t model)
+{
+    for (size_t i = 0; i <= group; i++)
+        for (size_t k = 0; k < (i == group ? model : h->groups[i].models_count); k++)
+            if (str_eq(h->groups[i].models[k], h->groups[group].models[model]))
+                return true;
+    return false;
+}
+
+static int groups_check(const struct config_hermes *h, struct contract_error *err)
+{
+    const struct contract_path up[] = {{.key = "hermes"}, {.up = &up[0], .key = "groups"}};
+    for (size_t i = 0; i < h->groups_count; i++) {
+        const struct contract_path item = {.up = &up[1], .index = i};
+        const struct contract_path name = {.up = &item, .key = "name"}, models = {.up = &item, .key = "models"};
+        for (size_t k = 0; k < i; k++) {
+            if (str_eq(h->groups[k].name, h->groups[i].name)) {
+                return contract_fail(err, &name, VX11_EINVALID, "is \"%s\", as that of another group",
+                                     h->groups[i].name);
+            }
+        }
+        for (size_t k = 0; k < h->groups[i].models_count; k++) {
+            const struct contract_path model = {.up = &models, .index = k};
+            if (group_model_taken(h, i, k)) {
+                return contract_fail(err, &model, VX11_EINVALID, "is \"%s\", which is in a group already",
+                                     h->groups[i].models[k]);
+            }
+        }
+    }
+    return 0;
+}
+
 static int ports_check(const struct config_config *v, struct contract_error *err)
 {
     const struct {
@@ -137,6 +234,8 @@ int config_check(const struct config *cfg, struct contract_error *err)
     const struct config_config *v = cfg->values;
     int rc = providers_check(v->switch_, err);
     rc = rc != 0 ? rc : chain_check(v->switch_, err);
+    rc = rc != 0 ? rc : engines_check(v->hermes, err);
+    rc = rc != 0 ? rc : groups_check(v->hermes, err);
     rc = rc != 0 ? rc : ports_check(v, err);
     rc = rc != 0 ? rc : log_check(v->log, err);
     if (rc == 0 && v->supervisor->backoff_min_ms > v->supervisor->backoff_max_ms) {

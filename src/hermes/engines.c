@@ -14,12 +14,72 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "hermes/pool/pool.h"
 
-#define LINE_MS          100 /* how often the line is looked at while somebody stands in it */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS  30000
 #define LOAD_TOLD_MS     500
 #define BACKOFF_RESET_MS 60000 /* ready for this long: its earlier failures are forgotten */
+#define CRASHES_MOST     3     /* in a row, before those who wait hear of it */
+
+/* ---- groups ---- */
+
+struct group {
+    char name[65];
+    char (*models)[129];
+    size_t count;
+};
+
+static void groups_free(struct engines *all)
+{
+    for (size_t i = 0; i < all->group_count; i++)
+        free(all->groups[i].models);
+    free(all->groups);
+    all->groups = NULL;
+    all->group_count = 0;
+}
+
+static int group_of(const struct engines *all, const char *name)
+{
+    for (size_t i = 0; i < all->group_count; i++) {
+        for (size_t k = 0; k < all->groups[i].count; k++) {
+            if (strcmp(all->groups[i].models[k], name) == 0)
+                return (int)i + 1;
+        }
+    }
+    return 0;
+}
+
+static const char *group_name(const struct engines *all, int group)
+{
+    return group > 0 && (size_t)group <= all->group_count ? all->groups[group - 1].name : NULL;
+}
+
+int engines_set_groups(struct engines *all, const struct engine_group *groups, size_t n)
+{
+    struct group *copy = calloc(n + 1, sizeof *copy);
+    bool ok = copy != NULL;
+    for (size_t i = 0; ok && i < n; i++) {
+        copy[i].count = groups[i].count;
+        copy[i].models = calloc(groups[i].count + 1, sizeof *copy[i].models);
+        ok = copy[i].models != NULL;
+        (void)snprintf(copy[i].name, sizeof copy[i].name, "%s", groups[i].name);
+        for (size_t k = 0; ok && k < groups[i].count; k++)
+            (void)snprintf(copy[i].models[k], sizeof copy[i].models[k], "%s", groups[i].models[k]);
+    }
+    for (size_t i = 0; copy && !ok && i < n; i++)
+        free(copy[i].models);
+    if (!ok) {
+        free(copy);
+        return VX11_ENOMEM;
+    }
+    groups_free(all);
+    all->groups = copy;
+    all->group_count = n;
+    for (struct engine *e = all->first; e; e = e->next)
+        e->group = group_of(all, e->name);
+    return 0;
+}
 
 /* ---- the set ---- */
 
@@ -34,6 +94,8 @@ void engines_release(struct engines *all)
         return;
     void (*closed)(void *ctx) = all->closed;
     void *ctx = all->closed_ctx;
+    known_free(all);
+    groups_free(all);
     free(all->program);
     free(all->home);
     free(all);
@@ -56,24 +118,62 @@ static void remove_stale_sockets(const char *run_dir)
         closedir(dir);
 }
 
+static void count(struct metric *m)
+{
+    if (m)
+        metric_add(m, 1);
+}
+
+static void on_render(void *ctx)
+{
+    struct engines *all = ctx;
+    struct engines_memory memory;
+    engines_memory(all, &memory);
+    metric_set(all->bytes_resident, (double)memory.measured);
+    metric_set(all->bytes_predicted, (double)memory.predicted);
+    metric_set(all->bytes_budget, (double)memory.budget);
+}
+
+static bool open_evictions(struct engines *all, struct metrics *m)
+{
+    static const char *const labels[] = {
+        [UNLOAD_ROOM] = "reason=\"room\"",
+        [UNLOAD_IDLE] = "reason=\"idle\"",
+        [UNLOAD_KEEP_ALIVE] = "reason=\"keep_alive\"",
+        [UNLOAD_BUDGET] = "reason=\"budget\"",
+        [UNLOAD_ASKED] = "reason=\"asked\"",
+    };
+    for (size_t i = 0; i < UNLOAD_WHYS; i++) {
+        all->evictions[i] = metrics_get(m, METRIC_COUNTER, "vx11_engine_evictions_total", labels[i],
+                                        "Engines unloaded, by reason; room: for another model.");
+        if (!all->evictions[i])
+            return false;
+    }
+    return true;
+}
+
 static int open_metrics(struct engines *all, struct metrics *m)
 {
+    static const char bytes[] = "vx11_engine_memory_bytes";
     if (!m)
         return 0;
     all->starts = metrics_get(m, METRIC_COUNTER, "vx11_engine_starts_total", NULL, "Engine workers started.");
     all->crashes = metrics_get(m, METRIC_COUNTER, "vx11_engine_failures_total", NULL,
                                "Engine workers that ended unasked.");
-    all->evictions = metrics_get(m, METRIC_COUNTER, "vx11_engine_evictions_total", NULL,
-                                 "Engines unloaded to make room for another model.");
+    all->swaps = metrics_get(m, METRIC_COUNTER, "vx11_engine_swaps_total", NULL,
+                             "Loads for which other models were unloaded.");
     all->load_seconds = metrics_get(m, METRIC_HISTOGRAM, "vx11_engine_load_seconds", NULL,
                                     "From the start of a worker to its being ready.");
-    return all->starts && all->crashes && all->evictions && all->load_seconds ? 0 : VX11_ENOMEM;
-}
-
-static void count(struct metric *m)
-{
-    if (m)
-        metric_add(m, 1);
+    all->wait_seconds = metrics_get(m, METRIC_HISTOGRAM, "vx11_engine_wait_seconds", NULL,
+                                    "From asking for an engine to getting one, or the refusal.");
+    all->bytes_resident = metrics_get(m, METRIC_GAUGE, bytes, "kind=\"resident\"", "Memory of all workers.");
+    all->bytes_predicted =
+        metrics_get(m, METRIC_GAUGE, bytes, "kind=\"predicted\"", "Memory of all workers.");
+    all->bytes_budget = metrics_get(m, METRIC_GAUGE, bytes, "kind=\"budget\"", "Memory of all workers.");
+    const bool ok = all->starts && all->crashes && all->swaps && all->load_seconds && all->wait_seconds &&
+                    all->bytes_resident && all->bytes_predicted && all->bytes_budget &&
+                    open_evictions(all, m);
+    return ok ? metrics_on_render(m, on_render, all) : VX11_ENOMEM;
 }
 
 int engines_create(const struct engines_options *o, struct engines **out, struct error *err)
@@ -93,6 +193,7 @@ int engines_create(const struct engines_options *o, struct engines **out, struct
                             .params = o->params,
                             .on_crash = o->on_crash,
                             .on_load = o->on_load,
+                            .on_used = o->on_used,
                             .ctx = o->ctx};
     all->program = strdup(o->program);
     all->home = strdup(o->home);
@@ -116,7 +217,7 @@ void engines_configure(struct engines *all, const struct engine_params *params)
     engines_kick(all);
 }
 
-static struct engine *engine_find(const struct engines *all, const char *name)
+struct engine *engine_find(const struct engines *all, const char *name)
 {
     for (struct engine *e = all->first; e; e = e->next) {
         if (strcmp(e->name, name) == 0)
@@ -125,12 +226,15 @@ static struct engine *engine_find(const struct engines *all, const char *name)
     return NULL;
 }
 
-static void engine_free(struct engine *e)
+void engine_free(struct engine *e)
 {
     struct engine **at = &e->all->first;
+    leases_drop(e);
+    known_keep(e);
     while (*at != e)
         at = &(*at)->next;
     *at = e->next;
+    external_unref(e->external);
     free(e->path);
     free(e);
 }
@@ -145,10 +249,13 @@ static int engine_take_model(struct engine *e, const struct engine_model *m)
         return VX11_ENOMEM;
     free(e->path);
     e->path = path;
+    external_ref(m->external);
+    external_unref(e->external);
+    e->external = m->external;
     (void)snprintf(e->id, sizeof e->id, "%s", m->id);
     (void)snprintf(e->sha256, sizeof e->sha256, "%s", m->sha256 ? m->sha256 : "");
     if (e->size_bytes != m->size_bytes)
-        e->stated_bytes = 0;
+        e->stated_bytes = e->full_bytes = 0;
     e->size_bytes = m->size_bytes;
     e->vocabulary = m->vocabulary > 0 ? m->vocabulary : 0;
     e->embedding_length = m->embedding_length > 0 ? m->embedding_length : 0;
@@ -157,7 +264,7 @@ static int engine_take_model(struct engine *e, const struct engine_model *m)
     return 0;
 }
 
-static struct engine *engine_find_or_create(struct engines *all, const struct engine_model *m)
+struct engine *engine_find_or_create(struct engines *all, const struct engine_model *m)
 {
     struct engine *e = engine_find(all, m->name);
     if (e)
@@ -169,9 +276,14 @@ static struct engine *engine_find_or_create(struct engines *all, const struct en
     e->load_ms = -1;
     (void)snprintf(e->name, sizeof e->name, "%s", m->name);
     if (engine_take_model(e, m) != 0) {
+        external_unref(e->external);
         free(e);
         return NULL;
     }
+    e->pinned = m->pinned;
+    e->usage_count = m->usage_count;
+    e->group = group_of(all, e->name);
+    known_recall(e);
     e->next = all->first;
     all->first = e;
     return e;
@@ -179,13 +291,31 @@ static struct engine *engine_find_or_create(struct engines *all, const struct en
 
 /* ---- views ---- */
 
-static void engine_view(const struct engine *e, struct hermes_engine *out)
+static int64_t view_waits(const struct engine *e)
+{
+    int64_t n = 0;
+    for (const struct engine_wait *w = e->waits; w; w = w->next)
+        n++;
+    return n;
+}
+
+void engine_view(const struct engine *e, struct hermes_engine *out)
 {
     int64_t anonymous;
     const char *reason = e->line ? e->block_text : e->reason;
+    const bool ready = e->worker && e->state == HERMES_ENGINE_STATE_READY;
+    const int64_t expires = ready ? engine_expires(e) : INT64_MAX;
     *out = (struct hermes_engine){
         .model = e->name,
-        .state = e->line ? HERMES_ENGINE_STATE_WAITING : e->state,
+        .state = e->line && !ready ? HERMES_ENGINE_STATE_WAITING : e->state,
+        .pinned = e->pinned,
+        .group = group_name(e->all, e->group),
+        .parked = view_waits(e),
+        .expected = e->lease_count,
+        .has_busy = ready,
+        .busy = e->busy,
+        .has_expires_at = expires != INT64_MAX,
+        .expires_at = expires != INT64_MAX ? clock_wall_ms() + expires - clock_mono_ms() : 0,
         .reason = reason[0] ? reason : NULL,
         .restarts = e->restarts,
         .has_last_used_at = e->last_used_at > 0,
@@ -195,7 +325,14 @@ static void engine_view(const struct engine *e, struct hermes_engine *out)
         return;
     out->has_pid = true;
     out->pid = e->worker->pid;
-    out->socket = e->worker->socket;
+    if (e->worker->external && !e->worker->external->by_socket)
+        out->base_url = e->worker->base_url;
+    else
+        out->socket = e->worker->socket;
+    if (e->worker->external) {
+        out->engine = e->worker->external->name;
+        out->upstream_model = external_upstream(e->worker->external, e->name);
+    }
     out->has_progress = e->has_progress;
     out->progress = e->progress;
     out->has_bytes_read = out->has_bytes_total = e->bytes_total > 0;
@@ -207,17 +344,22 @@ static void engine_view(const struct engine *e, struct hermes_engine *out)
     out->started_at = e->started_at;
     out->has_load_ms = e->load_ms >= 0;
     out->load_ms = e->load_ms;
-    out->has_rss_bytes = process_memory(e->worker->pid, &out->rss_bytes, &anonymous);
+    out->has_rss_bytes = worker_memory(e->worker, &out->rss_bytes, &anonymous);
 }
 
 static bool view_copy(const struct engine *e, struct arena *a, struct hermes_engine *out)
 {
     engine_view(e, out);
     const char *reason = out->reason, *socket = out->socket;
+    const struct hermes_engine was = *out;
     out->model = arena_strdup(a, out->model);
     out->reason = arena_strdup(a, reason);
     out->socket = arena_strdup(a, socket);
-    return out->model && (!reason || out->reason) && (!socket || out->socket);
+    out->base_url = arena_strdup(a, was.base_url);
+    out->engine = arena_strdup(a, was.engine);
+    out->upstream_model = arena_strdup(a, was.upstream_model);
+    return out->model && (!reason || out->reason) && (!socket || out->socket) &&
+           (!was.base_url || out->base_url) && (!was.engine || (out->engine && out->upstream_model));
 }
 
 int engines_list(struct engines *all, struct arena *a, struct hermes_engine **out, size_t *n)
@@ -277,8 +419,11 @@ static void wait_end(struct engine_wait *w)
     while (*at != w)
         at = &(*at)->next;
     *at = w->next;
+    e->batch -= w->batch;
     w->engine = NULL;
     e->all->wait_count--;
+    if (e->all->wait_seconds)
+        metric_observe(e->all->wait_seconds, (double)(clock_mono_ms() - w->since) / 1000);
     uv_close((uv_handle_t *)&w->timer, on_wait_closed);
 }
 
@@ -310,19 +455,35 @@ static void waits_refuse(struct engine *e, const struct engine_refusal *why)
     }
 }
 
-static void hand_out(struct engine *e, engine_acquired_fn fn, void *ctx)
+static void hand_out(struct engine *e, bool no_request, engine_acquired_fn fn, void *ctx)
 {
     struct hermes_engine view;
     e->last_used_at = clock_wall_ms();
     e->last_used_mono = clock_mono_ms();
+    if (!no_request) {
+        lease_add(e);
+        worker_probe_within(e->worker, engine_poll_ms(e));
+    }
     engine_view(e, &view);
     fn(ctx, &view, NULL);
 }
 
-/* Why somebody who has waited long enough gets nothing. */
-static void refusal_of_state(const struct engine *e, struct engine_refusal *why)
+void engine_answer(struct engine *e, struct engine_wait *w)
 {
-    if (!e->line && e->state == HERMES_ENGINE_STATE_LOADING && e->has_progress)
+    wait_end(w);
+    hand_out(e, w->no_request, w->fn, w->ctx);
+}
+
+/* Why somebody who has waited long enough gets nothing. Never: no waiting would help. */
+static void refusal_of_state(const struct engine *e, bool never, struct engine_refusal *why)
+{
+    if (never)
+        refusal_set(why, 503, e->block == BLOCK_MEMORY ? "insufficient_memory" : "no_capacity", 5000,
+                    "%.500s", e->block_text);
+    else if (e->worker && e->state == HERMES_ENGINE_STATE_READY)
+        refusal_set(why, 504, "engine_not_ready", 1000, "%s is loaded, but others were asked for before",
+                    e->name);
+    else if (!e->line && e->state == HERMES_ENGINE_STATE_LOADING && e->has_progress)
         refusal_set(why, 504, "engine_not_ready", 1000, "%s is still loading (%.0f %%)", e->name,
                     e->progress * 100);
     else if (!e->line)
@@ -331,10 +492,8 @@ static void refusal_of_state(const struct engine *e, struct engine_refusal *why)
     else if (e->block == BLOCK_BACKOFF)
         refusal_set(why, 503, "engine_failed", e->not_before - clock_mono_ms(), "%s cannot be loaded: %.350s",
                     e->name, e->reason);
-    else if (e->block == BLOCK_MEMORY)
-        refusal_set(why, 503, "insufficient_memory", 5000, "%.500s", e->block_text);
-    else if (e->block == BLOCK_ROOM)
-        refusal_set(why, 503, "no_capacity", 5000, "%.500s", e->block_text);
+    else if (e->block != BLOCK_NONE)
+        refusal_set(why, 504, "engine_not_ready", 1000, "%s waits for room: %.380s", e->name, e->block_text);
     else
         refusal_set(why, 504, "engine_not_ready", 1000, "%s has not been started yet", e->name);
 }
@@ -345,14 +504,15 @@ static void on_wait_timer(uv_timer_t *timer)
     struct engine_refusal why;
     if (!w->engine)
         return;
-    refusal_of_state(w->engine, &why);
+    refusal_of_state(w->engine, false, &why);
     wait_end(w);
     w->fn(w->ctx, NULL, &why);
 }
 
-static int wait_create(struct engine *e, int64_t wait_ms, engine_acquired_fn fn, void *ctx,
+static int wait_create(struct engine *e, const struct engine_ask *ask, engine_acquired_fn fn, void *ctx,
                        struct engine_wait **out)
 {
+    struct engine_wait **at = &e->waits;
     struct engine_wait *w = calloc(1, sizeof *w);
     if (!w || uv_timer_init(e->all->loop, &w->timer) != 0) {
         free(w);
@@ -362,36 +522,19 @@ static int wait_create(struct engine *e, int64_t wait_ms, engine_acquired_fn fn,
     w->engine = e;
     w->fn = fn;
     w->ctx = ctx;
-    w->next = e->waits;
-    e->waits = w;
+    w->since = clock_mono_ms();
+    w->no_request = ask->no_request;
+    while (*at)
+        at = &(*at)->next;
+    *at = w;
     e->all->wait_count++;
     e->all->open++;
-    uv_timer_start(&w->timer, on_wait_timer, wait_ms > 0 ? (uint64_t)wait_ms : 0, 0);
+    uv_timer_start(&w->timer, on_wait_timer, ask->wait_ms > 0 ? (uint64_t)ask->wait_ms : 0, 0);
     *out = w;
     return 0;
 }
 
-/* ---- the line ---- */
-
-static void line_enter(struct engine *e)
-{
-    if (!e->line)
-        e->line = ++e->all->next_line;
-    e->tried = false;
-    e->block = BLOCK_NONE;
-    e->block_text[0] = '\0';
-    engines_kick(e->all);
-}
-
-/* Without a process and without a place in the line there is nothing left to say, except why it failed. */
-static void line_leave(struct engine *e)
-{
-    e->line = 0;
-    if (e->failures > 0)
-        e->state = HERMES_ENGINE_STATE_FAILED;
-    else
-        engine_free(e);
-}
+/* ---- starting ---- */
 
 static void engine_fail(struct engine *e, const char *reason)
 {
@@ -399,7 +542,9 @@ static void engine_fail(struct engine *e, const char *reason)
     int64_t wait = BACKOFF_FIRST_MS;
     for (int64_t i = 0; i < e->failures && wait < BACKOFF_MOST_MS; i++)
         wait *= 2;
-    e->failures++;
+    if (e->outside) /* that is not its fault */
+        wait = BACKOFF_FIRST_MS;
+    e->failures += !e->outside || e->failures == 0;
     e->not_before = clock_mono_ms() + (wait < BACKOFF_MOST_MS ? wait : BACKOFF_MOST_MS);
     e->state = HERMES_ENGINE_STATE_FAILED;
     e->line = 0;
@@ -409,10 +554,14 @@ static void engine_fail(struct engine *e, const char *reason)
     waits_refuse(e, &why);
 }
 
-static void engine_start(struct engine *e)
+void engine_start(struct engine *e)
 {
     struct error err = {0};
     e->line = 0;
+    e->gated = false;
+    if (e->swaps)
+        count(e->all->swaps);
+    e->swaps = false;
     e->state = HERMES_ENGINE_STATE_STARTING;
     e->has_progress = false;
     e->bytes_read = e->bytes_total = e->told_mono = 0;
@@ -433,68 +582,18 @@ static void engine_start(struct engine *e)
              LOG_S("path", e->path));
 }
 
-static struct engine *line_next(const struct engines *all, uint64_t after)
-{
-    struct engine *first = NULL;
-    for (struct engine *e = all->first; e; e = e->next) {
-        if (e->line > after && (!first || e->line < first->line))
-            first = e;
-    }
-    return first;
-}
-
-static void line_refuse(struct engine *e)
+void engine_refuse(struct engine *e)
 {
     struct engine_refusal why;
-    refusal_of_state(e, &why);
+    refusal_of_state(e, true, &why);
     log_warn("engines", "a model cannot be loaded", LOG_S("model", e->name), LOG_S("reason", why.text));
     waits_refuse(e, &why);
-    line_leave(e);
-}
-
-/* Serves the line in order. Only those that wait out a failure are passed by; where there is no room for the
- * first, there is none for a later one either, or a stream of small models would keep a large one out for
- * ever. */
-static void line_serve(struct engines *all)
-{
-    struct engine *e;
-    uint64_t after = 0;
-    while ((e = line_next(all, after)) != NULL) {
-        after = e->line;
-        if (!e->waits && e->tried) { /* whoever wanted it has left */
-            line_leave(e);
-            continue;
-        }
-        e->tried = true;
-        if (clock_mono_ms() < e->not_before) {
-            e->block = BLOCK_BACKOFF;
-            (void)snprintf(e->block_text, sizeof e->block_text, "waits after a failure: %.400s", e->reason);
-            continue;
-        }
-        enum capacity capacity = capacity_check(all, e);
-        if (capacity == CAPACITY_OK)
-            engine_start(e);
-        else if (capacity == CAPACITY_NEVER)
-            line_refuse(e);
-        else
-            return;
-    }
-}
-
-static void on_line(uv_timer_t *timer)
-{
-    struct engines *all = timer->data;
-    if (all->closing)
-        return;
-    line_serve(all);
-    if (line_next(all, 0))
-        uv_timer_start(&all->line_timer, on_line, LINE_MS, 0);
 }
 
 void engines_kick(struct engines *all)
 {
     if (!all->closing)
-        uv_timer_start(&all->line_timer, on_line, 0, 0);
+        uv_timer_start(&all->line_timer, line_on_timer, 0, 0);
 }
 
 /* ---- what workers report ---- */
@@ -510,11 +609,10 @@ void engine_on_ready(struct engine *e)
         metric_observe(e->all->load_seconds, (double)e->load_ms / 1000);
     log_info("engines", "a model is loaded", LOG_S("model", e->name), LOG_I("pid", e->worker->pid),
              LOG_I("ms", e->load_ms));
-    while (e->waits) {
-        struct engine_wait *w = e->waits;
-        wait_end(w);
-        hand_out(e, w->fn, w->ctx);
-    }
+    e->batch = 0;
+    for (struct engine_wait *w = e->waits; w; w = w->next, e->batch++)
+        w->batch = true;
+    line_hand_out(e);
     engines_kick(e->all);
 }
 
@@ -543,30 +641,46 @@ void engine_tell_load(struct engine *e, int state, const char *reason)
     e->all->on_load(e->all->ctx, &load);
 }
 
+/* One has grown, or the budget has shrunk. */
+static void keep_budget(struct engines *all)
+{
+    struct capacity c;
+    capacity_plan(all, NULL, true, &c);
+    for (size_t i = 0; c.plan.verdict == PLAN_EVICT && i < c.plan.count; i++)
+        engine_unload(c.of[c.plan.engines[i]], UNLOAD_BUDGET, "the memory budget was passed");
+}
+
 void engine_on_status(struct engine *e)
 {
-    int64_t now = clock_mono_ms(), idle = e->all->params.idle_unload_ms;
+    leases_expire(e);
+    int64_t now = clock_mono_ms();
     if (e->state != HERMES_ENGINE_STATE_READY)
         return;
     if (e->failures > 0 && now - e->ready_since >= BACKOFF_RESET_MS)
         e->failures = 0;
-    if (idle > 0 && e->busy == 0 && now - e->last_used_mono >= idle) {
+    line_hand_out(e);
+    if (now >= engine_expires(e)) {
         char reason[64], span[24];
-        (void)snprintf(reason, sizeof reason, "unused for %s", str_format_duration(idle, span));
-        engine_unload(e, reason);
+        (void)snprintf(reason, sizeof reason, "unused for %s",
+                       str_format_duration(now - e->last_used_mono, span));
+        engine_unload(e, e->has_keep_alive ? UNLOAD_KEEP_ALIVE : UNLOAD_IDLE, reason);
     } else if (line_next(e->all, 0)) {
         engines_kick(e->all); /* somebody waits for room, and this one's load is known now */
+    } else if (e->all->params.memory_budget_bytes > 0) {
+        keep_budget(e->all);
     }
 }
 
-void engine_unload(struct engine *e, const char *reason)
+void engine_unload(struct engine *e, enum unload_why why, const char *reason)
 {
     int64_t limit = e->all->params.stop_limit_ms > 0 ? e->all->params.stop_limit_ms : ENGINE_STOP_LIMIT_MS;
     if (!e->worker || e->state == HERMES_ENGINE_STATE_STOPPING)
         return;
     log_info("engines", "a model is unloaded", LOG_S("model", e->name), LOG_I("pid", e->worker->pid),
              LOG_S("reason", reason));
+    count(e->all->evictions[why]);
     e->state = HERMES_ENGINE_STATE_STOPPING;
+    e->gated = false;
     (void)snprintf(e->reason, sizeof e->reason, "%s", reason);
     worker_stop(e->worker, limit + (e->all->params.saved_bytes > 0 ? e->all->params.saved_ms : 0));
 }
@@ -582,10 +696,21 @@ static void stop_waits_answer(struct engine *e)
     }
 }
 
+static void forget_batch(struct engine *e)
+{
+    e->batch = 0;
+    for (struct engine_wait *w = e->waits; w; w = w->next)
+        w->batch = false;
+}
+
 void engine_on_end(struct engine *e, bool asked, bool crashed, const char *reason)
 {
     struct engines *all = e->all;
     bool was_ready = e->state == HERMES_ENGINE_STATE_READY;
+    leases_drop(e);
+    forget_batch(e);
+    e->gated = false;
+    e->busy = 0;
     stop_waits_answer(e);
     engine_tell_load(e, asked ? LINK_MODEL_LOAD_STATE_STOPPED : LINK_MODEL_LOAD_STATE_FAILED, reason);
     if (!asked && e->short_of_memory && e->waits && !all->closing) {
@@ -596,6 +721,17 @@ void engine_on_end(struct engine *e, bool asked, bool crashed, const char *reaso
         e->state = HERMES_ENGINE_STATE_STOPPED;
         e->failures++;
         e->not_before = clock_mono_ms() + BACKOFF_FIRST_MS;
+        line_enter(e);
+    } else if (!asked && crashed && e->waits && !all->closing && (e->outside || e->failures < CRASHES_MOST)) {
+        /* Those who wait have done nothing to it: it is loaded once more. */
+        log_error("engines", "a worker ended", LOG_S("model", e->name), LOG_S("reason", reason));
+        count(all->crashes);
+        if (all->on_crash)
+            all->on_crash(all->ctx, e->name, reason);
+        e->state = HERMES_ENGINE_STATE_STOPPED;
+        e->failures += !e->outside || e->failures == 0;
+        e->not_before = clock_mono_ms() + BACKOFF_FIRST_MS;
+        (void)snprintf(e->reason, sizeof e->reason, "%s", reason);
         line_enter(e);
     } else if (!asked) {
         log_error("engines", "a worker ended", LOG_S("model", e->name), LOG_S("reason", reason));
@@ -608,6 +744,7 @@ void engine_on_end(struct engine *e, bool asked, bool crashed, const char *reaso
         e->state = HERMES_ENGINE_STATE_STOPPED;
         e->reason[0] = '\0';
         e->failures = 0;
+        e->has_keep_alive = e->has_keep_alive && e->waits;
         if (e->waits && !all->closing)
             line_enter(e);
         else if (!e->waits)
@@ -618,7 +755,7 @@ void engine_on_end(struct engine *e, bool asked, bool crashed, const char *reaso
 
 /* ---- acquiring and stopping ---- */
 
-int engines_acquire(struct engines *all, const struct engine_model *model, int64_t wait_ms,
+int engines_acquire(struct engines *all, const struct engine_model *model, const struct engine_ask *ask,
                     engine_acquired_fn fn, void *ctx, struct engine_wait **out, struct error *err)
 {
     *out = NULL;
@@ -629,25 +766,31 @@ int engines_acquire(struct engines *all, const struct engine_model *model, int64
     struct engine *e = engine_find_or_create(all, model);
     if (!e)
         return error_set(err, VX11_ENOMEM, "out of memory");
-    if (e->state == HERMES_ENGINE_STATE_READY) {
-        hand_out(e, fn, ctx);
+    if (ask->has_keep_alive) {
+        e->has_keep_alive = true;
+        e->keep_alive_ms = ask->keep_alive_ms;
+    }
+    if (e->state == HERMES_ENGINE_STATE_READY && !e->gated && !e->waits) {
+        if (all->wait_seconds)
+            metric_observe(all->wait_seconds, 0);
+        hand_out(e, ask->no_request, fn, ctx);
         return 0;
     }
     bool idle = !e->worker && !e->line;
-    if (idle && e->not_before - clock_mono_ms() > wait_ms) {
+    if (idle && e->not_before - clock_mono_ms() > ask->wait_ms) {
         struct engine_refusal why;
         refusal_set(&why, 503, "engine_failed", e->not_before - clock_mono_ms(),
                     "%s cannot be loaded: %.350s", e->name, e->reason);
         fn(ctx, NULL, &why);
         return 0;
     }
-    int rc = wait_create(e, wait_ms, fn, ctx, out);
+    int rc = wait_create(e, ask, fn, ctx, out);
     if (rc != 0) {
         if (idle && e->failures == 0)
             engine_free(e);
         return error_set(err, rc, "out of memory");
     }
-    if (idle)
+    if (idle || (e->gated && !e->line))
         line_enter(e);
     return 0;
 }
@@ -674,7 +817,7 @@ int engines_stop(struct engines *all, const char *name, const char *reason, void
         *out = w;
     }
     waits_refuse(e, &why);
-    engine_unload(e, reason);
+    engine_unload(e, UNLOAD_ASKED, reason);
     return 1;
 }
 

@@ -38,6 +38,10 @@ static void params_from(const struct config *config, struct engine_params *out)
         .max_loaded = h->max_loaded,
         .idle_unload_ms = h->idle_unload_ms,
         .load_timeout_ms = h->load_timeout_ms,
+        .memory_budget_bytes = h->memory_budget_bytes,
+        .swap_after_ms = h->swap_after_ms,
+        .min_resident_ms = h->min_resident_ms,
+        .lease_ms = h->lease_ms,
         .threads = e->threads,
         .ctx = e->ctx,
         .max_ctx = e->max_ctx,
@@ -207,10 +211,12 @@ static int start_engines(struct hermes *h, struct error *err)
         .metrics = module_metrics(h->module),
         .on_crash = on_crash,
         .on_load = on_load,
+        .on_used = pool_used,
         .ctx = h,
     };
     params_from(module_config(h->module), &options.params);
-    return engines_create(&options, &h->engines, err);
+    const int rc = engines_create(&options, &h->engines, err);
+    return rc == 0 ? pool_groups(h, module_config(h->module)) : rc;
 }
 
 static void hermes_stop(struct module *m, void *context, void (*done)(struct module *m))
@@ -272,6 +278,8 @@ static void hermes_reload(struct module *m, void *context, const struct config *
     (void)m;
     params_from(now, &params);
     engines_configure(h->engines, &params);
+    if (pool_groups(h, now) != 0)
+        log_error("engines", "the groups of models stay as they were", LOG_S("reason", "out of memory"));
     if (before->values->hermes->scan_interval_ms != now->values->hermes->scan_interval_ms)
         start_scan_timer(h, now);
     if (set_roots(h, now, &err) != 0)

@@ -22,6 +22,21 @@ struct hermes {
     void (*stopped)(struct module *m);
 };
 
+struct registry_model;
+
+/* routes.c */
+/* What the engines must know of a model; points into the row. */
+void hermes_engine_model(struct hermes *h, const struct registry_model *row, struct engine_model *out);
+void hermes_reply_model(struct hermes *h, struct request *r, int status, const char *name);
+
+/* pool/routes.c */
+void pool_pin(struct request *r, void *module);
+void pool_unpin(struct request *r, void *module);
+void pool_plan(struct request *r, void *module);
+void pool_resources(struct hermes *h, struct hermes_system_resources *out);
+int pool_groups(struct hermes *h, const struct config *config); /* from the configuration */
+void pool_used(void *ctx, const char *id, const char *model, int64_t n, int64_t at); /* ctx: struct hermes */
+
 extern const request_handler hermes_handlers[HERMES_ROUTE_COUNT];
 
 #endif

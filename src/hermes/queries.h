@@ -5,7 +5,8 @@
 #define MODEL_COLUMNS                                                                                        \
     "id, name, source, status, reason, path, size_bytes, mtime_ns, sha256, architecture, title, licence, "   \
     "quantisation, parameters, context_length, embedding_length, layers, vocabulary, kv_bytes_per_token, "   \
-    "has_chat_template, enabled, usage_count, last_used_at, created_at, updated_at"
+    "has_chat_template, enabled, usage_count, last_used_at, created_at, updated_at, "                       \
+    "EXISTS (SELECT 1 FROM model_pin p WHERE p.model_id = model.id)"
 
 #define MODEL_LIST_SQL    "SELECT " MODEL_COLUMNS " FROM model ORDER BY name"
 #define MODEL_BY_NAME_SQL "SELECT " MODEL_COLUMNS " FROM model WHERE name = ?1"
@@ -43,8 +44,13 @@
 #define MODEL_HASH_SQL                                                                                       \
     "UPDATE model SET sha256 = ?2, updated_at = ?5 WHERE id = ?1 AND size_bytes = ?3 AND mtime_ns = ?4"
 #define MODEL_USED_SQL                                                                                       \
-    "UPDATE model SET usage_count = usage_count + 1, last_used_at = max(coalesce(last_used_at, 0), ?2) "     \
+    "UPDATE model SET usage_count = usage_count + ?3, last_used_at = max(coalesce(last_used_at, 0), ?2) "    \
     "WHERE id = ?1"
+/* ?2 now ?3 by whom */
+#define MODEL_PIN_SQL                                                                                        \
+    "INSERT INTO model_pin (model_id, pinned_at, pinned_by) VALUES (?1, ?2, ?3) "                            \
+    "ON CONFLICT (model_id) DO NOTHING"
+#define MODEL_UNPIN_SQL  "DELETE FROM model_pin WHERE model_id = ?1"
 #define MODEL_DELETE_SQL    "DELETE FROM model WHERE id = ?1"
 #define MODEL_FORGET_SQL    "INSERT OR REPLACE INTO model_forgotten (path, forgotten_at) VALUES (?1, ?2)"
 #define MODEL_REMEMBER_SQL  "DELETE FROM model_forgotten WHERE path = ?1"

@@ -59,6 +59,7 @@ static void read_row(const struct store_row *r, struct arena *a, struct registry
     m->has_last_used_at = optional_int(r, 22, &m->last_used_at);
     m->created_at = row_int(r, 23);
     m->updated_at = row_int(r, 24);
+    m->pinned = row_int(r, 25) != 0;
 }
 
 struct rows {
@@ -347,8 +348,15 @@ int registry_forgotten(struct store *s, struct arena *a, const char ***out, size
     return rc;
 }
 
-int registry_used(struct writer *w, const char *id, int64_t now)
+int registry_pin(struct store *s, const char *id, bool pinned, const char *by, int64_t now, struct error *err)
 {
-    struct store_value values[] = {STORE_T(id), STORE_I(now)};
+    struct store_value values[] = {STORE_T(id), STORE_I(now), STORE_T(by)};
+    return pinned ? store_exec(s, MODEL_PIN_SQL, values, COUNT_OF(values), NULL, err)
+                  : store_exec(s, MODEL_UNPIN_SQL, values, 1, NULL, err);
+}
+
+int registry_used(struct writer *w, const char *id, int64_t n, int64_t now)
+{
+    struct store_value values[] = {STORE_T(id), STORE_I(now), STORE_I(n)};
     return writer_push(w, MODEL_USED_SQL, values, COUNT_OF(values));
 }

@@ -56,7 +56,10 @@ int registry_forget(struct store *s, const struct registry_model *row, int64_t n
 int registry_remember(struct store *s, const char *path, struct error *err);
 /* Paths that scans leave alone, sorted. */
 int registry_forgotten(struct store *s, struct arena *a, const char ***out, size_t *n, struct error *err);
-/* Counts one use, through the batched writer. */
-int registry_used(struct writer *w, const char *id, int64_t now);
+/* Models that are pinned stay pinned. */
+int registry_pin(struct store *s, const char *id, bool pinned, const char *by, int64_t now,
+                 struct error *err);
+/* Counts n uses, the last of them now, in one statement, through the batched writer. */
+int registry_used(struct writer *w, const char *id, int64_t n, int64_t now);
 
 #endif

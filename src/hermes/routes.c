@@ -58,7 +58,7 @@ static void models_list(struct request *r, void *module)
     request_reply(r, 200, &hermes_model_list_message, &reply);
 }
 
-static void reply_model(struct hermes *h, struct request *r, int status, const char *name)
+void hermes_reply_model(struct hermes *h, struct request *r, int status, const char *name)
 {
     struct registry_model row;
     struct error err = {0};
@@ -73,7 +73,7 @@ static void reply_model(struct hermes *h, struct request *r, int status, const c
 static void models_get(struct request *r, void *module)
 {
     const struct hermes_model_name *p = request_params(r);
-    reply_model(module, r, 200, p->name);
+    hermes_reply_model(module, r, 200, p->name);
 }
 
 /* Adding reads the file's header, which may lie on a slow disk: in the pool. */
@@ -142,7 +142,7 @@ static void adding_register(struct adding *a)
         request_fail_error(r, &err);
     } else {
         hasher_kick(h->hasher);
-        reply_model(h, r, 201, taken);
+        hermes_reply_model(h, r, 201, taken);
     }
 }
 
@@ -240,7 +240,7 @@ static void unload(struct hermes *h, struct request *r, const char *name, const 
 static void models_remove(struct request *r, void *module)
 {
     struct hermes *h = module;
-    const struct hermes_model_name *p = request_params(r);
+    const struct hermes_model_remove_params *p = request_params(r);
     struct registry_model row;
     struct error err = {0};
     if (registry_get(h->store, p->name, request_arena(r), &row, &err) != 0) {
@@ -333,7 +333,6 @@ struct acquiring {
     struct hermes *hermes;
     struct request *request;
     struct engine_wait *wait;
-    char id[ULID_LEN + 1];
 };
 
 static void acquired(void *ctx, const struct hermes_engine *ready, const struct engine_refusal *why)
@@ -341,9 +340,6 @@ static void acquired(void *ctx, const struct hermes_engine *ready, const struct 
     struct acquiring *a = ctx;
     struct request *r = a->request;
     if (ready) {
-        if (registry_used(a->hermes->writer, a->id, clock_wall_ms()) != 0)
-            log_warn("models", "a use is not counted: the writer's queue is full",
-                     LOG_S("model", ready->model));
         request_reply(r, 200, &hermes_engine_message, ready);
     } else {
         if (why->retry_after_ms >= 0)
@@ -379,6 +375,25 @@ static bool usable(struct request *r, const struct registry_model *row)
     return false;
 }
 
+void hermes_engine_model(struct hermes *h, const struct registry_model *row, struct engine_model *out)
+{
+    const struct hermes_model *m = &row->api;
+    (void)h;
+    *out = (struct engine_model){
+        .id = m->id,
+        .name = m->name,
+        .path = m->path,
+        .sha256 = m->sha256,
+        .size_bytes = m->has_size_bytes ? m->size_bytes : 0,
+        .kv_bytes_per_token = row->kv_bytes_per_token,
+        .context_length = m->has_context_length ? m->context_length : -1,
+        .vocabulary = m->has_vocabulary ? m->vocabulary : -1,
+        .embedding_length = m->has_embedding_length ? m->embedding_length : -1,
+        .usage_count = m->usage_count,
+        .pinned = m->pinned,
+    };
+}
+
 static void engines_acquire_one(struct request *r, void *module)
 {
     struct hermes *h = module;
@@ -403,24 +418,16 @@ static void engines_acquire_one(struct request *r, void *module)
     }
     a->hermes = h;
     a->request = r;
-    memcpy(a->id, row.api.id, sizeof a->id);
-    struct engine_model model = {
-        .id = row.api.id,
-        .name = row.api.name,
-        .path = row.api.path,
-        .sha256 = row.api.sha256,
-        .size_bytes = row.api.has_size_bytes ? row.api.size_bytes : 0,
-        .kv_bytes_per_token = row.kv_bytes_per_token,
-        .context_length = row.api.has_context_length ? row.api.context_length : -1,
-        .vocabulary = row.api.has_vocabulary ? row.api.vocabulary : -1,
-        .embedding_length = row.api.has_embedding_length ? row.api.embedding_length : -1,
-    };
+    struct engine_model model;
+    hermes_engine_model(h, &row, &model);
     int64_t left = request_deadline_ms(r) == INT64_MAX
                        ? INT64_MAX
                        : request_deadline_ms(r) - clock_mono_ms() - ANSWER_MARGIN_MS;
-    int64_t wait = body->wait_ms < left ? body->wait_ms : left;
+    const struct engine_ask ask = {.wait_ms = body->wait_ms < left ? body->wait_ms : left,
+                                   .has_keep_alive = body->has_keep_alive_ms,
+                                   .keep_alive_ms = body->keep_alive_ms};
     struct engine_wait *pending = NULL;
-    rc = engines_acquire(h->engines, &model, wait, acquired, a, &pending, &err);
+    rc = engines_acquire(h->engines, &model, &ask, acquired, a, &pending, &err);
     if (rc != 0) {
         free(a);
         request_fail_error(r, &err);
@@ -456,6 +463,7 @@ static void resources(struct request *r, void *module)
         reply.disk_free_bytes = (int64_t)(fs.f_bavail * fs.f_frsize);
     }
     reply.engines = (int64_t)engines_running(h->engines);
+    pool_resources(h, &reply);
     request_reply(r, 200, &hermes_system_resources_message, &reply);
 }
 
@@ -464,6 +472,9 @@ const request_handler hermes_handlers[HERMES_ROUTE_COUNT] = {
     [HERMES_ROUTE_MODELS_GET] = models_get,
     [HERMES_ROUTE_MODELS_ADD] = models_add,
     [HERMES_ROUTE_MODELS_REMOVE] = models_remove,
+    [HERMES_ROUTE_MODELS_PIN] = pool_pin,
+    [HERMES_ROUTE_MODELS_UNPIN] = pool_unpin,
+    [HERMES_ROUTE_PLAN] = pool_plan,
     [HERMES_ROUTE_SCAN] = scan,
     [HERMES_ROUTE_ENGINES_LIST] = engines_list_all,
     [HERMES_ROUTE_ENGINES_ACQUIRE] = engines_acquire_one,

@@ -18,6 +18,8 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "hermes/pool/pool.h"
+#include "hermes/worker_external.h"
 
 #define PIPES_MS        500
 #define POLL_FIRST_MS   10
@@ -33,6 +35,8 @@ static void worker_release(struct worker *w)
     if (--w->open > 0)
         return;
     struct engines *all = w->timer.data;
+    if (w->external)
+        external_close(w);
     free(w);
     engines_release(all);
 }
@@ -82,7 +86,8 @@ static void worker_finish(struct worker *w)
     w->finished = true;
     if (w->probe)
         client_cancel(w->probe);
-    (void)unlink(w->socket);
+    if (w->socket[0])
+        (void)unlink(w->socket);
     close_handle((uv_handle_t *)&w->process);
     close_handle((uv_handle_t *)&w->notify);
     close_handle((uv_handle_t *)&w->errors);
@@ -93,6 +98,7 @@ static void worker_finish(struct worker *w)
     w->engine = NULL;
     e->worker = NULL;
     describe_end(w, reason, sizeof reason);
+    e->outside = w->exit_signal == SIGKILL && !w->killed;
     engine_on_end(e, w->stop_asked, w->exit_signal != 0, reason);
 }
 
@@ -110,6 +116,8 @@ static void on_exit_process(uv_process_t *process, int64_t status, int sig)
     w->exited = true;
     w->exit_status = status;
     w->exit_signal = sig;
+    if (w->external)
+        (void)external_kill(w, SIGKILL); /* what it left behind */
     uv_timer_start(&w->timer, on_timer, PIPES_MS, 0);
     finish_if_over(w);
 }
@@ -150,6 +158,8 @@ static void stderr_line(struct worker *w)
     w->piece[w->piece_len] = '\0';
     if (w->piece_len > 0) {
         memcpy(w->line, w->piece, w->piece_len + 1);
+    }
+    if (w->piece_len > 0 && !w->external) {
         log_info("worker", w->line, LOG_S("model", w->engine ? w->engine->name : ""), LOG_I("pid", w->pid));
     }
     w->piece_len = 0;
@@ -158,6 +168,8 @@ static void stderr_line(struct worker *w)
 static void on_errors(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct worker *w = stream->data;
+    if (n > 0 && w->external)
+        external_output(w, buf->base, (size_t)n);
     for (ssize_t i = 0; i < n; i++) {
         char c = buf->base[i];
         if (c == '\n' || w->piece_len + 1 == sizeof w->piece)
@@ -177,15 +189,18 @@ static void on_errors(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 static void send_signal(struct worker *w, int sig)
 {
-    if (!w->exited && uv_process_kill(&w->process, sig) == 0 && sig == SIGKILL)
+    const int rc = w->exited ? -1 : w->external ? external_kill(w, sig) : uv_process_kill(&w->process, sig);
+    if (rc == 0 && sig == SIGKILL)
         w->killed = true;
 }
 
 void worker_stop(struct worker *w, int64_t limit_ms)
 {
+    if (w->external && w->external->stop_timeout_ms < limit_ms)
+        limit_ms = w->external->stop_timeout_ms;
     int64_t kill_at = clock_mono_ms() + limit_ms;
     if (!w->stop_asked)
-        send_signal(w, SIGTERM);
+        send_signal(w, w->external ? w->external->stop_signal : SIGTERM);
     w->stop_asked = true;
     if (w->kill_at == 0 || kill_at < w->kill_at)
         w->kill_at = kill_at;
@@ -194,13 +209,13 @@ void worker_stop(struct worker *w, int64_t limit_ms)
 }
 
 /* It hangs: ends it, so that it counts as failed. */
-static void worker_give_up(struct worker *w, const char *why)
+void worker_give_up(struct worker *w, const char *why)
 {
     (void)snprintf(w->words, sizeof w->words, "%s", why);
     w->words_len = sizeof w->words - 1; /* nothing more is taken from its pipe */
     log_error("engines", "a worker is ended", LOG_S("model", w->engine->name), LOG_I("pid", w->pid),
               LOG_S("reason", why));
-    send_signal(w, SIGABRT);
+    send_signal(w, w->external ? w->external->stop_signal : SIGABRT);
     w->kill_at = clock_mono_ms() + ABORT_MS;
     uv_timer_start(&w->timer, on_timer, ABORT_MS, 0);
 }
@@ -212,7 +227,7 @@ static void poll_again(struct worker *w)
     const struct engine *e = w->engine;
     if (w->exited || w->kill_at != 0 || !e)
         return;
-    int64_t ms = e->all->params.health_interval_ms > 0 ? e->all->params.health_interval_ms : 5000;
+    int64_t ms = engine_poll_ms(e);
     if (e->state != HERMES_ENGINE_STATE_READY) {
         ms = w->poll_ms;
         w->poll_ms = w->poll_ms * 3 / 2 < POLL_MOST_MS ? w->poll_ms * 3 / 2 : POLL_MOST_MS;
@@ -224,20 +239,13 @@ static void take_status(struct worker *w, const struct engine_status *s)
 {
     struct engine *e = w->engine;
     w->unanswered = 0;
-    e->busy = s->slots_busy + s->queue_length + s->embedding_queue_length;
-    e->busy_at_mono = clock_mono_ms();
+    engine_measured(e, s);
     e->has_progress = true;
     e->progress = s->progress;
     e->bytes_read = s->load->bytes_read;
     e->bytes_total = s->load->bytes_total;
-    if (s->memory)
-        e->stated_bytes = s->memory->need_bytes;
-    if (s->state == ENGINE_STATE_READY && s->memory)
-        e->need_bytes = s->memory->need_bytes;
     if (s->state == ENGINE_STATE_FAILED && s->failure && strcmp(s->failure, "insufficient_memory") == 0)
         e->short_of_memory = true;
-    if (e->busy > 0)
-        e->last_used_mono = e->busy_at_mono;
     if (s->reason)
         (void)snprintf(w->said, sizeof w->said, "%s", s->reason);
     if (w->stop_asked || w->kill_at != 0)
@@ -253,27 +261,37 @@ static void take_status(struct worker *w, const struct engine_status *s)
     engine_on_status(e);
 }
 
-static void on_status(struct client_call *call, void *ctx, const struct client_reply *reply)
+void worker_probe_over(struct worker *w, bool answered)
 {
-    struct worker *w = ctx;
     struct engine *e = w->engine;
-    (void)call;
-    w->probe = NULL;
     if (e && !w->exited) {
-        if (reply->message)
-            take_status(w, reply->message);
-        else if (e->state == HERMES_ENGINE_STATE_READY && w->kill_at == 0 &&
-                 ++w->unanswered >= UNANSWERED_MOST)
-            worker_give_up(w, "it no longer answered GET /engine/status");
+        if (!answered && e->state == HERMES_ENGINE_STATE_READY && w->kill_at == 0 &&
+            ++w->unanswered >= UNANSWERED_MOST)
+            worker_give_up(w, w->external ? "it no longer answered its health check"
+                                          : "it no longer answered GET /engine/status");
         poll_again(w);
     }
     worker_release(w);
+}
+
+static void on_status(struct client_call *call, void *ctx, const struct client_reply *reply)
+{
+    struct worker *w = ctx;
+    (void)call;
+    w->probe = NULL;
+    if (w->engine && !w->exited && reply->message)
+        take_status(w, reply->message);
+    worker_probe_over(w, reply->message != NULL);
 }
 
 void worker_probe(struct worker *w)
 {
     if (w->probe || w->exited || w->finished || !w->engine)
         return;
+    if (w->external) {
+        external_probe(w);
+        return;
+    }
     int64_t limit =
         w->engine->all->params.answer_limit_ms > 0 ? w->engine->all->params.answer_limit_ms : PROBE_LIMIT_MS;
     struct client_call_options options = {
@@ -285,6 +303,12 @@ void worker_probe(struct worker *w)
         w->open++;
     else
         poll_again(w);
+}
+
+void worker_probe_within(struct worker *w, int64_t ms)
+{
+    if (!w->probe && !w->exited && w->kill_at == 0 && uv_timer_get_due_in(&w->timer) > (uint64_t)ms)
+        uv_timer_start(&w->timer, on_timer, (uint64_t)ms, 0);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -302,10 +326,11 @@ static void on_timer(uv_timer_t *timer)
     const struct engine *e = w->engine;
     if (!e)
         return;
-    if (e->state != HERMES_ENGINE_STATE_READY && now - w->started_mono >= e->all->params.load_timeout_ms) {
+    const int64_t most = w->external && w->external->start_timeout_ms > 0 ? w->external->start_timeout_ms
+                                                                          : e->all->params.load_timeout_ms;
+    if (e->state != HERMES_ENGINE_STATE_READY && now - w->started_mono >= most) {
         char why[128], limit[24];
-        (void)snprintf(why, sizeof why, "it was not ready within %s",
-                       str_format_duration(e->all->params.load_timeout_ms, limit));
+        (void)snprintf(why, sizeof why, "it was not ready within %s", str_format_duration(most, limit));
         worker_give_up(w, why);
         return;
     }
@@ -451,6 +476,8 @@ static int spawn_process(struct engine *e, struct worker *w, struct error *err)
 {
     struct arguments args;
     struct environment env;
+    if (w->external)
+        return external_spawn(e, w, on_exit_process, err);
     int rc = fill_environment(&env);
     if (rc != 0) {
         free_environment(&env);
@@ -486,8 +513,10 @@ int worker_spawn(struct engine *e, struct error *err)
     struct worker *w = calloc(1, sizeof *w);
     if (!w)
         return error_set(err, VX11_ENOMEM, "out of memory");
-    int rc = fill_paths(e, w, err);
+    int rc = e->external ? external_prepare(e, w, err) : fill_paths(e, w, err);
     if (rc != 0) {
+        if (w->external)
+            external_close(w);
         free(w);
         return rc;
     }
@@ -513,8 +542,21 @@ int worker_spawn(struct engine *e, struct error *err)
     w->pid = w->process.pid;
     w->engine = e;
     e->worker = w;
-    uv_read_start((uv_stream_t *)&w->notify, on_alloc, on_notify);
+    if (!w->external)
+        uv_read_start((uv_stream_t *)&w->notify, on_alloc, on_notify);
     uv_read_start((uv_stream_t *)&w->errors, on_alloc, on_errors);
     uv_timer_start(&w->timer, on_timer, POLL_FIRST_MS, 0);
     return 0;
+}
+
+bool worker_memory(const struct worker *w, int64_t *resident, int64_t *anonymous)
+{
+    uint64_t all, own;
+    if (!w->external)
+        return process_memory(w->pid, resident, anonymous);
+    if (proc_group_memory(w->pid, &all, &own) != 0)
+        return false;
+    *resident = (int64_t)all;
+    *anonymous = (int64_t)own;
+    return true;
 }
