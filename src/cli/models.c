@@ -327,7 +327,7 @@ static void on_plain(struct client_call *call, void *ctx, const struct client_re
 static int models_remove(struct models *m, const char *name)
 {
     struct client_call_options options = options_for(WORK_MS);
-    struct hermes_model_name params = {.name = name};
+    struct hermes_model_remove_params params = {.name = name};
     struct client_call *call;
     int code = models_wait(m, hermes_models_remove_call(m->c->client, cli_target(m->c, "hermes"), &params,
                                                         &options, on_plain, m, &call));

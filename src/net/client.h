@@ -44,6 +44,8 @@ struct client_call_options {
     const struct client_header *headers; /* extra, copied */
     size_t header_count;
     size_t max_reply; /* bytes buffered for a whole reply; 0: 16 MiB */
+    bool public_only; /* VX11_EPERMISSION instead of asking an address that is not public (address.h), whatever
+                         name led there; looked at on the connection itself */
 };
 
 /* ---- streamed ---- */
@@ -75,6 +77,8 @@ void client_resume(struct client_call *call);
 int client_call_status(const struct client_call *call); /* 0 before the headers */
 /* A header of the reply, NULL: absent; valid until on_done returned. */
 const char *client_call_header(const struct client_call *call, const char *name);
+/* Retry-After in ms, -1: not given or not sound. */
+int64_t client_call_retry_after(const struct client_call *call);
 /* Seconds from the start; -1: that point was not reached. connect_s is near 0 on a kept connection; total_s
  * is until now, or the end. */
 void client_call_times(const struct client_call *call, double *connect_s, double *first_byte_s,

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "net/address.h"
 #include "version.h"
 
 /* ---- ends ---- */
@@ -36,10 +37,18 @@ void client_cancel(struct client_call *call)
 
 /* ---- libcurl's callbacks ---- */
 
+static void client_fail_private(struct client_call *call)
+{
+    client_fail(call, VX11_EPERMISSION,
+                "the address is not a public one: it belongs to this machine or a private network");
+}
+
 static int on_connected(void *data, char *peer_ip, char *local_ip, int peer_port, int local_port)
 {
     struct client_call *call = data;
-    (void)peer_ip, (void)local_ip, (void)peer_port, (void)local_port;
+    (void)local_ip, (void)peer_port, (void)local_port;
+    if (call->public_only && !address_text_is_public(peer_ip, NULL))
+        client_fail_private(call);
     if (call->error.code != 0)
         return CURL_PREREQFUNC_ABORT;
     call->phase = CALL_WAITING;
@@ -543,6 +552,10 @@ static int call_prepare(struct client_call *call, const struct client_target *ta
     call->direct = client_direct_takes(call, &address, &address_len);
     if (rc != 0)
         return rc;
+    call->public_only = o->public_only && call->socket_at == 0;
+    if (call->direct && call->public_only && !address_is_public((const struct sockaddr *)&address))
+        return error_set(err, VX11_EPERMISSION,
+                         "the address is not a public one: it belongs to this machine or a private network");
     if (call->direct)
         rc = client_direct_prepare(call, method, has_body);
     else if (!easy_get(call) || !target_set(call) || !method_set(call, method, has_body))

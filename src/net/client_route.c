@@ -62,7 +62,7 @@ static int code_of_status(int status)
 }
 
 /* Seconds or an HTTP date (RFC 9110, 10.2.3) in ms from now; -1: absent or neither. */
-static int64_t retry_after(const struct client_call *call)
+int64_t client_call_retry_after(const struct client_call *call)
 {
     const int64_t longest = INT64_C(365) * 24 * 3600;
     const char *value = client_call_header(call, "Retry-After");
@@ -154,7 +154,7 @@ static void on_route_done(struct client_call *call, void *ctx, int result, const
         .status = client_call_status(call),
         .body = rc->body.data ? rc->body.data : "",
         .body_len = rc->body.len,
-        .retry_after_ms = retry_after(call),
+        .retry_after_ms = client_call_retry_after(call),
         .arena = rc->arena,
     };
     if (result != 0)

@@ -14,7 +14,7 @@ struct url {
     char host[256];   /* lower case; an IPv6 address without its brackets */
     int port;         /* 80 or 443 when the URL names none */
     char path[2048];  /* as written (still encoded), at least "/" */
-    char query[2048]; /* as written, without '?', "" when none */
+    char query[8192]; /* as written, without '?', "" when none */
 };
 
 /* 0; VX11_EINVALID when it is no URL, has another scheme, no host, or carries a user name, a password or a

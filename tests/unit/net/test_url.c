@@ -72,7 +72,7 @@ static void test_refused(void **state)
 
 static void test_too_long(void **state)
 {
-    char text[5000];
+    char text[12000];
     struct url u;
     (void)state;
     memset(text, 'a', sizeof text);
