@@ -14,6 +14,8 @@
 #include "hermes/guide.h"
 #include "hermes/hermes_internal.h"
 #include "hermes/registry.h"
+#include "hermes/tools/tools.h"
+#include "hermes/warm/warm.h"
 
 #define ENGINES_STOP_MS 8000 /* on our own stop: well inside what the supervisor grants */
 
@@ -122,7 +124,8 @@ static void on_scanned(void *ctx, const struct hermes_scan_reply *reply)
 
 static void on_background_scan(void *ctx, const struct hermes_scan_reply *reply, const struct error *err)
 {
-    (void)ctx; /* its result is in the log and in scanner_problem */
+    struct hermes *h = ctx; /* its result is in the log and in scanner_problem */
+    warmup_begin(h->warmup);
     (void)reply;
     (void)err;
 }
@@ -173,6 +176,8 @@ static void on_crash(void *ctx, const char *model, const char *reason)
 static void on_load(void *ctx, const struct link_model_load *load)
 {
     struct hermes *h = ctx;
+    if (load->state != LINK_MODEL_LOAD_STATE_LOADING)
+        h->engine_changes++;
     struct buf payload = BUF_INIT;
     const int rc = link_model_load_serialize(load, &payload);
     if (rc == 0)
@@ -180,6 +185,26 @@ static void on_load(void *ctx, const struct link_model_load *load)
     else
         log_error("engines", "an event could not be written", LOG_S("reason", error_describe(rc)));
     buf_free(&payload);
+}
+
+static void on_pull(void *ctx, const struct link_model_pull *pull)
+{
+    struct hermes *h = ctx;
+    struct buf payload = BUF_INIT;
+    const int rc = link_model_pull_serialize(pull, &payload);
+    if (rc == 0)
+        module_event(h->module, link_event_type_names[LINK_EVENT_TYPE_HERMES_MODEL_PULL], payload.data);
+    else
+        log_error("pull", "an event could not be written", LOG_S("reason", error_describe(rc)));
+    buf_free(&payload);
+}
+
+static void on_pulled(void *ctx, const char *name, bool new_file)
+{
+    struct hermes *h = ctx;
+    if (new_file)
+        unload_stale(h, &name, 1, "its file was pulled anew");
+    hasher_kick(h->hasher);
 }
 
 /* ---- life ---- */
@@ -219,16 +244,63 @@ static int start_engines(struct hermes *h, struct error *err)
     return rc == 0 ? pool_groups(h, module_config(h->module)) : rc;
 }
 
+static void on_engine_gone(void *ctx, const char *model, const char *reason)
+{
+    struct hermes *h = ctx;
+    (void)engines_stop(h->engines, model, reason, NULL, NULL, NULL);
+}
+
+static int start_externals(struct hermes *h, struct error *err)
+{
+    const struct externals_options options = {.loop = module_loop(h->module),
+                                              .client = module_client(h->module),
+                                              .store = h->store,
+                                              .on_gone = on_engine_gone,
+                                              .ctx = h};
+    const int rc = externals_create(&options, &h->externals, err);
+    return rc == 0 ? externals_configure(h->externals, module_config(h->module), err) : rc;
+}
+
+static int start_pulls(struct hermes *h, struct error *err)
+{
+    const struct pulls_options options = {
+        .loop = module_loop(h->module),
+        .store = h->store,
+        .client = module_client(h->module),
+        .home = module_home(h->module),
+        .config = module_config(h->module)->values->hermes,
+        .on_event = on_pull,
+        .on_model = on_pulled,
+        .ctx = h,
+    };
+    return pulls_create(&options, &h->pulls, err);
+}
+
+static int start_tools(struct hermes *h, struct error *err)
+{
+    const struct tools_options options = {.loop = module_loop(h->module),
+                                          .store = h->store,
+                                          .writer = h->writer,
+                                          .home = module_home(h->module),
+                                          .config = module_config(h->module)};
+    const int rc = registry_lift_version(h->store, err);
+    return rc == 0 ? tools_create(&options, &h->tools, err) : rc;
+}
+
 static void hermes_stop(struct module *m, void *context, void (*done)(struct module *m))
 {
     struct hermes *h = context;
     (void)m;
     h->stopped = done;
-    h->closing = 4;
+    h->closing = 8;
+    tools_close(h->tools, on_part_closed, h);
+    warmup_close(h->warmup, on_part_closed, h);
     uv_close((uv_handle_t *)&h->scan_timer, on_timer_closed);
     scanner_close(h->scanner, on_part_closed, h);
     hasher_close(h->hasher, on_part_closed, h);
     engines_close(h->engines, ENGINES_STOP_MS, on_part_closed, h);
+    pulls_close(h->pulls, on_part_closed, h);
+    externals_close(h->externals, on_part_closed, h);
 }
 
 static int hermes_start(struct module *m, void **context, struct error *err)
@@ -249,6 +321,14 @@ static int hermes_start(struct module *m, void **context, struct error *err)
         rc = hasher_create(module_loop(m), h->store, &h->hasher);
     if (rc == 0)
         rc = start_engines(h, err);
+    if (rc == 0)
+        rc = start_tools(h, err);
+    if (rc == 0)
+        rc = start_pulls(h, err);
+    if (rc == 0)
+        rc = start_externals(h, err);
+    if (rc == 0)
+        rc = warmup_create(h, &h->warmup, err);
     if (rc != 0)
         return err && err->text[0] ? error_prefix(err, rc, "Hermes cannot start")
                                    : error_set(err, rc, "Hermes cannot start");
@@ -258,6 +338,8 @@ static int hermes_start(struct module *m, void **context, struct error *err)
     start_scan_timer(h, module_config(m));
     install_guide(h);
     start_scan(h);
+    tools_refresh(h->tools);
+    pulls_resume(h->pulls);
     return 0;
 }
 
@@ -267,6 +349,7 @@ static void hermes_stopping(struct module *m, void *context)
     struct hermes *h = context;
     (void)m;
     engines_refuse_waits(h->engines);
+    pulls_end_streams(h->pulls);
 }
 
 static void hermes_reload(struct module *m, void *context, const struct config *before,
@@ -278,10 +361,16 @@ static void hermes_reload(struct module *m, void *context, const struct config *
     (void)m;
     params_from(now, &params);
     engines_configure(h->engines, &params);
+    tools_configure(h->tools, now);
+    tools_refresh(h->tools);
+    if (externals_configure(h->externals, now, &err) != 0)
+        log_error("engines", "the engines stay as they were", LOG_S("reason", err.text));
+    warmup_configure(h->warmup, before, now);
     if (pool_groups(h, now) != 0)
         log_error("engines", "the groups of models stay as they were", LOG_S("reason", "out of memory"));
     if (before->values->hermes->scan_interval_ms != now->values->hermes->scan_interval_ms)
         start_scan_timer(h, now);
+    pulls_configure(h->pulls, now->values->hermes);
     if (set_roots(h, now, &err) != 0)
         log_error("scan", "the folders stay as they were", LOG_S("reason", err.text));
     start_scan(h);
@@ -295,6 +384,8 @@ static void hermes_health(void *context, struct health *hl)
     size_t failed = engines_failed(h->engines);
     health_add(hl, "guide_model", h->guide_problem[0] ? 1 : 0, h->guide_problem[0] ? h->guide_problem : NULL);
     health_add(hl, "models_scan", problem ? 1 : 0, problem);
+    problem = pulls_problem(h->pulls);
+    health_add(hl, "catalogue", problem ? 1 : 0, problem);
     if (access(h->program, X_OK) != 0) {
         (void)snprintf(detail, sizeof detail, "the engine's program is missing: %.500s", h->program);
         health_add(hl, "engine_program", 1, detail);
@@ -303,6 +394,10 @@ static void hermes_health(void *context, struct health *hl)
     }
     (void)snprintf(detail, sizeof detail, "%zu engines have failed; GET /hermes/engines says why", failed);
     health_add(hl, "engines", failed > 0 ? 1 : 0, failed > 0 ? detail : NULL);
+    if (externals_count(h->externals) > 0) {
+        const size_t down = externals_down(h->externals, detail, sizeof detail);
+        health_add(hl, "external_engines", down > 0 ? 1 : 0, down > 0 ? detail : NULL);
+    }
 }
 
 static size_t hermes_listen(const struct config *config, struct server_listener *out, size_t max)

@@ -4,7 +4,9 @@
 
 #include "api/hermes.h"
 #include "hermes/engines.h"
+#include "hermes/external/external.h"
 #include "hermes/hash.h"
+#include "hermes/pull/pulls.h"
 #include "hermes/scan.h"
 #include "module/module.h"
 
@@ -15,6 +17,11 @@ struct hermes {
     struct scanner *scanner;
     struct hasher *hasher;
     struct engines *engines;
+    struct tools *tools;
+    int64_t engine_changes; /* of engines' states since the start; part of the registry's version */
+    struct pulls *pulls;
+    struct externals *externals; /* engines that are not ours */
+    struct warmup *warmup;
     uv_timer_t scan_timer;
     char program[4096];      /* the worker's executable */
     char guide_problem[512]; /* "" when the guide model is in place */
@@ -36,6 +43,9 @@ void pool_plan(struct request *r, void *module);
 void pool_resources(struct hermes *h, struct hermes_system_resources *out);
 int pool_groups(struct hermes *h, const struct config *config); /* from the configuration */
 void pool_used(void *ctx, const char *id, const char *model, int64_t n, int64_t at); /* ctx: struct hermes */
+
+/* registry_route.c: at the start, so that versions of earlier ones are not met again. */
+int registry_lift_version(struct store *s, struct error *err);
 
 extern const request_handler hermes_handlers[HERMES_ROUTE_COUNT];
 

@@ -3,10 +3,12 @@
 #define VX11_HERMES_QUERIES_H
 
 #define MODEL_COLUMNS                                                                                        \
-    "id, name, source, status, reason, path, size_bytes, mtime_ns, sha256, architecture, title, licence, "   \
+    "id, name, CASE WHEN EXISTS (SELECT 1 FROM model_pulled WHERE model_id = model.id) THEN 'pulled' ELSE "      \
+    "source END, status, reason, path, size_bytes, mtime_ns, sha256, architecture, title, licence, "   \
     "quantisation, parameters, context_length, embedding_length, layers, vocabulary, kv_bytes_per_token, "   \
     "has_chat_template, enabled, usage_count, last_used_at, created_at, updated_at, "                       \
-    "EXISTS (SELECT 1 FROM model_pin p WHERE p.model_id = model.id)"
+    "EXISTS (SELECT 1 FROM model_pin p WHERE p.model_id = model.id), "                                       \
+    "(SELECT engine FROM model_external x WHERE x.model_id = model.id)"
 
 #define MODEL_LIST_SQL    "SELECT " MODEL_COLUMNS " FROM model ORDER BY name"
 #define MODEL_BY_NAME_SQL "SELECT " MODEL_COLUMNS " FROM model WHERE name = ?1"

@@ -60,6 +60,10 @@ static void read_row(const struct store_row *r, struct arena *a, struct registry
     m->created_at = row_int(r, 23);
     m->updated_at = row_int(r, 24);
     m->pinned = row_int(r, 25) != 0;
+    if (!row_is_null(r, 26)) { /* its path is none */
+        m->source = HERMES_MODEL_SOURCE_ENGINE;
+        m->path = arena_printf(a, "engine:%s", row_text(r, 26));
+    }
 }
 
 struct rows {
@@ -208,7 +212,9 @@ static void bind_row(struct store_value *v, const char *id, const char *name, in
 {
     v[0] = STORE_T(id);
     v[1] = STORE_T(name);
-    v[2] = STORE_T(hermes_model_source_names[source]);
+    /* Pulled ones are those that table model_pulled names; a scan did not find them. */
+    v[2] = STORE_T(hermes_model_source_names[source == HERMES_MODEL_SOURCE_PULLED ? HERMES_MODEL_SOURCE_ADDED
+                                                                                 : source]);
     v[3] = STORE_T(hermes_model_status_names[f->status]);
     v[4] = STORE_T(f->reason);
     v[5] = STORE_T(f->path);

@@ -9,8 +9,13 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "hermes/acquire.h"
+#include "hermes/external/routes.h"
 #include "hermes/hermes_internal.h"
+#include "hermes/pull/pull_routes.h"
 #include "hermes/registry.h"
+#include "hermes/tools/api.h"
+#include "hermes/warm/warm.h"
 
 #define ANSWER_MARGIN_MS                                                                                     \
     50 /* taken off a request's deadline so that the refusal still reaches the caller                        \
@@ -251,6 +256,18 @@ static void models_remove(struct request *r, void *module)
         request_fail(r, 409, "model_builtin", "name", "%s is built in and cannot be removed", p->name);
         return;
     }
+    if (row.api.source == HERMES_MODEL_SOURCE_ENGINE) {
+        request_fail(r, 409, "model_of_engine", "name", "%s is brought by %s of hermes.engines", p->name,
+                     row.api.path);
+        return;
+    }
+    if (p->delete_file && pulls_delete_files(h->pulls, &row, &err) != 0) {
+        if (err.code == VX11_EPERMISSION)
+            request_fail(r, 409, "not_downloaded", "delete_file", "%s", err.text);
+        else
+            request_fail_error(r, &err);
+        return;
+    }
     if (registry_forget(h->store, &row, clock_wall_ms(), &err) != 0) {
         fail_store(r, "model_not_found", &err);
         return;
@@ -330,9 +347,8 @@ static void engines_list_all(struct request *r, void *module)
 }
 
 struct acquiring {
-    struct hermes *hermes;
     struct request *request;
-    struct engine_wait *wait;
+    struct acquire *acquire;
 };
 
 static void acquired(void *ctx, const struct hermes_engine *ready, const struct engine_refusal *why)
@@ -344,7 +360,7 @@ static void acquired(void *ctx, const struct hermes_engine *ready, const struct 
     } else {
         if (why->retry_after_ms >= 0)
             request_retry_after(r, why->retry_after_ms);
-        request_fail(r, why->status, why->code, NULL, "%s", why->text);
+        request_fail(r, why->status, why->code, acquire_blames_model(why) ? "/model" : NULL, "%s", why->text);
     }
     free(a);
 }
@@ -352,33 +368,17 @@ static void acquired(void *ctx, const struct hermes_engine *ready, const struct 
 static void acquiring_cancelled(struct request *r, void *ctx, int reason)
 {
     struct acquiring *a = ctx;
-    if (a->wait)
-        engine_wait_cancel(a->wait);
+    acquire_cancel(a->acquire);
     free(a);
     request_fail(r, reason == VX11_ETIMEOUT ? 504 : 503,
                  reason == VX11_ETIMEOUT ? "engine_not_ready" : "stopping", NULL,
                  "the wait for the engine was broken off");
 }
 
-/* Whether requests may use it; answers when not. */
-static bool usable(struct request *r, const struct registry_model *row)
-{
-    const struct hermes_model *m = &row->api;
-    if (m->status != HERMES_MODEL_STATUS_AVAILABLE)
-        request_fail(r, 503, m->status == HERMES_MODEL_STATUS_MISSING ? "model_missing" : "model_invalid",
-                     "/model", "%s cannot be loaded: %s", m->name,
-                     m->reason ? m->reason : "its file is not there");
-    else if (!m->enabled)
-        request_fail(r, 503, "model_disabled", "/model", "%s is switched off", m->name);
-    else
-        return true;
-    return false;
-}
-
 void hermes_engine_model(struct hermes *h, const struct registry_model *row, struct engine_model *out)
 {
     const struct hermes_model *m = &row->api;
-    (void)h;
+    struct external *x = externals_of_model(h->externals, m->name);
     *out = (struct engine_model){
         .id = m->id,
         .name = m->name,
@@ -389,6 +389,7 @@ void hermes_engine_model(struct hermes *h, const struct registry_model *row, str
         .context_length = m->has_context_length ? m->context_length : -1,
         .vocabulary = m->has_vocabulary ? m->vocabulary : -1,
         .embedding_length = m->has_embedding_length ? m->embedding_length : -1,
+        .external = x && x->kind == HERMES_EXTERNAL_KIND_COMMAND ? x : NULL,
         .usage_count = m->usage_count,
         .pinned = m->pinned,
     };
@@ -396,46 +397,29 @@ void hermes_engine_model(struct hermes *h, const struct registry_model *row, str
 
 static void engines_acquire_one(struct request *r, void *module)
 {
-    struct hermes *h = module;
     const struct hermes_acquire_request *body = request_body(r);
-    struct registry_model row;
-    struct error err = {0};
-    int rc = registry_get(h->store, body->model, request_arena(r), &row, &err);
-    if (rc == VX11_ENOT_FOUND) {
-        request_fail(r, 404, "model_not_found", "/model", "%s", err.text);
-        return;
-    }
-    if (rc != 0) {
-        request_fail_error(r, &err);
-        return;
-    }
-    if (!usable(r, &row))
-        return;
     struct acquiring *a = calloc(1, sizeof *a);
+    struct acquire *pending = NULL;
+    struct error err = {0};
     if (!a) {
         fail_memory(r);
         return;
     }
-    a->hermes = h;
     a->request = r;
-    struct engine_model model;
-    hermes_engine_model(h, &row, &model);
     int64_t left = request_deadline_ms(r) == INT64_MAX
                        ? INT64_MAX
                        : request_deadline_ms(r) - clock_mono_ms() - ANSWER_MARGIN_MS;
     const struct engine_ask ask = {.wait_ms = body->wait_ms < left ? body->wait_ms : left,
                                    .has_keep_alive = body->has_keep_alive_ms,
                                    .keep_alive_ms = body->keep_alive_ms};
-    struct engine_wait *pending = NULL;
-    rc = engines_acquire(h->engines, &model, &ask, acquired, a, &pending, &err);
-    if (rc != 0) {
+    if (hermes_acquire(module, body->model, &ask, acquired, a, &pending, &err) != 0) {
         free(a);
         request_fail_error(r, &err);
         return;
     }
     if (!pending)
         return; /* answered; a and r are gone */
-    a->wait = pending;
+    a->acquire = pending;
     request_on_cancel(r, acquiring_cancelled, a);
 }
 
@@ -480,4 +464,30 @@ const request_handler hermes_handlers[HERMES_ROUTE_COUNT] = {
     [HERMES_ROUTE_ENGINES_ACQUIRE] = engines_acquire_one,
     [HERMES_ROUTE_ENGINES_STOP] = engines_stop_one,
     [HERMES_ROUTE_RESOURCES] = resources,
+    [HERMES_ROUTE_REGISTRY] = registry_route,
+    [HERMES_ROUTE_TOOLS_LIST] = tools_route_list,
+    [HERMES_ROUTE_TOOLS_GET] = tools_route_get,
+    [HERMES_ROUTE_TOOLS_DETECT] = tools_route_detect,
+    [HERMES_ROUTE_TOOLS_ENABLE] = tools_route_enable,
+    [HERMES_ROUTE_TOOLS_DISABLE] = tools_route_disable,
+    [HERMES_ROUTE_TOOLS_TEST] = tools_route_test,
+    [HERMES_ROUTE_TOOLS_CHAT] = tools_route_chat,
+    [HERMES_ROUTE_PROVIDERS_LIST] = providers_route_list,
+    [HERMES_ROUTE_PROVIDERS_ADD] = providers_route_add,
+    [HERMES_ROUTE_PROVIDERS_SET] = providers_route_set,
+    [HERMES_ROUTE_PROVIDERS_REMOVE] = providers_route_remove,
+    [HERMES_ROUTE_MODELS_PULL] = route_models_pull,
+    [HERMES_ROUTE_PULLS_LIST] = route_pulls_list,
+    [HERMES_ROUTE_PULLS_GET] = route_pulls_get,
+    [HERMES_ROUTE_PULLS_EVENTS] = route_pulls_events,
+    [HERMES_ROUTE_PULLS_CANCEL] = route_pulls_cancel,
+    [HERMES_ROUTE_CATALOG] = route_catalog,
+    [HERMES_ROUTE_CATALOG_SUMMARY] = route_catalog_summary,
+    [HERMES_ROUTE_SEARCH_MODELS] = route_search_models,
+    [HERMES_ROUTE_MODELS_WARM] = warm_model,
+    [HERMES_ROUTE_WARMUP_STATUS] = warm_status,
+    [HERMES_ROUTE_WARMUP] = warm_now,
+    [HERMES_ROUTE_GET_ENGINE] = engine_get,
+    [HERMES_ROUTE_GET_ENGINE_POST] = engine_get_post,
+    [HERMES_ROUTE_EXTERNAL_LIST] = external_list,
 };
