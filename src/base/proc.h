@@ -31,5 +31,11 @@ uint64_t proc_oom_kills(void);
 /* Name and pid of the process that listens on a TCP port of this machine. VX11_ENOT_FOUND when it cannot be
  * seen. */
 int proc_port_holder(int port, pid_t *pid, char *name, unsigned name_size);
+/* Established connections to a TCP port on which this machine listens, as the listening side sees them. 0 or
+ * more, or VX11_E…. */
+int proc_port_connections(int port);
+/* Memory of all processes of a process group: pages in memory, and of those the ones that no file backs. 0 or
+ * VX11_ENOT_FOUND (no such group) / VX11_EIO. */
+int proc_group_memory(pid_t group, uint64_t *resident_bytes, uint64_t *anonymous_bytes);
 
 #endif

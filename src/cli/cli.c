@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/cli.h"
+#include "base/guard.h"
 #include "base/str.h"
 #include "version.h"
 
@@ -260,6 +261,8 @@ int cli_main(int argc, char **argv)
         help_all(stderr);
         return CLI_USAGE;
     }
+    if (strcmp(argv[1], GUARD_COMMAND) == 0) /* how Hermes starts other people's engines; not for people */
+        return guard_main(argc - 1, argv + 1);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
         return command_help(1, argv);
     if (strcmp(argv[1], "--version") == 0)

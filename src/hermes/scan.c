@@ -360,6 +360,11 @@ static int job_create(struct scanner *s, struct scan_job **out, struct error *er
         job->root_count++;
     }
     int rc = registry_list(s->store, a, &job->known, &job->known_count, err);
+    size_t files = 0; /* models that an engine brings have none */
+    for (size_t i = 0; rc == 0 && i < job->known_count; i++)
+        if (job->known[i].api.source != HERMES_MODEL_SOURCE_ENGINE)
+            job->known[files++] = job->known[i];
+    job->known_count = files;
     return rc != 0 ? rc : registry_forgotten(s->store, a, &job->forgotten, &job->forgotten_count, err);
 }
 
