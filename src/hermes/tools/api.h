@@ -1,0 +1,22 @@
+/* The routes of tools, providers, the registry, executions and discovery; entered in hermes_handlers. */
+#ifndef VX11_HERMES_TOOLS_API_H
+#define VX11_HERMES_TOOLS_API_H
+
+#include "net/server.h"
+
+void tools_route_list(struct request *r, void *module);
+void tools_route_get(struct request *r, void *module);
+void tools_route_detect(struct request *r, void *module);
+void tools_route_enable(struct request *r, void *module);
+void tools_route_disable(struct request *r, void *module);
+void tools_route_test(struct request *r, void *module);
+void tools_route_chat(struct request *r, void *module);
+
+void providers_route_list(struct request *r, void *module);
+void providers_route_add(struct request *r, void *module);
+void providers_route_set(struct request *r, void *module);
+void providers_route_remove(struct request *r, void *module);
+
+void registry_route(struct request *r, void *module);
+
+#endif
