@@ -11,11 +11,13 @@
 static const char sql_decision[] =
     "INSERT INTO decision (id, request_id, at, route, principal_id, principal_name, requested_model, "
     "provider, model, reason, alternatives, "
-    "attempts, stream, outcome, status, error, prompt_tokens, completion_tokens, first_token_ms, total_ms) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+    "attempts, stream, outcome, status, error, prompt_tokens, completion_tokens, first_token_ms, total_ms, "
+    "cost_micro) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
 static const char sql_usage[] = "INSERT INTO usage (decision_id, at, principal_id, provider, model, "
-                                "outcome, prompt_tokens, completion_tokens, cached_tokens, total_ms) "
-                                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                                "outcome, prompt_tokens, completion_tokens, cached_tokens, total_ms, account, "
+                                "cost_micro, estimated, from_cache) "
+                                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 
 void account_begin(struct account *a, struct request *r, const char *requested_model, bool stream)
 {
@@ -31,6 +33,7 @@ void account_begin(struct account *a, struct request *r, const char *requested_m
         .completion_tokens = -1,
         .cached_tokens = -1,
         .first_token_ms = -1,
+        .cost_micro = -1,
     };
 }
 
@@ -96,6 +99,7 @@ void account_write(struct switch_ *sw, struct account *a, struct request *r)
         tokens_or_null(a->completion_tokens),
         a->first_token_ms < 0 ? STORE_N : STORE_D(a->first_token_ms),
         STORE_D(total),
+        tokens_or_null(a->cost_micro),
     };
     struct store_value u[] = {
         store_text(decision),
@@ -108,10 +112,16 @@ void account_write(struct switch_ *sw, struct account *a, struct request *r)
         tokens_or_null(a->completion_tokens),
         tokens_or_null(a->cached_tokens),
         STORE_D(total),
+        store_text(a->payer),
+        tokens_or_null(a->cost_micro),
+        STORE_I(a->estimated),
+        STORE_I(a->from_cache),
     };
-    int rc = writer_push(module_writer(sw->m), sql_decision, d, sizeof d / sizeof d[0]);
-    if (rc == 0)
-        rc = writer_push(module_writer(sw->m), sql_usage, u, sizeof u / sizeof u[0]);
+    const struct writer_row rows[] = {
+        {.sql = sql_decision, .values = d, .n = sizeof d / sizeof d[0]},
+        {.sql = sql_usage, .values = u, .n = sizeof u / sizeof u[0]},
+    };
+    int rc = writer_push_group(module_writer(sw->m), rows, sizeof rows / sizeof rows[0]);
     if (rc != 0)
         log_error("account", "a request could not be accounted for", LOG_S("request", request_id(r)),
                   LOG_S("reason", error_describe(rc)));

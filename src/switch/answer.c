@@ -83,6 +83,8 @@ static void chunk_pass(struct attempt *a, const char *data, size_t len, const ch
                        const struct switch_upstream *u)
 {
     struct dispatch *d = a->d;
+    if (d->caches)
+        cached_gather(a, data, len);
     if (d->dialect)
         d->dialect->chunk(d, data, len, u);
     else
@@ -284,6 +286,8 @@ static void stream_good(struct attempt *a)
     struct request *r = d->r;
     answer_begin(a);
     local_remember(a);
+    estimate_stream(a);
+    cached_keep_stream(a);
     if (d->dialect)
         d->dialect->end(d);
     else /* also when the provider left it out: who reads to the end may count on it */
@@ -386,8 +390,8 @@ static void reply_good(struct attempt *a, const struct switch_upstream *u)
     struct dispatch *d = a->d;
     struct buf out = BUF_INIT;
     struct error err = {0};
-    usage_take(a, u->usage);
-    if (!d->dialect) {
+    cached_keep(a, a->reply.data, a->reply.len);
+    if (!d->dialect || !d->dialect->whole) {
         reply_send(a, &a->reply);
         return;
     }
@@ -435,7 +439,14 @@ static void reply_done(struct attempt *a)
                                                       : "it holds no choices");
         attempt_failed(a, DISPATCH_BAD, 502, "upstream_broken", text);
     } else {
-        reply_good(a, &u);
+        usage_take(a, u.usage);
+        rc = estimate_reply(a, &u);
+        if (rc == 1 && switch_upstream_parse(scratch, a->reply.data, a->reply.len, &u, &bad) != 0)
+            rc = VX11_ECORRUPT;
+        if (rc < 0)
+            attempt_failed(a, DISPATCH_SILENT, 500, "internal", error_describe(rc));
+        else
+            reply_good(a, &u);
     }
     arena_destroy(scratch);
 }

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "switch/presets.h"
 
 /* An engine may end between being handed out and being asked: another is asked for. One that took the request
  * and ended may have ended because of it, so that is tried once only. */
@@ -66,6 +67,7 @@ void attempt_end(struct attempt *a, enum dispatch_verdict verdict)
 {
     struct dispatch *d = a->d;
     attempt_book(a, verdict);
+    limits_attempt_end(&a->hold);
     a->d = NULL;
     for (size_t i = 0; i < DISPATCH_LIVE; i++)
         if (d->live[i] == a)
@@ -132,25 +134,26 @@ void attempt_failed(struct attempt *a, enum dispatch_verdict verdict, int status
 
 /* The caller's body with the provider's name of the model, and with usage asked for in streams (the chunk is
  * dropped again when the caller did not ask for it). The body as it came when nothing changes. */
-static int body_openai(struct attempt *a, const char **out, size_t *len)
+static int body_openai(struct attempt *a, const char **out, size_t *len, struct error *err)
 {
     struct dispatch *d = a->d;
     struct arena *arena = request_arena(d->r);
     const char *model = a->candidate->model;
-    bool want_usage = d->stream && !d->include_usage;
+    const struct preset *preset = a->provider->preset;
+    bool want_usage = d->stream && !d->include_usage && !preset->no_stream_usage;
     *out = d->body;
     *len = d->body_len;
-    if (!want_usage && d->wish.model && strcmp(d->wish.model, model) == 0)
+    if (!want_usage && !preset_changes(preset) && d->wish.model && strcmp(d->wish.model, model) == 0)
         return 0;
     yyjson_alc alc;
     contract_json_allocator(arena, &alc);
     yyjson_val *root = NULL;
     if (contract_json_parse(arena, d->body, d->body_len, NULL, &root, NULL) != 0)
-        return VX11_ESYNTAX;
+        return error_set(err, VX11_ESYNTAX, "the request could not be read again");
     yyjson_mut_doc *doc = yyjson_mut_doc_new(&alc);
     yyjson_mut_val *copy = doc ? yyjson_val_mut_copy(doc, root) : NULL;
     if (!copy)
-        return VX11_ENOMEM;
+        return error_set(err, VX11_ENOMEM, "out of memory");
     yyjson_mut_doc_set_root(doc, copy);
     yyjson_mut_obj_put(copy, yyjson_mut_str(doc, "model"), yyjson_mut_str(doc, model));
     if (want_usage) {
@@ -161,8 +164,11 @@ static int body_openai(struct attempt *a, const char **out, size_t *len)
         }
         yyjson_mut_obj_put(options, yyjson_mut_str(doc, "include_usage"), yyjson_mut_bool(doc, true));
     }
+    int rc = preset_changes(preset) ? preset_request(preset, doc, copy, err) : 0;
+    if (rc != 0)
+        return rc;
     *out = yyjson_mut_write_opts(doc, 0, &alc, len, NULL);
-    return *out ? 0 : VX11_ENOMEM;
+    return *out ? 0 : error_set(err, VX11_ENOMEM, "out of memory");
 }
 
 static int request_openai(struct attempt *a, const char **path, const char **body, size_t *len,
@@ -173,8 +179,7 @@ static int request_openai(struct attempt *a, const char **path, const char **bod
                                         [DISPATCH_EMBEDDING] = "/embeddings"};
 
     *path = paths[a->d->wish.kind];
-    int rc = body_openai(a, body, len);
-    return rc != 0 ? error_set(err, rc, "the request could not be written: %s", error_describe(rc)) : 0;
+    return body_openai(a, body, len, err);
 }
 
 void attempt_call(struct attempt *a)
@@ -251,7 +256,17 @@ void attempt_start(struct dispatch *d, const struct candidate *c, bool hedge)
         .held = BUF_INIT,
         .tokens = {-1, -1, -1},
         .hedge = hedge,
+        .price = price_of(provider_info(c->provider, c->model), c->provider->kind == SWITCH_PROVIDER_KIND_LOCAL),
     };
+    struct limits_refusal why;
+    if (limits_attempt_begin(d->sw->budgets, &d->hold, c->provider->name, &a->price, &d->want, clock_wall_ms(),
+                             &a->hold, &why) != 0) {
+        free(a);
+        breaker_abandon(&c->provider->breaker);
+        account_tried(&d->account, c, why.text, -1);
+        dispatch_exhausted(d, &why);
+        return;
+    }
     d->live[place] = a;
     d->last = c;
     d->account.attempts++;

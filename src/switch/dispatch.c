@@ -14,7 +14,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "switch/selection/selector.h"
 #include "switch/dialect.h"
+#include "switch/tokens.h"
 
 /* A list of models older than this is read anew before a model is said not to exist, and Hermes' list before
  * the default model is chosen. */
@@ -22,8 +24,10 @@
 /* Hermes is asked in a fraction of a millisecond, and a model that was just added must answer at once. */
 #define RELIST_LOCAL_AGE_MS 20
 
+static bool dispatch_busy(const struct dispatch *d);
 static void dispatch_try(struct dispatch *d);
 static void dispatch_select(struct dispatch *d);
+static bool selection_allowed(struct dispatch *d);
 
 static const struct config_switch *settings(const struct dispatch *d)
 {
@@ -46,6 +50,23 @@ static void account_winner(struct dispatch *d)
     d->account.prompt_tokens = a->tokens.prompt;
     d->account.completion_tokens = a->tokens.completion;
     d->account.cached_tokens = a->tokens.cached;
+    d->account.cost_micro =
+        price_cost(&a->price, a->tokens.prompt, a->tokens.completion, a->tokens.cached);
+}
+
+/* What was reserved becomes what the usage row says. */
+static void limits_close(struct dispatch *d)
+{
+    const struct account *a = &d->account;
+    const struct limits_spent spent = {
+        .at = a->at,
+        .provider = a->provider,
+        .prompt_tokens = a->prompt_tokens,
+        .completion_tokens = a->completion_tokens,
+        .cost_micro = a->cost_micro,
+        .from_cache = a->from_cache,
+    };
+    limits_settle(d->sw->budgets, &d->hold, &spent, clock_wall_ms());
 }
 
 void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch_outcome outcome, int status,
@@ -62,10 +83,13 @@ void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch
     d->account.status = status;
     if (error)
         snprintf(d->account.error, sizeof d->account.error, "%s", error);
+    d->account.payer = limits_account_id(&d->hold);
     account_write(sw, &d->account, d->r);
     if (winner)
         attempt_end(winner, verdict);
     attempts_drop(d);
+    limits_close(d);
+    cache_gather_free(d->gather);
     if (d->dialect && d->dialect->free)
         d->dialect->free(d);
     if (d->prev)
@@ -104,6 +128,11 @@ static void dispatch_refuse(struct dispatch *d, int status, const char *code, co
     char copy[400], name[64];
     snprintf(copy, sizeof copy, "%s", text);
     snprintf(name, sizeof name, "%s", code);
+    if (d->exhausted.status == status && strcmp(d->exhausted.code, name) == 0) {
+        limits_refusal_headers(&d->hold, &d->exhausted, clock_wall_ms(), r);
+        param = d->exhausted.param;
+        retry = -1; /* said */
+    }
     dispatch_end(d, DISPATCH_SILENT, asked ? SWITCH_OUTCOME_FAILED : SWITCH_OUTCOME_REFUSED, status, copy);
     if (retry >= 0 && (status == 429 || status == 503))
         request_retry_after(r, retry);
@@ -161,6 +190,15 @@ static bool candidate_free(struct dispatch *d, const struct candidate *c)
         return false;
     }
     return true;
+}
+
+void dispatch_exhausted(struct dispatch *d, const struct limits_refusal *why)
+{
+    d->exhausted = *why;
+    failure_note(d, why->status, why->code, why->text);
+    d->retry_after_ms = why->retry_after_ms;
+    if (!dispatch_busy(d))
+        dispatch_try(d);
 }
 
 static bool dispatch_busy(const struct dispatch *d)
@@ -309,12 +347,8 @@ static bool dispatch_relist(struct dispatch *d, bool for_default)
 
 static void dispatch_select(struct dispatch *d)
 {
-    static const char *const unable_codes[] = {[DISPATCH_CHAT] = "model_cannot_chat",
-                                               [DISPATCH_COMPLETION] = "model_cannot_complete",
-                                               [DISPATCH_EMBEDDING] = "model_cannot_embed"};
-
     struct error err = {0};
-    bool by_default = !d->wish.model || !d->wish.model[0] || strcmp(d->wish.model, "auto") == 0;
+    bool by_default = selection_is_open(d->sw, &d->wish);
     /* A model that has gone since must not stay the default. */
     if (by_default && !d->local_relisted) {
         d->local_relisted = true;
@@ -328,15 +362,13 @@ static void dispatch_select(struct dispatch *d)
             return;
     }
     if (rc == 0) {
-        dispatch_try(d);
-    } else if (rc == VX11_EUNSUPPORTED) {
-        dispatch_refuse(d, 400, unable_codes[d->wish.kind], "model", err.text);
+        if (selection_allowed(d))
+            dispatch_try(d);
     } else {
-        bool unknown = rc == VX11_ENOT_FOUND;
-        if (!unknown)
+        if (d->selection.refusal.status == 503)
             d->retry_after_ms = 1000;
-        dispatch_refuse(d, unknown ? 404 : 503, unknown ? "model_not_found" : "no_model",
-                        unknown ? "model" : NULL, err.text);
+        dispatch_refuse(d, d->selection.refusal.status, d->selection.refusal.code, d->selection.refusal.param,
+                        err.text);
     }
 }
 
@@ -371,6 +403,61 @@ static void on_drain(struct request *r, void *ctx)
     }
 }
 
+/* Most tokens that the answer may have, as the caller bounds it; -1: not at all. */
+static int64_t answer_bound(const struct dispatch *d)
+{
+    yyjson_val *most = yyjson_obj_get(d->root, "max_completion_tokens"), *n = yyjson_obj_get(d->root, "n");
+    if (d->wish.kind == DISPATCH_EMBEDDING)
+        return 0;
+    if (!yyjson_is_int(most))
+        most = yyjson_obj_get(d->root, "max_tokens");
+    if (!yyjson_is_int(most))
+        return -1;
+    int64_t answers = yyjson_is_int(n) ? yyjson_get_sint(n) : 1, out;
+    return __builtin_mul_overflow(yyjson_get_sint(most), answers, &out) ? INT64_MAX : out;
+}
+
+/* Before anything else: may who asks ask for that much? False: told so, and over. */
+static bool dispatch_admit(struct dispatch *d)
+{
+    struct error err = {0};
+    (void)contract_json_parse(request_arena(d->r), d->body, d->body_len, NULL, &d->root, NULL);
+    d->want = (struct limits_want){tokens_estimate_request(d->root), answer_bound(d)};
+    int rc = limits_admit(d->sw->budgets, request_principal(d->r), &d->want, clock_wall_ms(), &d->hold,
+                          &d->exhausted, &err);
+    if (rc == VX11_EFULL) {
+        dispatch_refuse(d, d->exhausted.status, d->exhausted.code, d->exhausted.param, d->exhausted.text);
+        return false;
+    }
+    if (rc != 0) {
+        dispatch_refuse(d, 500, "limits_unknown", NULL, err.text);
+        return false;
+    }
+    limits_headers(&d->hold, clock_wall_ms(), d->r);
+    d->wish.local_only |= limits_local_only(&d->hold);
+    if (!d->wish.mode)
+        d->wish.mode = limits_mode(&d->hold);
+    return true;
+}
+
+/* Takes out those that the token may not use. False: none is left, and the caller knows. */
+static bool selection_allowed(struct dispatch *d)
+{
+    struct selection *s = &d->selection;
+    const struct principal *p = request_principal(d->r);
+    size_t n = 0;
+    char text[300];
+    for (size_t i = 0; i < s->count; i++)
+        if (limits_model_allowed(&d->hold, d->wish.model, s->list[i].provider->name, s->list[i].model))
+            s->list[n++] = s->list[i];
+    s->count = n;
+    if (n > 0)
+        return true;
+    snprintf(text, sizeof text, "the token %.64s may not use %.128s", p ? p->name : "", s->model);
+    dispatch_refuse(d, 403, "model_not_allowed", "model", text);
+    return false;
+}
+
 void dispatch_run(struct switch_ *sw, struct request *r, const struct dispatch *wish)
 {
     struct dispatch *d = arena_alloc(request_arena(r), sizeof *d);
@@ -392,7 +479,8 @@ void dispatch_run(struct switch_ *sw, struct request *r, const struct dispatch *
     sw->in_flight++;
     request_on_cancel(r, on_cancel, d);
     request_on_drain(r, on_drain, d);
-    dispatch_select(d);
+    if (dispatch_admit(d) && !cached_answer(d))
+        dispatch_select(d);
 }
 
 /* True: something was due, and a may have gone. */

@@ -74,6 +74,7 @@ static int model_fill(struct arena *a, const struct provider *p, const char *mod
 static struct openai_model *models_all(struct models_work *w, size_t *count)
 {
     struct arena *a = request_arena(w->r);
+    const struct principal *who = request_principal(w->r);
     size_t most = 0, n = 0;
     for (size_t i = 0; i < w->sw->provider_count; i++)
         most += 2 * w->sw->providers[i]->model_count;
@@ -82,6 +83,8 @@ static struct openai_model *models_all(struct models_work *w, size_t *count)
         const struct provider *p = w->sw->providers[i];
         bool local = p->kind == SWITCH_PROVIDER_KIND_LOCAL;
         for (size_t k = 0; p->enabled && k < p->model_count; k++) {
+            if (!limits_principal_allows(w->sw->budgets, who, p->name, p->models[k]))
+                continue;
             if (local || offering(w->sw, p->models[k]) == 1)
                 if (model_fill(a, p, p->models[k], false, &out[n]) == 0)
                     n++;
@@ -143,6 +146,8 @@ static void get_done(struct models_work *w)
     const struct wish wish = {.kind = DISPATCH_COMPLETION, .model = params->id};
     int rc = selection_make(w->sw, request_arena(w->r), &wish, &s, &err);
     if (rc == 0 && provider_offers(s.list[0].provider, s.list[0].model) &&
+        limits_principal_allows(w->sw->budgets, request_principal(w->r), s.list[0].provider->name,
+                                s.list[0].model) &&
         model_fill(request_arena(w->r), s.list[0].provider, s.list[0].model, false, &model) == 0) {
         model.id = params->id;
         request_reply(w->r, 200, &openai_model_message, &model);

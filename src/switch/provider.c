@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "switch/presets.h"
 
 static char *copy_or_null(const char *s)
 {
@@ -22,8 +23,10 @@ static void models_drop(struct provider *p)
         free(p->models[i]);
     free(p->models);
     free(p->models_can);
+    free(p->models_info);
     p->models = NULL;
     p->models_can = NULL;
+    p->models_info = NULL;
     p->model_count = 0;
 }
 
@@ -94,13 +97,15 @@ static enum switch_provider_kind kind_of(int configured)
 /* Takes over what the configuration says. Models listed from elsewhere survive unless the address changed. */
 static int provider_apply(struct provider *p, const struct config_provider *c)
 {
-    bool moved = p->models_fixed || !str_eq(p->base_url, c->base_url && c->base_url[0] ? c->base_url : NULL);
+    const char *url = preset_base_url(c);
+    bool moved = p->models_fixed || !str_eq(p->base_url, url);
     settings_drop(p);
     p->kind = kind_of(c->kind);
     p->enabled = c->enabled;
-    p->base_url = copy_or_null(c->base_url);
-    p->key_env = copy_or_null(c->key_env);
+    p->preset = preset_get((enum config_provider_preset)c->preset);
+    p->base_url = copy_or_null(url);
     p->key_file = copy_or_null(c->key_file);
+    p->key_env = p->key_file ? copy_or_null(c->key_env) : copy_or_null(preset_key_env(c));
     p->tool = copy_or_null(c->tool);
     p->module = copy_or_null(c->module);
     p->connect_timeout_ms = c->connect_timeout_ms;
@@ -154,12 +159,13 @@ int providers_load(struct switch_ *sw, const struct config *config, struct error
         struct provider *p = provider_find(sw, cp->name);
         if (n == SWITCH_PROVIDERS)
             return error_set(err, VX11_ETOO_LARGE, "more than %d providers", SWITCH_PROVIDERS);
-        if (cp->kind == CONFIG_PROVIDER_KIND_OPENAI && !(cp->base_url && cp->base_url[0]))
+        if (cp->kind == CONFIG_PROVIDER_KIND_OPENAI && !preset_base_url(cp))
             return error_set(err, VX11_EINVALID, "provider %s needs a base_url", cp->name);
         if (!p)
             p = provider_create(sw, cp, c);
         if (!p || provider_apply(p, cp) != 0)
             return error_set(err, VX11_ENOMEM, "out of memory");
+        p->registered = false; /* of two of one name the configuration's is meant */
         order[n++] = p;
     }
     for (size_t i = 0; i < sw->provider_count; i++) {
@@ -169,7 +175,7 @@ int providers_load(struct switch_ *sw, const struct config *config, struct error
             kept |= order[k] == old;
         if (kept)
             continue;
-        old->enabled = false;
+        old->enabled &= old->registered; /* Hermes' own are not the configuration's to drop */
         if (n == SWITCH_PROVIDERS)
             return error_set(err, VX11_ETOO_LARGE,
                              "too many providers were dropped since the start; restart switch");
@@ -178,6 +184,24 @@ int providers_load(struct switch_ *sw, const struct config *config, struct error
     memcpy(sw->providers, order, n * sizeof *order);
     sw->provider_count = n;
     return 0;
+}
+
+const struct config_model_info *provider_info(const struct provider *p, const char *model)
+{
+    const struct config_switch *c = module_config(p->sw->m)->values->switch_;
+    const struct config_model_info *any = NULL;
+    for (size_t i = 0; i < c->providers_count; i++) {
+        const struct config_provider *cp = &c->providers[i];
+        if (strcmp(cp->name, p->name) != 0)
+            continue;
+        for (size_t k = 0; k < cp->model_info_count; k++) {
+            if (strcmp(cp->model_info[k].model, model) == 0)
+                return &cp->model_info[k];
+            if (strcmp(cp->model_info[k].model, "*") == 0)
+                any = &cp->model_info[k];
+        }
+    }
+    return any;
 }
 
 void providers_breakers(struct switch_ *sw, const struct config_switch *c)
@@ -215,6 +239,14 @@ unsigned provider_can(const struct provider *p, const char *model)
         if (strcmp(p->models[i], model) == 0)
             return p->models_can[i];
     return CAN_UNKNOWN;
+}
+
+const struct model_info *provider_model(const struct provider *p, const char *model)
+{
+    for (size_t i = 0; p->models_info && i < p->model_count; i++)
+        if (strcmp(p->models[i], model) == 0)
+            return &p->models_info[i];
+    return NULL;
 }
 
 bool provider_models_fresh(const struct provider *p, int64_t max_age_ms)

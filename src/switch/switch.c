@@ -10,8 +10,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "switch/limits/routes.h"
+#include "switch/selection/selector.h"
 
-#define LIMITS_EVERY_MS 50
+#define LIMITS_EVERY_MS  50
+#define BUDGETS_EVERY_MS 1000
 
 static const char sql_retention[] =
     "UPDATE retention SET max_rows = ?1 WHERE table_name IN ('decision', 'usage')";
@@ -83,6 +85,7 @@ static void on_context(struct request *r, void *module)
         .in_flight = sw->in_flight,
         .token_required = true,
     };
+    selector_context(sw, &reply);
     if (c->chain_count > 0) {
         reply.chain = c->chain;
         reply.chain_count = c->chain_count;
@@ -109,8 +112,12 @@ static size_t switch_listen(const struct config *config, struct server_listener 
 static void on_limits(uv_timer_t *timer)
 {
     struct switch_ *sw = timer->data;
+    const int64_t now = clock_mono_ms();
     dispatch_limits(sw);
-    limits_tick(sw->budgets, clock_wall_ms());
+    if (now - sw->budgets_at >= BUDGETS_EVERY_MS) {
+        sw->budgets_at = now;
+        limits_tick(sw->budgets, clock_wall_ms());
+    }
 }
 
 static int rows_bound(struct module *m, struct error *err)
@@ -136,11 +143,14 @@ static int switch_start(struct module *m, void **context, struct error *err)
         return error_set(err, VX11_ENOMEM, "out of memory");
     *context = sw;
     sw->m = m;
+    sw->registry_version = -1;
     int rc = providers_load(sw, module_config(m), err);
     if (rc == 0)
         rc = rows_bound(m, err);
     if (rc == 0)
         rc = budgets_start(sw, err);
+    if (rc == 0)
+        rc = selector_start(sw, &sw->selector, err);
     if (rc != 0)
         return rc;
     uv_timer_init(module_loop(m), &sw->limits);
@@ -157,10 +167,16 @@ static void on_limits_closed(uv_handle_t *handle)
     stopped(m);
 }
 
-static void on_queue_stopped(void *ctx)
+static void on_selector_stopped(void *ctx)
 {
     struct switch_ *sw = ctx;
     uv_close((uv_handle_t *)&sw->limits, on_limits_closed);
+}
+
+static void on_queue_stopped(void *ctx)
+{
+    struct switch_ *sw = ctx;
+    selector_stop(sw->selector, on_selector_stopped, sw);
 }
 
 static void switch_stop(struct module *m, void *context, void (*done)(struct module *m))
@@ -187,6 +203,7 @@ static void switch_free(void *context)
 {
     struct switch_ *sw = context;
     queue_free(sw->queue);
+    selector_free(sw->selector);
     providers_free(sw);
     limits_destroy(sw->budgets);
     cache_destroy(sw->cache);
@@ -208,6 +225,7 @@ static void switch_reload(struct module *m, void *context, const struct config *
     cache_configure(((struct switch_ *)context)->cache, &options);
     limits_configure(((struct switch_ *)context)->budgets, n);
     queue_reload(((struct switch_ *)context)->queue);
+    selector_reload(((struct switch_ *)context)->selector);
 }
 
 static void switch_health(void *context, struct health *h)

@@ -14,6 +14,7 @@
 #ifndef VX11_SWITCH_INTERNAL_H
 #define VX11_SWITCH_INTERNAL_H
 
+#include "api/hermes.h"
 #include "api/openai.h"
 #include "api/switch.h"
 #include "base/breaker.h"
@@ -21,22 +22,31 @@
 #include "net/sse.h"
 #include "switch/cache/routes.h"
 #include "switch/limits/limits.h"
+#include "switch/selection/choice.h"
 #include "switch/switch.h"
 
 #define SWITCH_PROVIDERS  128 /* the configuration takes 64; the rest is for those that a reload dropped */
 #define SWITCH_CANDIDATES 16
 
 struct switch_;
+struct preset;
 struct adapter;
 struct dialect;
-
-enum dispatch_kind { DISPATCH_CHAT, DISPATCH_COMPLETION, DISPATCH_EMBEDDING };
 
 /* What a model can be asked for: bits of 1 << enum openai_capability. */
 #define CAN_CHAT     (1u << OPENAI_CAPABILITY_CHAT)
 #define CAN_COMPLETE (1u << OPENAI_CAPABILITY_COMPLETION)
 #define CAN_EMBED    (1u << OPENAI_CAPABILITY_EMBEDDINGS)
 #define CAN_UNKNOWN  (~0u) /* nobody has told: it is tried */
+
+/* What is known of a model besides what it can; -1: nothing. */
+struct model_info {
+    int64_t context_length; /* tokens */
+    int64_t size_bytes;
+    int64_t load_ms;  /* of its engine's last load */
+    int engine_state; /* enum hermes_engine_state; -1: no engine runs */
+    bool pinned;
+};
 
 struct listing_waiter {
     void (*fn)(void *ctx);
@@ -48,14 +58,17 @@ struct provider {
     char name[64];
     enum switch_provider_kind kind;
     bool enabled;
+    bool registered; /* Hermes has told of it; else the configuration */
     char *base_url, *key_env, *key_file; /* of one that is outside; NULL: none */
+    const struct preset *preset;         /* never NULL */
     char *tool, *module;                 /* of those kinds: whom to ask; NULL: its own name */
     int64_t connect_timeout_ms, first_token_timeout_ms, idle_timeout_ms;
     int64_t max_concurrency; /* 0: no bound */
     struct breaker breaker;
     /* models, from the configuration or as last listed */
     char **models;
-    unsigned *models_can; /* of each, CAN_…; NULL: unknown */
+    unsigned *models_can;           /* of each, CAN_…; NULL: unknown */
+    struct model_info *models_info; /* of each; NULL: unknown */
     size_t model_count;
     size_t builtin; /* local: index of the built-in model, SIZE_MAX: none */
     bool models_fixed, listing;
@@ -74,13 +87,17 @@ struct switch_ {
     struct provider *providers[SWITCH_PROVIDERS];
     size_t provider_count;
     char active_model[256];      /* local model that answered last */
+    int64_t registry_version;    /* of Hermes' registry as last read; -1: never */
+    int64_t registry_at;         /* monotonic ms when it was asked for last */
     struct dispatch *dispatches; /* running ones, for time limits */
     int64_t in_flight;
+    int64_t budgets_at; /* monotonic ms of their last tick */
     uv_timer_t limits;
     struct limits *budgets; /* what tokens and providers may use */
     struct cache *cache;
     struct cache_series cache_series;
     struct queue *queue;
+    struct selector *selector;
     void (*stopped)(struct module *m);
 };
 
@@ -92,7 +109,12 @@ void providers_free(struct switch_ *sw);
 struct provider *provider_find(const struct switch_ *sw, const char *name);
 bool provider_offers(const struct provider *p, const char *model);
 unsigned provider_can(const struct provider *p, const char *model); /* CAN_… of a model that it offers */
+/* What the configuration says of a model; NULL: nothing. */
+const struct config_model_info *provider_info(const struct provider *p, const char *model);
+const struct model_info *provider_model(const struct provider *p, const char *model); /* NULL: unknown */
 bool provider_models_fresh(const struct provider *p, int64_t max_age_ms);
+/* Asks Hermes again when the last time was a while ago; called every 50 ms. */
+void registry_tick(struct switch_ *sw);
 /* Lists the models now unless a listing runs already; fn runs once, later, whatever came of it. */
 void provider_list(struct provider *p, void (*fn)(void *ctx), void *ctx);
 /* Key for a request; NULL and no error when it needs none. The text is valid until the arena goes. */
@@ -104,20 +126,31 @@ struct candidate {
     struct provider *provider;
     const char *model;  /* as the provider names it */
     const char *reason; /* in a few words */
+    struct choice *choice; /* what speaks for it */
 };
 struct selection {
     struct candidate list[SWITCH_CANDIDATES];
     size_t count;
-    const char *model; /* wanted, after defaults */
+    const char *model; /* wanted, after defaults; NULL: what scores best */
+    /* how it came about: selection/selector.h tells it */
+    struct wish wish;
+    struct choice *choices; /* all that were looked at, the best first */
+    size_t choice_count;
+    enum switch_explanation_chosen_by chosen_by;
+    enum choice_order order;
+    enum switch_mode mode, mode_set; /* that applies, that was asked for */
+    enum switch_fluzo_profile host;
+    struct score_weights weights;
+    bool free_choice; /* Switch chose the model too */
+    struct {
+        int status;
+        const char *code, *param; /* param NULL: none */
+    } refusal; /* of a selection that failed */
 };
-struct wish { /* what a caller wants to be answered by */
-    enum dispatch_kind kind;
-    const char *model;        /* NULL, "" or "auto": the default */
-    const char *only, *first; /* names of providers; may be NULL */
-};
-/* To candidates, in order. Strings live in the arena. 0; VX11_ENOT_FOUND with a sentence that names the
- * nearest models; VX11_EUNSUPPORTED when who offers the model knows that it cannot do that; VX11_EUNAVAILABLE
- * when nobody can say. */
+/* To candidates, in order. Strings live in the arena. 0, or an error with a sentence, and out->refusal:
+ * VX11_ENOT_FOUND names the nearest models; VX11_EUNSUPPORTED when who offers the model knows that it cannot
+ * do that; VX11_EPERMISSION when privacy or the caller's token forbids it; VX11_EUNAVAILABLE when nobody can
+ * say. No side effect. */
 int selection_make(const struct switch_ *sw, struct arena *a, const struct wish *wish, struct selection *out,
                    struct error *err);
 const char *selection_default(const struct switch_ *sw, enum dispatch_kind kind);
@@ -130,6 +163,10 @@ struct account {
     struct buf alternatives; /* JSON array, open */
     int attempts, retries;
     bool stream, hedged;
+    bool estimated; /* the tokens: nobody counted them */
+    bool from_cache;
+    int64_t cost_micro; /* millionths of the currency; -1: not known */
+    const char *payer;  /* whose use it is; NULL: the principal's */
     enum switch_outcome outcome;
     int status;
     char error[300];
@@ -172,6 +209,8 @@ struct attempt {
     struct buf held;  /* chunks before the first token, each behind its length (size_t) */
     struct token_counts tokens;
     size_t text_bytes; /* of the answer, when it is streamed */
+    struct limits_hold hold; /* reserved of the provider's budgets */
+    struct price price;
     int upstream_status, own_end; /* own_end: why we ended the call ourselves, VX11_E… */
     bool sse_open, complete, failed_midway, paused, hedge;
     char failed_text[400];
@@ -232,6 +271,13 @@ struct dispatch {
     struct selection selection;
     size_t at; /* next candidate */
     struct account account;
+    yyjson_val *root;         /* body, parsed */
+    struct limits_want want;  /* what it may use at most */
+    struct limits_hold hold;  /* reserved of the caller's budgets */
+    struct price price;       /* of who answered */
+    bool caches;              /* cache_key is set: a good answer is kept under it */
+    unsigned char cache_key[CACHE_KEY_LEN];
+    struct cache_gather *gather; /* of a stream that is to be kept */
     struct attempt *live[DISPATCH_LIVE];
     struct attempt *winner;            /* whose answer the caller gets */
     const struct candidate *last;      /* the one that was asked last */
@@ -243,7 +289,9 @@ struct dispatch {
     /* how the last attempt failed, for when none is left */
     int failed_status;
     char failed_code[64], failed_text[400];
+    const char *failed_param; /* static; NULL: none */
     int64_t retry_after_ms; /* -1: nobody said */
+    struct limits_refusal exhausted; /* the budget that was in the way last; status 0: none was */
     int cancel_reason;      /* 0: the caller is there */
 };
 
@@ -256,6 +304,8 @@ void dispatch_wins(struct dispatch *d, struct attempt *a);
 /* An attempt has failed and is out of d->live. retry: the same candidate may do better soon. */
 void dispatch_attempt_failed(struct dispatch *d, const struct candidate *c, bool retry, int status,
                              const char *code, const char *text);
+/* A budget is in the way of this candidate. */
+void dispatch_exhausted(struct dispatch *d, const struct limits_refusal *why);
 /* Ends the request's account; the caller of this ends the request itself, before or after. The winner, where
  * there is one, ends with the verdict. */
 void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch_outcome outcome, int status,
@@ -275,6 +325,18 @@ extern const struct client_events answer_events;
 /* One chunk as OpenAI has it. 0, or VX11_E… when the attempt must end. */
 int answer_chunk(struct attempt *a, const char *data, size_t len, const char *event);
 void answer_finished(struct attempt *a); /* the stream has come to its good end */
+
+/* cached.c: replies of the cache */
+/* Answers from the cache: true when the request is over. Else sets d->caches when the answer may be kept. */
+bool cached_answer(struct dispatch *d);
+void cached_keep(struct attempt *a, const char *body, size_t len); /* OpenAI's whole reply */
+void cached_gather(struct attempt *a, const char *chunk, size_t len);
+void cached_keep_stream(struct attempt *a); /* at a stream's good end */
+
+/* estimate.c: usage that the provider did not give, counted here and marked. */
+/* Of a whole reply: 1 when it has been written into a->reply, which is to be parsed again; 0; or VX11_E…. */
+int estimate_reply(struct attempt *a, const struct switch_upstream *u);
+void estimate_stream(struct attempt *a); /* before the stream's good end; sends it when it was asked for */
 
 /* chat.c */
 void chat_completions(struct request *r, void *module);

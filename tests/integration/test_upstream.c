@@ -14,6 +14,10 @@
 #include "upstream.h"
 
 static struct system sys;
+
+/* "hi": 1 token and 4 for its message; the answer "hello": 2; five pieces of 3 bytes: 4. */
+#define ESTIMATED "5|2|null|null"
+#define ESTIMATED_STREAM "5|4|null|null"
 static struct upstream *up;
 
 #define LIMITS "first_token_timeout_ms: 1200, idle_timeout_ms: 1200, connect_timeout_ms: 1000"
@@ -30,8 +34,8 @@ static const struct fault {
 } faults[] = {
     {"good", UP_GOOD, false, 200, "", "ok", "7|5|3|null"},
     {"good-stream", UP_GOOD, true, 200, "", "ok", "7|5|3|null"},
-    {"no-usage", UP_NO_USAGE, false, 200, "", "ok", "null|null|null|null"},
-    {"no-usage-stream", UP_NO_USAGE, true, 200, "", "ok", "null|null|null|null"},
+    {"no-usage", UP_NO_USAGE, false, 200, "", "ok", ESTIMATED},
+    {"no-usage-stream", UP_NO_USAGE, true, 200, "", "ok", ESTIMATED_STREAM},
     {"slow", UP_SLOW_HEADERS, false, 200, "", "ok", "7|5|3|null"},
     {"slow-stream", UP_SLOW_HEADERS, true, 200, "", "ok", "7|5|3|null"},
     {"drip", UP_DRIP_SHORT, true, 200, "", "ok", "7|5|3|null"},
