@@ -31,9 +31,21 @@ struct relay {
     bool streaming, sse, paused, cancelled;
 };
 
-static const char *const passed_headers[] = {"X-VX11-Provider",  "X-VX11-Model",   "X-VX11-Context-Shift",
-                                             "X-VX11-Estimated", "X-VX11-Ignored", "X-VX11-Decision",
-                                             "Retry-After"};
+static const char *const passed_headers[] = {"X-VX11-Provider",
+                                             "X-VX11-Model",
+                                             "X-VX11-Context-Shift",
+                                             "X-VX11-Estimated",
+                                             "X-VX11-Ignored",
+                                             "X-VX11-Decision",
+                                             "X-VX11-Cache",
+                                             "Age",
+                                             "Retry-After",
+                                             "x-ratelimit-limit-requests",
+                                             "x-ratelimit-remaining-requests",
+                                             "x-ratelimit-reset-requests",
+                                             "x-ratelimit-limit-tokens",
+                                             "x-ratelimit-remaining-tokens",
+                                             "x-ratelimit-reset-tokens"};
 
 static void on_headers(struct client_call *call, void *ctx, int status)
 {
@@ -162,18 +174,23 @@ static void on_cancel(struct request *r, void *ctx, int reason)
         client_cancel(relay->call);
 }
 
-/* How soon the caller wants to be served goes along: Switch judges whether they may. */
-static void relay_priority(struct request *r, struct client_call_options *options)
+/* What the caller wants besides the body goes along: how soon to be served (Switch judges whether they may),
+ * and whether an earlier reply will do. */
+static void relay_wishes(struct request *r, struct client_call_options *options)
 {
-    const char *wish = request_header(r, "X-VX11-Priority");
+    static const char *const names[] = {"X-VX11-Priority", "Cache-Control"};
     struct client_header *headers =
-        wish ? arena_array(request_arena(r), options->header_count + 1, sizeof *headers) : NULL;
+        arena_array(request_arena(r), options->header_count + COUNT_OF(names), sizeof *headers);
     if (!headers)
         return;
     if (options->header_count > 0)
         memcpy(headers, options->headers, options->header_count * sizeof *headers);
-    headers[options->header_count++] = (struct client_header){"X-VX11-Priority", wish};
     options->headers = headers;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        const char *wish = request_header(r, names[i]);
+        if (wish)
+            headers[options->header_count++] = (struct client_header){names[i], wish};
+    }
 }
 
 void relay_to_switch(struct request *r, void *module)
@@ -200,7 +217,7 @@ void relay_to_switch(struct request *r, void *module)
     const char *body = request_raw_body(r, &len);
     struct client_call_options options;
     module_call_options(r, &options);
-    relay_priority(r, &options);
+    relay_wishes(r, &options);
     struct buf path = BUF_INIT; /* encoded anew: a model's name may hold anything */
     int rc = client_route_path(request_route(r), request_params(r), &path, &err);
     if (rc == 0)

@@ -36,8 +36,8 @@ int token_find(struct store *s, const char *id_or_name, bool next, struct token_
 int token_create(struct store *s, const char *name, const char *scopes,
                  const unsigned char hash[TOKEN_HASH_LEN], int64_t expires_at, int64_t now,
                  char id[ULID_LEN + 1], struct error *err);
-/* Makes `next` with the current one's scopes, expiry and limits; replaces a `next` that is there already, which stops
- * working. */
+/* Makes `next` with the current one's scopes, expiry and limits; replaces a `next` that is there already,
+ * which stops working. */
 int token_rotate(struct store *s, const char *name, const unsigned char hash[TOKEN_HASH_LEN], int64_t now,
                  char id[ULID_LEN + 1], struct error *err);
 /* The current one stops working, next becomes current. VX11_ENOT_FOUND when there is no next. */
@@ -60,7 +60,8 @@ int token_create_limited(struct store *s, const char *name, const char *scopes,
 /* Of a token by its id, or by the name of a valid one. Without any: zeros, and the token's own id as account.
  * VX11_ENOT_FOUND when there is no such token. */
 int token_limits_get(struct store *s, const char *id_or_name, struct token_limits *out, struct error *err);
-/* Of one token by its id, or by name of all valid ones. expires_at NULL: stays. VX11_ENOT_FOUND, VX11_EINVALID. */
+/* Of one token by its id, or by name of all valid ones. expires_at NULL: stays. VX11_ENOT_FOUND,
+ * VX11_EINVALID. */
 int token_limits_set(struct store *s, const char *id_or_name, const struct token_limits *limits,
                      const int64_t *expires_at, int64_t now, struct error *err);
 /* Changes with every change of any token's limits. */

@@ -36,7 +36,8 @@ struct item {
     size_t bytes; /* of the whole block */
     enum item_state state;
     unsigned n;
-    unsigned group; /* of the first of a group: its rows, itself included (1: a row alone); of the others: 0 */
+    unsigned
+        group; /* of the first of a group: its rows, itself included (1: a row alone); of the others: 0 */
     struct store_value values[]; /* then the bytes of texts and blobs */
 };
 

@@ -1,6 +1,6 @@
 /* The cache's canonical JSON: a document that is written anew in another order, with other escapes and other
- * numbers for the same values, has the same key; one whose canonical form is read and written again keeps it; and
- * one that a single value was changed in has another. */
+ * numbers for the same values, has the same key; one whose canonical form is read and written again keeps it;
+ * and one that a single value was changed in has another. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -11,12 +11,12 @@
 const char *const cache_result_names[CACHE_RESULTS] = {"hit", "miss", "bypass"};
 
 struct entry {
-    struct entry *chain;          /* in its bucket */
-    struct entry *newer, *older;  /* by last use */
+    struct entry *chain;         /* in its bucket */
+    struct entry *newer, *older; /* by last use */
     unsigned char key[CACHE_KEY_LEN];
-    size_t bytes;                 /* of the whole block */
-    int64_t kept_at;              /* monotonic ms */
-    struct cache_reply reply;     /* its texts lie behind */
+    size_t bytes;             /* of the whole block */
+    int64_t kept_at;          /* monotonic ms */
+    struct cache_reply reply; /* its texts lie behind */
     char texts[];
 };
 
@@ -141,8 +141,7 @@ static bool reply_is_good(const char *body, size_t len)
     size_t i, n;
     if (yyjson_is_arr(choices)) {
         good = good && yyjson_arr_size(choices) > 0;
-        yyjson_arr_foreach(choices, i, n, choice)
-            good = good && choice_is_good(choice);
+        yyjson_arr_foreach(choices, i, n, choice) good = good && choice_is_good(choice);
     } else {
         good = good && yyjson_arr_size(yyjson_obj_get(root, "data")) > 0;
     }
@@ -177,7 +176,8 @@ static struct entry *entry_make(const unsigned char *key, const struct cache_rep
     return e;
 }
 
-int cache_keep(struct cache *c, const unsigned char key[CACHE_KEY_LEN], const struct cache_reply *r, int64_t now)
+int cache_keep(struct cache *c, const unsigned char key[CACHE_KEY_LEN], const struct cache_reply *r,
+               int64_t now)
 {
     if (!c->o.enabled)
         return VX11_EUNSUPPORTED;

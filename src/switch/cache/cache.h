@@ -1,12 +1,13 @@
 /* Cache: replies to requests that were made before, word for word. Off unless switch.cache.enabled.
  *
  *   request ──cache_key──> BLAKE2b of its canonical JSON ──cache_find──> reply, replayed whole or as a stream
- *                                                └─miss─> provider ──> cache_keep (whole and good answers only)
+ *                                                └─miss─> provider ──> cache_keep (whole and good answers
+ * only)
  *
  * In memory only, least recently used goes first, bounded in bytes: what people wrote does not reach the disk
- * because of it, and a restart costs no more than asking once again. Only requests whose answer is meant to be
- * the same each time are kept: temperature 0, and embeddings. A seed is not enough: providers promise it "as far
- * as they can". */
+ * because of it, and a restart costs no more than asking once again. Only requests whose answer is meant to
+ * be the same each time are kept: temperature 0, and embeddings. A seed is not enough: providers promise it
+ * "as far as they can". */
 #ifndef VX11_SWITCH_CACHE_H
 #define VX11_SWITCH_CACHE_H
 
@@ -54,9 +55,9 @@ int cache_key(const struct cache_ask *ask, unsigned char out[CACHE_KEY_LEN]);
 int cache_canonical(yyjson_val *value, bool members, struct buf *out);
 /* What Cache-Control asks for. */
 struct cache_control {
-    bool no_cache;       /* do not answer from it */
-    bool no_store;       /* neither answer from it nor keep the reply */
-    int64_t max_age_ms;  /* -1: any */
+    bool no_cache;      /* do not answer from it */
+    bool no_store;      /* neither answer from it nor keep the reply */
+    int64_t max_age_ms; /* -1: any */
 };
 void cache_control_parse(const char *header, struct cache_control *out); /* NULL: nothing is asked for */
 
@@ -64,9 +65,9 @@ void cache_control_parse(const char *header, struct cache_control *out); /* NULL
 struct cache_reply {
     const char *body; /* OpenAI's whole reply */
     size_t body_len;
-    const char *provider, *model; /* who gave it */
-    bool local;                   /* on this machine */
-    int64_t version;              /* of the registry of local models then */
+    const char *provider, *model;                            /* who gave it */
+    bool local;                                              /* on this machine */
+    int64_t version;                                         /* of the registry of local models then */
     int64_t prompt_tokens, completion_tokens, cached_tokens; /* below 0: not known */
     int64_t age_ms;
 };
@@ -74,8 +75,8 @@ struct cache_reply {
  * model's reply from another one is dropped. max_age_ms -1: any. Does not count: see cache_count. */
 bool cache_find(struct cache *c, const unsigned char key[CACHE_KEY_LEN], int64_t version, int64_t max_age_ms,
                 int64_t now, struct cache_reply *out);
-/* Copies. 0; VX11_ETOO_LARGE past max_entry_bytes; VX11_EUNSUPPORTED: not a reply that is kept (calls of tools,
- * cut short, no answer). */
+/* Copies. 0; VX11_ETOO_LARGE past max_entry_bytes; VX11_EUNSUPPORTED: not a reply that is kept (calls of
+ * tools, cut short, no answer). */
 int cache_keep(struct cache *c, const unsigned char key[CACHE_KEY_LEN], const struct cache_reply *r,
                int64_t now);
 enum cache_result { CACHE_HIT, CACHE_MISS, CACHE_BYPASS, CACHE_RESULTS };

@@ -1,6 +1,6 @@
 /* Key: when two requests are the same. Their JSON is written in one way only (members sorted by their bytes,
- * numbers by their value, strings with the escapes that must be), what says nothing of the answer is left out,
- * and the result is hashed. Text is compared as it is: two ways to write an accent are two prompts. */
+ * numbers by their value, strings with the escapes that must be), what says nothing of the answer is left
+ * out, and the result is hashed. Text is compared as it is: two ways to write an accent are two prompts. */
 #include "switch/cache/cache.h"
 
 #include <inttypes.h>
@@ -15,9 +15,18 @@
 
 /* Members of a request that do not change what the answer says. The model is hashed apart, as it was asked
  * for. */
-static const char *const silent[] = {"model",      "stream",        "stream_options",    "user",
-                                     "metadata",   "keep_alive",    "store",             "service_tier",
-                                     "provider",   "provider_hint", "safety_identifier", "prompt_cache_key",
+static const char *const silent[] = {"model",
+                                     "stream",
+                                     "stream_options",
+                                     "user",
+                                     "metadata",
+                                     "keep_alive",
+                                     "store",
+                                     "service_tier",
+                                     "provider",
+                                     "provider_hint",
+                                     "safety_identifier",
+                                     "prompt_cache_key",
                                      "prompt_cache_retention"};
 
 /* Members whose value is what holds anyway. */
@@ -74,9 +83,7 @@ static int put_object(yyjson_val *object, bool members, struct buf *out)
     yyjson_val **keys = calloc(count + 1, sizeof *keys), *key, *value;
     if (!keys)
         return VX11_ENOMEM;
-    yyjson_obj_foreach(object, i, count, key, value)
-        if (!members || !left_out(key, value))
-            keys[n++] = key;
+    yyjson_obj_foreach(object, i, count, key, value) if (!members || !left_out(key, value)) keys[n++] = key;
     qsort(keys, n, sizeof *keys, by_name);
     int rc = buf_putc(out, '{');
     for (i = 0; i < n && rc == 0; i++) {
@@ -160,8 +167,8 @@ int cache_key(const struct cache_ask *ask, unsigned char out[CACHE_KEY_LEN])
     if (rc == 0) {
         crypto_generichash_state h;
         crypto_generichash_init(&h, NULL, 0, CACHE_KEY_LEN);
-        const char *parts[] = {"1",       kinds[ask->kind], ask->scope, ask->model, ask->only,
-                               ask->hint, ask->mode,        ask->local_only ? "local" : "any"};
+        const char *parts[] = {"1",       kinds[ask->kind], ask->scope, ask->model,
+                               ask->only, ask->hint,        ask->mode,  ask->local_only ? "local" : "any"};
         for (size_t i = 0; i < COUNT_OF(parts); i++)
             hash_text(&h, parts[i]);
         crypto_generichash_update(&h, (const unsigned char *)text.data, text.len);

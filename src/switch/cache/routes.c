@@ -59,8 +59,8 @@ int cache_metrics(struct cache *c, struct metrics *m, struct cache_series *x)
     for (size_t i = 0; i < CACHE_RESULTS; i++)
         x->results[i] = metrics_get(m, METRIC_COUNTER, "vx11_cache_requests_total", labels[i],
                                     "Requests by what the cache of replies did.");
-    x->evicted =
-        metrics_get(m, METRIC_COUNTER, "vx11_cache_evicted_total", NULL, "Replies that made room for others.");
+    x->evicted = metrics_get(m, METRIC_COUNTER, "vx11_cache_evicted_total", NULL,
+                             "Replies that made room for others.");
     x->entries = metrics_get(m, METRIC_GAUGE, "vx11_cache_entries", NULL, "Replies kept.");
     x->bytes = metrics_get(m, METRIC_GAUGE, "vx11_cache_bytes", NULL, "Memory of the replies kept.");
     if (!x->results[0] || !x->results[1] || !x->results[2] || !x->evicted || !x->entries || !x->bytes)

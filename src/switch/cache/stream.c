@@ -143,8 +143,7 @@ void cache_gather_chunk(struct cache_gather *g, yyjson_val *chunk)
     }
     if (g->head.len == 0)
         head_take(g, chunk);
-    yyjson_arr_foreach(choices, i, n, choice)
-        choice_take(g, choice);
+    yyjson_arr_foreach(choices, i, n, choice) choice_take(g, choice);
     if (yyjson_is_obj(usage)) {
         buf_clear(&g->usage);
         json_put(&g->usage, usage);
@@ -250,7 +249,8 @@ static yyjson_mut_val *choice_add(yyjson_mut_doc *doc, yyjson_mut_val *choices, 
 {
     yyjson_mut_val *out = yyjson_mut_arr_add_obj(doc, choices);
     yyjson_val *index = yyjson_obj_get(choice, "index");
-    yyjson_mut_obj_add_val(doc, out, "index", index ? yyjson_val_mut_copy(doc, index) : yyjson_mut_int(doc, 0));
+    yyjson_mut_obj_add_val(doc, out, "index",
+                           index ? yyjson_val_mut_copy(doc, index) : yyjson_mut_int(doc, 0));
     return out;
 }
 

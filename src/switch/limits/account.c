@@ -10,8 +10,8 @@
 #include "base/str.h"
 #include "store/tokens.h"
 
-const char *const limits_budget_names[LIMITS_BUDGETS] = {"requests_per_minute", "concurrent", "tokens_per_day",
-                                                         "tokens_per_month", "cost_per_month"};
+const char *const limits_budget_names[LIMITS_BUDGETS] = {
+    "requests_per_minute", "concurrent", "tokens_per_day", "tokens_per_month", "cost_per_month"};
 
 static unsigned hash_text(const char *s)
 {
@@ -78,8 +78,7 @@ static int take_recent(void *ctx, const struct store_row *row)
     const struct loading *load = ctx;
     const char *principal = row_text(row, 0), *provider = row_text(row, 1);
     struct limits_account *a = principal ? account_get(load->l, false, principal) : NULL;
-    struct limits_account *b =
-        provider && !row_int(row, 3) ? account_get(load->l, true, provider) : NULL;
+    struct limits_account *b = provider && !row_int(row, 3) ? account_get(load->l, true, provider) : NULL;
     if (a)
         window_restore(&a->window, row_int(row, 2), load->now);
     if (b)

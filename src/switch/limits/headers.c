@@ -54,8 +54,7 @@ void limits_headers(const struct limits_hold *h, int64_t now, struct request *r)
     if (requests > 0) {
         put_number(r, "x-ratelimit-limit-requests", requests);
         put_number(r, "x-ratelimit-remaining-requests", requests - window_count(&a->window, now));
-        put(r, "x-ratelimit-reset-requests",
-            limits_duration(window_free_at(&a->window, 1, now) - now, text));
+        put(r, "x-ratelimit-reset-requests", limits_duration(window_free_at(&a->window, 1, now) - now, text));
     }
     enum limits_budget b = narrower(a);
     bool daily = b == LIMITS_TOKENS_PER_DAY;

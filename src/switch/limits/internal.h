@@ -10,7 +10,7 @@
 /* Requests of the last minute by whole seconds: the running one and the 60 before it. */
 #define WINDOW_SECONDS 61
 struct limits_window {
-    int64_t second;                   /* the newest that is counted; epoch s */
+    int64_t second; /* the newest that is counted; epoch s */
     int64_t sum;
     uint32_t counts[WINDOW_SECONDS]; /* by second modulo their number */
 };
@@ -19,8 +19,8 @@ struct limits_bounds {
     int64_t of[LIMITS_BUDGETS]; /* 0: none; cost in micro */
 };
 
-/* One who has a budget: a principal (a token and what it is rotated to, all sessions of the page, the modules)
- * or a provider. Lives as long as the limits: there are as many as tokens and providers. */
+/* One who has a budget: a principal (a token and what it is rotated to, all sessions of the page, the
+ * modules) or a provider. Lives as long as the limits: there are as many as tokens and providers. */
 struct limits_account {
     struct limits_account *next; /* in its bucket */
     bool provider;
@@ -33,7 +33,8 @@ struct limits_account {
     int64_t reserved_tokens, reserved_cost, running;
 };
 
-/* What is remembered of a principal's id. Counted references: a running request keeps the one it began with. */
+/* What is remembered of a principal's id. Counted references: a running request keeps the one it began with.
+ */
 struct limits_key {
     struct limits_key *next; /* in its bucket */
     unsigned refs;
@@ -79,7 +80,8 @@ void window_restore(struct limits_window *w, int64_t at, int64_t now);
 int64_t window_free_at(struct limits_window *w, int64_t limit, int64_t now);
 
 /* account.c */
-struct limits_account *account_get(struct limits *l, bool provider, const char *id); /* made when new; NULL: no memory */
+struct limits_account *account_get(struct limits *l, bool provider,
+                                   const char *id);       /* made when new; NULL: no memory */
 void account_turn(struct limits_account *a, int64_t now); /* into the day and the month of now */
 int limits_load(struct limits *l, int64_t now, struct error *err);
 

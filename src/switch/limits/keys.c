@@ -77,7 +77,8 @@ bool key_allows(const struct limits_key *k, const char *requested, const char *p
         /* An alias, or auto, that is named in so many words leads wherever it leads. */
         if (requested && !strpbrk(pattern, "*/") && strcmp(pattern, requested) == 0)
             return true;
-        /* With a slash it says whose model: a remote model that calls itself "local/…" is not one of local's. */
+        /* With a slash it says whose model: a remote model that calls itself "local/…" is not one of local's.
+         */
         if (strchr(pattern, '/') ? provider && pattern_fits_both(pattern, provider, model)
                                  : pattern_fits(pattern, model))
             return true;

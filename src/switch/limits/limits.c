@@ -163,10 +163,11 @@ static int cost_fit(const struct limits *l, struct limits_account *a, struct sum
                                        .code = "price_unknown",
                                        .param = limits_budget_names[LIMITS_COST_PER_MONTH],
                                        .limit = a->bounds.of[LIMITS_COST_PER_MONTH]};
-        snprintf(why->text, sizeof why->text,
-                 "%s%.63s has a budget of cost, and the model has no price in the configuration: nobody could "
-                 "say when it is used up",
-                 a->provider ? "provider " : "", a->name);
+        snprintf(
+            why->text, sizeof why->text,
+            "%s%.63s has a budget of cost, and the model has no price in the configuration: nobody could "
+            "say when it is used up",
+            a->provider ? "provider " : "", a->name);
         return VX11_EFULL;
     }
     int64_t left = budget_left(a, LIMITS_COST_PER_MONTH, now);
@@ -284,8 +285,8 @@ void limits_attempt_end(struct limits_hold *attempt)
 /* As the trigger adds it to usage_day. */
 static void account_spend(struct limits_account *a, const struct limits_spent *s, int64_t now)
 {
-    int64_t tokens = (s->prompt_tokens > 0 ? s->prompt_tokens : 0) +
-                     (s->completion_tokens > 0 ? s->completion_tokens : 0);
+    int64_t tokens =
+        (s->prompt_tokens > 0 ? s->prompt_tokens : 0) + (s->completion_tokens > 0 ? s->completion_tokens : 0);
     account_turn(a, now);
     if (limits_month(s->at) != a->month)
         return; /* it began in the last hours of another month, and counts there */

@@ -1,13 +1,13 @@
 /* Limits: what tokens and providers may use, and what a token may ask for.
  *
  *   admit ──> the principal: requests a minute, at a time, tokens: reserved        ──> 429 budget_exceeded
- *     └─> (each attempt) model_allowed ──> 403     attempt_begin ──> the provider's budgets, the principal's cost: reserved
- *                                                  attempt_end   <── given back
- *     settle: the reservation goes, what was really used comes in its place, once, with the usage row
+ *     └─> (each attempt) model_allowed ──> 403     attempt_begin ──> the provider's budgets, the principal's
+ * cost: reserved attempt_end   <── given back settle: the reservation goes, what was really used comes in its
+ * place, once, with the usage row
  *
- * Counters live here, in memory, and begin as sums of usage_day (0008_limits.sql), which a trigger keeps equal
- * to the rows of usage. What is only reserved is nowhere else: a process that is killed has, when it is back,
- * used exactly what the rows say.
+ * Counters live here, in memory, and begin as sums of usage_day (0008_limits.sql), which a trigger keeps
+ * equal to the rows of usage. What is only reserved is nowhere else: a process that is killed has, when it is
+ * back, used exactly what the rows say.
  *
  * Days and months are those of UTC. A minute is the last 60 whole seconds and the one that runs.
  * One thread, the loop's. Times are epoch ms, given by the caller. */
@@ -55,12 +55,12 @@ extern const char *const limits_budget_names[LIMITS_BUDGETS]; /* "requests_per_m
 
 /* Why not. */
 struct limits_refusal {
-    int status;              /* 429, or 403 where waiting does not help */
-    const char *code;        /* budget_exceeded, price_unknown */
-    const char *param;       /* name of the budget */
-    char text[400];          /* a sentence with the limit, what is used, and until when */
+    int status;                            /* 429, or 403 where waiting does not help */
+    const char *code;                      /* budget_exceeded, price_unknown */
+    const char *param;                     /* name of the budget */
+    char text[400];                        /* a sentence with the limit, what is used, and until when */
     int64_t limit, used, reserved, wanted; /* tokens, requests, or micro of the currency */
-    int64_t reset_at;        /* epoch ms when there is room again; 0: nobody knows (requests at a time) */
+    int64_t reset_at; /* epoch ms when there is room again; 0: nobody knows (requests at a time) */
     int64_t retry_after_ms;
 };
 
@@ -100,8 +100,8 @@ const char *limits_mode(const struct limits_hold *h); /* "ECO" …; NULL: none. 
 bool limits_provider_allows(struct limits *l, const struct limits_hold *request, const char *provider,
                             const struct price *price, const struct limits_want *want, int64_t now,
                             struct limits_refusal *why);
-/* Before each attempt (each of two that are hedged): reserves the provider's budgets and the principal's cost.
- * 0, or VX11_EFULL with *why: pass the candidate over. */
+/* Before each attempt (each of two that are hedged): reserves the provider's budgets and the principal's
+ * cost. 0, or VX11_EFULL with *why: pass the candidate over. */
 int limits_attempt_begin(struct limits *l, const struct limits_hold *request, const char *provider,
                          const struct price *price, const struct limits_want *want, int64_t now,
                          struct limits_hold *out, struct limits_refusal *why);
@@ -109,8 +109,8 @@ int limits_attempt_begin(struct limits *l, const struct limits_hold *request, co
 void limits_attempt_end(struct limits_hold *attempt);
 
 struct limits_spent {
-    int64_t at;           /* of the usage row */
-    const char *provider; /* of the usage row; NULL: none */
+    int64_t at;                               /* of the usage row */
+    const char *provider;                     /* of the usage row; NULL: none */
     int64_t prompt_tokens, completion_tokens; /* as in the usage row; below 0: null there */
     int64_t cost_micro;                       /* the same */
     bool from_cache;                          /* nothing was used */

@@ -34,7 +34,7 @@ int64_t price_cost(const struct price *p, int64_t prompt, int64_t completion, in
     if (cached > prompt)
         cached = prompt;
     wide sum = (wide)(prompt - cached) * p->input + (wide)cached * p->cached +
-                   (completion > 0 ? (wide)completion * p->output : 0);
+               (completion > 0 ? (wide)completion * p->output : 0);
     sum = (sum + MILLION / 2) / MILLION;
     return sum > INT64_MAX ? INT64_MAX : (int64_t)sum;
 }

@@ -14,8 +14,8 @@ struct price {
 };
 
 /* info: what the configuration says of the model, NULL: nothing. local: runs on this machine, and costs
- * nothing unless a price is given. A model that only reads (embeddings) needs no output price; without a price
- * of its own what came from the provider's cache costs as much as the rest. */
+ * nothing unless a price is given. A model that only reads (embeddings) needs no output price; without a
+ * price of its own what came from the provider's cache costs as much as the rest. */
 struct price price_of(const struct config_model_info *info, bool local);
 /* Micro, rounded to the nearest; -1: the price, or how many tokens there were, is not known. Tokens below 0
  * are not known; cached are among prompt, and taken for 0 when not known. */

@@ -72,8 +72,9 @@ static int on_line(void *ctx, const struct limits_line *line)
     struct holders *h = ctx;
     if (h->only && line->id != h->only->id)
         return 0;
-    struct switch_budget_holder *holder =
-        line->budget == 0 ? holder_next(h) : h->count > 0 ? &h->list[h->count - 1] : NULL;
+    struct switch_budget_holder *holder = line->budget == 0 ? holder_next(h)
+                                          : h->count > 0    ? &h->list[h->count - 1]
+                                                            : NULL;
     if (!holder)
         return line->budget == 0 && h->count < HOLDERS_MAX ? VX11_ENOMEM : 0;
     if (line->budget == 0) {
@@ -82,7 +83,8 @@ static int on_line(void *ctx, const struct limits_line *line)
         holder->name = arena_strdup(h->a, line->name);
         if (!budgets || !holder->id || !holder->name)
             return VX11_ENOMEM;
-        holder->kind = line->provider ? SWITCH_BUDGET_HOLDER_KIND_PROVIDER : SWITCH_BUDGET_HOLDER_KIND_PRINCIPAL;
+        holder->kind =
+            line->provider ? SWITCH_BUDGET_HOLDER_KIND_PROVIDER : SWITCH_BUDGET_HOLDER_KIND_PRINCIPAL;
         holder->budgets = budgets;
         h->count++;
     }
@@ -199,8 +201,8 @@ static int limits_from(const struct switch_token_limits *body, struct token_limi
     size_t len = 0;
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < body->models_count; i++) {
-        int n = snprintf(out->models + len, sizeof out->models - len, "%s%s", len ? "\n" : "",
-                         body->models[i]);
+        int n =
+            snprintf(out->models + len, sizeof out->models - len, "%s%s", len ? "\n" : "", body->models[i]);
         if (n < 0 || (size_t)n >= sizeof out->models - len || strchr(body->models[i], '\n'))
             return error_set(err, VX11_EINVALID, "the list of models is longer than %d bytes",
                              TOKEN_MODELS_MAX);
@@ -327,8 +329,8 @@ void usage_report(struct request *r, void *module)
     int rc = u.list ? 0 : VX11_ENOMEM;
     if (rc == 0)
         rc = store_query(module_store(sw->m), queries[u.by],
-                         (struct store_value[]){STORE_I(since), STORE_I(until), STORE_I(q->limit)}, 3, on_usage,
-                         &u, &err);
+                         (struct store_value[]){STORE_I(since), STORE_I(until), STORE_I(q->limit)}, 3,
+                         on_usage, &u, &err);
     if (rc != 0) {
         fail(r, rc, &err);
         return;

@@ -50,9 +50,8 @@ static int push_alone(struct writer *w, const char *who, int64_t n)
 
 static void assert_whole(const char *path)
 {
-    assert_int_equal(raw_int(path,
-                             "SELECT count(*) FROM (SELECT who, n FROM row WHERE part > 0"
-                             " GROUP BY who, n HAVING count(*) <> 2)"),
+    assert_int_equal(raw_int(path, "SELECT count(*) FROM (SELECT who, n FROM row WHERE part > 0"
+                                   " GROUP BY who, n HAVING count(*) <> 2)"),
                      0);
     assert_int_equal(raw_int(path, "SELECT count(*) FROM row WHERE part = 1"),
                      raw_int(path, "SELECT coalesce(sum(n), 0) FROM total"));
@@ -241,12 +240,9 @@ int main(void)
 {
 #define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, setup, place_teardown)
     const struct CMUnitTest tests[] = {
-        IN_PLACE(test_a_refused_row_takes_its_group),
-        IN_PLACE(test_a_refused_commit_takes_its_group),
-        IN_PLACE(test_no_batch_parts_a_group),
-        IN_PLACE(test_a_full_queue_takes_none),
-        IN_PLACE(test_groups_from_threads),
-        IN_PLACE(test_killed_between_rows),
+        IN_PLACE(test_a_refused_row_takes_its_group), IN_PLACE(test_a_refused_commit_takes_its_group),
+        IN_PLACE(test_no_batch_parts_a_group),        IN_PLACE(test_a_full_queue_takes_none),
+        IN_PLACE(test_groups_from_threads),           IN_PLACE(test_killed_between_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* The cache of replies: which requests are the same, what is kept, how much of it and for how long, and that a
- * stream and a whole reply turn into each other. */
+/* The cache of replies: which requests are the same, what is kept, how much of it and for how long, and that
+ * a stream and a whole reply turn into each other. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -114,8 +114,8 @@ static void test_what_is_not_kept(void **state)
     assert_int_equal(key_of("{\"temperature\":null,\"seed\":1}", key), VX11_EUNSUPPORTED);
     assert_int_equal(key_of("{\"temperature\":0.1}", key), VX11_EUNSUPPORTED);
     assert_int_equal(key_of("{\"temperature\":1e-300}", key), VX11_EUNSUPPORTED);
-    assert_int_equal(key_in("{\"input\":\"a\"}", (struct cache_ask){.kind = CACHE_EMBEDDING, .scope = ""}, key),
-                     0);
+    assert_int_equal(
+        key_in("{\"input\":\"a\"}", (struct cache_ask){.kind = CACHE_EMBEDDING, .scope = ""}, key), 0);
 }
 
 static void test_cache_control(void **state)
@@ -135,8 +135,8 @@ static void test_cache_control(void **state)
 /* ---- entries ---- */
 
 #define REPLY(text)                                                                                          \
-    "{\"id\":\"i\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"     \
-    "\"message\":{\"role\":\"assistant\",\"content\":\"" text "\"},\"finish_reason\":\"stop\"}],"              \
+    "{\"id\":\"i\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"  \
+    "\"message\":{\"role\":\"assistant\",\"content\":\"" text "\"},\"finish_reason\":\"stop\"}],"            \
     "\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,\"total_tokens\":12}}"
 
 static struct cache_reply reply_of(const char *body)
@@ -200,7 +200,8 @@ static void test_kept_and_found(void **state)
     cache_clear(c);
     assert_false(cache_find(c, key, 5, -1, 0, &out));
     cache_destroy(c);
-    c = cache_create(&(struct cache_options){.enabled = false, .max_bytes = 100000, .max_entry_bytes = 10000});
+    c = cache_create(
+        &(struct cache_options){.enabled = false, .max_bytes = 100000, .max_entry_bytes = 10000});
     assert_false(cache_enabled(c));
     assert_int_equal(cache_keep(c, key, &in, 0), VX11_EUNSUPPORTED);
     cache_destroy(c);
@@ -210,16 +211,23 @@ static void test_only_good_replies(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "", "no JSON", "{}", "{\"choices\":[]}", "{\"data\":[]}",
+        "",
+        "no JSON",
+        "{}",
+        "{\"choices\":[]}",
+        "{\"data\":[]}",
         "{\"error\":{\"message\":\"x\"}}",
         "{\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":null}]}",
         "{\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"content_filter\"}]}",
-        "{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[{\"id\":\"1\"}]},\"finish_reason\":\"stop\"}]}",
-        "{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[{\"id\":\"1\"}]},\"finish_reason\":\"tool_calls\"}]}",
+        "{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[{\"id\":\"1\"}]},\"finish_reason\":"
+        "\"stop\"}]}",
+        "{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[{\"id\":\"1\"}]},\"finish_reason\":"
+        "\"tool_calls\"}]}",
         "{\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"},{\"message\":{}}]}",
     };
     static const char *const good[] = {
-        REPLY("a"), "{\"data\":[{\"embedding\":[1]}]}",
+        REPLY("a"),
+        "{\"data\":[{\"embedding\":[1]}]}",
         "{\"choices\":[{\"text\":\"a\",\"finish_reason\":\"length\"}],\"error\":null}",
         "{\"choices\":[{\"message\":{\"content\":\"a\",\"tool_calls\":[]},\"finish_reason\":\"stop\"}]}",
     };
@@ -267,7 +275,8 @@ static void test_bound_and_order(void **state)
         bool recent = i > 1000 - (int)s.entries;
         assert_int_equal(cache_find(c, key, 0, -1, 0, &out), recent);
     }
-    cache_configure(c, &(struct cache_options){.enabled = true, .ttl_ms = 1, .max_bytes = 100, .max_entry_bytes = 100});
+    cache_configure(
+        c, &(struct cache_options){.enabled = true, .ttl_ms = 1, .max_bytes = 100, .max_entry_bytes = 100});
     cache_stats(c, &s);
     assert_int_equal(s.entries, 0);
     assert_int_equal(cache_keep(c, key, &in, 0), VX11_ETOO_LARGE);
@@ -303,7 +312,9 @@ static void feed(struct cache_gather *g, const char *const *list, size_t n)
     buf_free(&k.text);
 }
 
-#define CHUNK(choices) "{\"id\":\"i\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[" choices "]}"
+#define CHUNK(choices)                                                                                       \
+    "{\"id\":\"i\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[" choices \
+    "]}"
 
 static void test_gathered(void **state)
 {
@@ -311,9 +322,11 @@ static void test_gathered(void **state)
     static const char *const stream[] = {
         CHUNK("{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}"),
         CHUNK("{\"index\":0,\"delta\":{\"reasoning_content\":\"hm\"}}"),
-        CHUNK("{\"index\":0,\"delta\":{\"content\":\"hel\"}},{\"index\":1,\"delta\":{\"content\":\"\\\"x\\\"\"}}"),
+        CHUNK("{\"index\":0,\"delta\":{\"content\":\"hel\"}},{\"index\":1,\"delta\":{\"content\":"
+              "\"\\\"x\\\"\"}}"),
         CHUNK("{\"index\":0,\"delta\":{\"content\":\"lo é\",\"tool_calls\":null},\"logprobs\":null}"),
-        CHUNK("{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"},{\"index\":1,\"delta\":{},\"finish_reason\":\"length\"}"),
+        CHUNK("{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"},{\"index\":1,\"delta\":{},\"finish_"
+              "reason\":\"length\"}"),
         "{\"id\":\"i\",\"choices\":[],\"usage\":{\"prompt_tokens\":7}}",
     };
     struct cache_gather *g = cache_gather_create(CACHE_CHAT, 1000);
@@ -322,7 +335,8 @@ static void test_gathered(void **state)
     assert_int_equal(cache_gather_whole(g, &whole), 0);
     assert_string_equal(
         whole.data,
-        "{\"object\":\"chat.completion\",\"id\":\"i\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"
+        "{\"object\":\"chat.completion\",\"id\":\"i\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":"
+        "0,"
         "\"message\":{\"role\":\"assistant\",\"content\":\"hello é\",\"reasoning_content\":\"hm\"},"
         "\"logprobs\":null,\"finish_reason\":\"stop\"},{\"index\":1,\"message\":{\"role\":\"assistant\","
         "\"content\":\"\\\"x\\\"\"},\"logprobs\":null,\"finish_reason\":\"length\"}],"
@@ -352,7 +366,8 @@ static void test_gathered_text(void **state)
 {
     (void)state;
     static const char *const stream[] = {
-        "{\"id\":\"i\",\"object\":\"text_completion\",\"choices\":[{\"index\":0,\"text\":\"a\",\"finish_reason\":null}]}",
+        "{\"id\":\"i\",\"object\":\"text_completion\",\"choices\":[{\"index\":0,\"text\":\"a\",\"finish_"
+        "reason\":null}]}",
         "{\"id\":\"i\",\"choices\":[{\"index\":0,\"text\":\"b\",\"finish_reason\":\"stop\"}]}",
     };
     struct chunks k = {.g = cache_gather_create(CACHE_COMPLETION, 1000), .text = BUF_INIT};
@@ -378,13 +393,17 @@ static void test_not_gathered(void **state)
     (void)state;
     static const char *const bad[] = {
         CHUNK("{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0}]},\"finish_reason\":\"stop\"}"),
-        CHUNK("{\"index\":0,\"delta\":{\"content\":\"a\"},\"logprobs\":{\"content\":[]},\"finish_reason\":\"stop\"}"),
+        CHUNK("{\"index\":0,\"delta\":{\"content\":\"a\"},\"logprobs\":{\"content\":[]},\"finish_reason\":"
+              "\"stop\"}"),
         CHUNK("{\"index\":0,\"delta\":{\"content\":\"a\"}}"),
         CHUNK("{\"index\":0,\"delta\":{\"audio\":{\"data\":\"x\"}},\"finish_reason\":\"stop\"}"),
         CHUNK("{\"index\":99,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}"),
         CHUNK("{\"index\":0,\"delta\":{\"content\":{\"a\":1}},\"finish_reason\":\"stop\"}"),
         CHUNK("{\"index\":0,\"delta\":{\"content\":\"0123456789\"},\"finish_reason\":\"stop\"}"),
-        CHUNK(""), "{\"error\":{\"message\":\"x\"}}", "[]", "3",
+        CHUNK(""),
+        "{\"error\":{\"message\":\"x\"}}",
+        "[]",
+        "3",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct cache_gather *g = cache_gather_create(CACHE_CHAT, 9);
@@ -400,11 +419,11 @@ static void test_not_gathered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_the_same), cmocka_unit_test(test_what_is_different),
-        cmocka_unit_test(test_scope_and_model),  cmocka_unit_test(test_what_is_not_kept),
-        cmocka_unit_test(test_cache_control),    cmocka_unit_test(test_kept_and_found),
+        cmocka_unit_test(test_what_is_the_same),  cmocka_unit_test(test_what_is_different),
+        cmocka_unit_test(test_scope_and_model),   cmocka_unit_test(test_what_is_not_kept),
+        cmocka_unit_test(test_cache_control),     cmocka_unit_test(test_kept_and_found),
         cmocka_unit_test(test_only_good_replies), cmocka_unit_test(test_bound_and_order),
-        cmocka_unit_test(test_gathered),         cmocka_unit_test(test_gathered_text),
+        cmocka_unit_test(test_gathered),          cmocka_unit_test(test_gathered_text),
         cmocka_unit_test(test_not_gathered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* Budgets: windows and their ends with a clock of the test's own, reserving and settling with many requests at
- * a time, and that what a restart reads is what was counted before. */
+/* Budgets: windows and their ends with a clock of the test's own, reserving and settling with many requests
+ * at a time, and that what a restart reads is what was counted before. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -119,8 +119,8 @@ static void settle(struct limits_hold *h, const char *provider, int64_t at, int6
                      "INSERT INTO usage (decision_id, at, principal_id, account, provider, model, outcome,"
                      " prompt_tokens, completion_tokens, cost_micro, total_ms)"
                      " VALUES (?1, ?2, 'x', ?3, ?4, 'm', 'ok', ?5, ?6, ?7, 1.0)",
-                     (struct store_value[]){STORE_T(decision), STORE_I(at), STORE_T(account), STORE_T(provider),
-                                            prompt < 0 ? STORE_N : STORE_I(prompt),
+                     (struct store_value[]){STORE_T(decision), STORE_I(at), STORE_T(account),
+                                            STORE_T(provider), prompt < 0 ? STORE_N : STORE_I(prompt),
                                             completion < 0 ? STORE_N : STORE_I(completion),
                                             cost < 0 ? STORE_N : STORE_I(cost)},
                      7, NULL, &err),
@@ -400,7 +400,8 @@ static void test_cost_a_month(void **state)
     settle(&h, "p", T0, T0, 100, 250, 600);
     assert_int_equal(used(LIMITS_COST_PER_MONTH, T0), 600);
     assert_int_equal(line_of(true, "p", LIMITS_COST_PER_MONTH, T0).used, 600);
-    assert_int_equal(admit(1, 1, T0, &h, &why), VX11_EFULL); /* nothing is left: no need to look for a provider */
+    assert_int_equal(admit(1, 1, T0, &h, &why),
+                     VX11_EFULL); /* nothing is left: no need to look for a provider */
     assert_string_equal(why.param, "cost_per_month");
     settle(&h, NULL, T0, T0, -1, -1, -1);
 }
@@ -530,7 +531,8 @@ static void test_models(void **state)
     assert_false(limits_model_allowed(&h, "local/evil", "openai", "local/evil"));
     assert_true(limits_local_only(&h));
     assert_string_equal(limits_mode(&h), "ECO");
-    struct principal p = principal_of(fx->id, "ci"), page = principal_of("01ARZ3NDEKTSV4RRFFQ69G5FAV", "page");
+    struct principal p = principal_of(fx->id, "ci"),
+                     page = principal_of("01ARZ3NDEKTSV4RRFFQ69G5FAV", "page");
     assert_true(limits_principal_allows(fx->l, &p, "local", "guide"));
     assert_true(limits_principal_allows(fx->l, &p, NULL, "fast"));
     assert_false(limits_principal_allows(fx->l, &p, NULL, "smart"));
