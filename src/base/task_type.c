@@ -13,17 +13,17 @@
 #define ENOUGH     2 /* weight below which nothing is said */
 
 static const char *const names[TASK_TYPES] = {
-    [TASK_CHAT] = "chat",
-    [TASK_CODE] = "code",
-    [TASK_REASONING] = "reasoning",
-    [TASK_SUMMARY] = "summary",
-    [TASK_TRANSLATION] = "translation",
-    [TASK_WRITING] = "writing",
-    [TASK_DATA] = "data",
-    [TASK_VISION] = "vision",
-    [TASK_AUDIO] = "audio",
-    [TASK_BROWSE] = "browse",
-    [TASK_SYSTEM] = "system",
+    [TASK_TYPE_CHAT] = "chat",
+    [TASK_TYPE_CODE] = "code",
+    [TASK_TYPE_REASONING] = "reasoning",
+    [TASK_TYPE_SUMMARY] = "summary",
+    [TASK_TYPE_TRANSLATION] = "translation",
+    [TASK_TYPE_WRITING] = "writing",
+    [TASK_TYPE_DATA] = "data",
+    [TASK_TYPE_VISION] = "vision",
+    [TASK_TYPE_AUDIO] = "audio",
+    [TASK_TYPE_BROWSE] = "browse",
+    [TASK_TYPE_SYSTEM] = "system",
 };
 
 const char *task_type_name(enum task_type t)
@@ -42,35 +42,35 @@ bool task_type_parse(const char *name, enum task_type *out)
         const char *name;
         enum task_type type;
     } known[] = {
-        {"general", TASK_CHAT},
-        {"conversation", TASK_CHAT},
-        {"qa", TASK_CHAT},
-        {"coding", TASK_CODE},
-        {"programming", TASK_CODE},
-        {"codigo", TASK_CODE},
-        {"reason", TASK_REASONING},
-        {"math", TASK_REASONING},
-        {"planning", TASK_REASONING},
-        {"razonamiento", TASK_REASONING},
-        {"summarization", TASK_SUMMARY},
-        {"summarisation", TASK_SUMMARY},
-        {"resumen", TASK_SUMMARY},
-        {"translate", TASK_TRANSLATION},
-        {"traduccion", TASK_TRANSLATION},
-        {"creative", TASK_WRITING},
-        {"escritura", TASK_WRITING},
-        {"analysis", TASK_DATA},
-        {"analytics", TASK_DATA},
-        {"datos", TASK_DATA},
-        {"image", TASK_VISION},
-        {"music", TASK_AUDIO},
-        {"dsp", TASK_AUDIO},
-        {"shub", TASK_AUDIO},
-        {"web", TASK_BROWSE},
-        {"search", TASK_BROWSE},
-        {"ops", TASK_SYSTEM},
-        {"workflow", TASK_SYSTEM},
-        {"infrastructure", TASK_SYSTEM},
+        {"general", TASK_TYPE_CHAT},
+        {"conversation", TASK_TYPE_CHAT},
+        {"qa", TASK_TYPE_CHAT},
+        {"coding", TASK_TYPE_CODE},
+        {"programming", TASK_TYPE_CODE},
+        {"codigo", TASK_TYPE_CODE},
+        {"reason", TASK_TYPE_REASONING},
+        {"math", TASK_TYPE_REASONING},
+        {"planning", TASK_TYPE_REASONING},
+        {"razonamiento", TASK_TYPE_REASONING},
+        {"summarization", TASK_TYPE_SUMMARY},
+        {"summarisation", TASK_TYPE_SUMMARY},
+        {"resumen", TASK_TYPE_SUMMARY},
+        {"translate", TASK_TYPE_TRANSLATION},
+        {"traduccion", TASK_TYPE_TRANSLATION},
+        {"creative", TASK_TYPE_WRITING},
+        {"escritura", TASK_TYPE_WRITING},
+        {"analysis", TASK_TYPE_DATA},
+        {"analytics", TASK_TYPE_DATA},
+        {"datos", TASK_TYPE_DATA},
+        {"image", TASK_TYPE_VISION},
+        {"music", TASK_TYPE_AUDIO},
+        {"dsp", TASK_TYPE_AUDIO},
+        {"shub", TASK_TYPE_AUDIO},
+        {"web", TASK_TYPE_BROWSE},
+        {"search", TASK_TYPE_BROWSE},
+        {"ops", TASK_TYPE_SYSTEM},
+        {"workflow", TASK_TYPE_SYSTEM},
+        {"infrastructure", TASK_TYPE_SYSTEM},
     };
     for (int t = 0; name && t < TASK_TYPES; t++) {
         /* "audio-engineer", "code_review": the type, then what of it. */
@@ -256,7 +256,7 @@ static void guess_fill(const struct tally *t, struct task_guess *out)
         }
     }
     if (best < ENOUGH) {
-        out->type = TASK_CHAT;
+        out->type = TASK_TYPE_CHAT;
         return;
     }
     out->confidence = (double)best / (total + 1.0);
@@ -271,7 +271,7 @@ void task_guess(const char *text, size_t len, struct task_guess *out)
     struct tally t;
     memset(&t, 0, sizeof t);
     memset(out, 0, sizeof *out);
-    out->type = TASK_CHAT;
+    out->type = TASK_TYPE_CHAT;
     if (len <= HEAD_BYTES + TAIL_BYTES) {
         tally_text(&t, text, len);
     } else {

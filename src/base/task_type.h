@@ -12,17 +12,17 @@
 #include <stddef.h>
 
 enum task_type {
-    TASK_CHAT,
-    TASK_CODE,
-    TASK_REASONING,
-    TASK_SUMMARY,
-    TASK_TRANSLATION,
-    TASK_WRITING,
-    TASK_DATA,
-    TASK_VISION,
-    TASK_AUDIO,
-    TASK_BROWSE,
-    TASK_SYSTEM,
+    TASK_TYPE_CHAT,
+    TASK_TYPE_CODE,
+    TASK_TYPE_REASONING,
+    TASK_TYPE_SUMMARY,
+    TASK_TYPE_TRANSLATION,
+    TASK_TYPE_WRITING,
+    TASK_TYPE_DATA,
+    TASK_TYPE_VISION,
+    TASK_TYPE_AUDIO,
+    TASK_TYPE_BROWSE,
+    TASK_TYPE_SYSTEM,
     TASK_TYPES, /* how many; in the table of words: of no type, the phrase is taken out of the text */
 };
 

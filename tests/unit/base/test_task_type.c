@@ -19,50 +19,50 @@ static const struct {
     enum task_type type;
     const char *text;
 } phrases[] = {
-    {TASK_CHAT, "hello, how are you?"},
-    {TASK_CHAT, "hola, ¿qué tal estás?"},
-    {TASK_CHAT, "tell me something nice"},
-    {TASK_CHAT, ""},
-    {TASK_CHAT, "   \n\t "},
-    {TASK_CHAT, "I think that sounds good, let us keep track of it"},
-    {TASK_CODE, "Write a function in Python that reverses a linked list"},
-    {TASK_CODE, "Escribe una función en Python que invierta una lista"},
-    {TASK_CODE, "why do I get a TypeError in this JavaScript code?"},
-    {TASK_CODE, "refactor the parser"},
-    {TASK_CODE, "Depura este código, por favor"},
-    {TASK_CODE, "merge the git master branch into mine"},
-    {TASK_CODE, "git master: fix the bug on that track of work"},
-    {TASK_CODE, "¿cómo compilo C++ con un compilador nuevo?"},
-    {TASK_REASONING, "Prove that the square root of two is irrational, step by step"},
-    {TASK_REASONING, "Demuestra que la raíz de dos es irracional"},
-    {TASK_REASONING, "Resuelve la ecuación x + 3 = 9"},
-    {TASK_REASONING, "What are the pros and cons of moving abroad? Compare them"},
-    {TASK_SUMMARY, "Summarize the following minutes"},
-    {TASK_SUMMARY, "Hazme un resumen de la reunión"},
-    {TASK_SUMMARY, "TL;DR of this thread please"},
-    {TASK_SUMMARY, "summarise what this Python code does"},
-    {TASK_TRANSLATION, "Translate this paragraph into German"},
-    {TASK_TRANSLATION, "Tradúceme esta carta al inglés"},
-    {TASK_TRANSLATION, "traduce el artículo al francés"},
-    {TASK_WRITING, "Write a poem about the sea"},
-    {TASK_WRITING, "Escribe un cuento para niños"},
-    {TASK_WRITING, "redacta una carta de presentación"},
-    {TASK_DATA, "plot a histogram of this dataset and its median"},
-    {TASK_DATA, "analiza estos datos del CSV y calcula el promedio"},
-    {TASK_DATA, "analyze the data of the database table, column by column"},
-    {TASK_VISION, "what do you see in the picture?"},
-    {TASK_VISION, "Describe la imagen"},
-    {TASK_AUDIO, "mix and master this track"},
-    {TASK_AUDIO, "mezcla las pistas y masteriza la canción a -14 LUFS"},
-    {TASK_AUDIO, "denoise the vocals and restore the audio"},
-    {TASK_AUDIO, "quita el ruido de fondo de la grabación"},
-    {TASK_AUDIO, "add reverb to the drums"},
-    {TASK_BROWSE, "search the web for the latest news"},
-    {TASK_BROWSE, "busca en internet las últimas noticias"},
-    {TASK_SYSTEM, "restart the service on the Ubuntu server"},
-    {TASK_SYSTEM, "reinicia el servidor y mira los logs de systemd"},
-    {TASK_SYSTEM, "deploy it to the Kubernetes cluster"},
-    {TASK_SYSTEM, "restore the database from the backup"},
+    {TASK_TYPE_CHAT, "hello, how are you?"},
+    {TASK_TYPE_CHAT, "hola, ¿qué tal estás?"},
+    {TASK_TYPE_CHAT, "tell me something nice"},
+    {TASK_TYPE_CHAT, ""},
+    {TASK_TYPE_CHAT, "   \n\t "},
+    {TASK_TYPE_CHAT, "I think that sounds good, let us keep track of it"},
+    {TASK_TYPE_CODE, "Write a function in Python that reverses a linked list"},
+    {TASK_TYPE_CODE, "Escribe una función en Python que invierta una lista"},
+    {TASK_TYPE_CODE, "why do I get a TypeError in this JavaScript code?"},
+    {TASK_TYPE_CODE, "refactor the parser"},
+    {TASK_TYPE_CODE, "Depura este código, por favor"},
+    {TASK_TYPE_CODE, "merge the git master branch into mine"},
+    {TASK_TYPE_CODE, "git master: fix the bug on that track of work"},
+    {TASK_TYPE_CODE, "¿cómo compilo C++ con un compilador nuevo?"},
+    {TASK_TYPE_REASONING, "Prove that the square root of two is irrational, step by step"},
+    {TASK_TYPE_REASONING, "Demuestra que la raíz de dos es irracional"},
+    {TASK_TYPE_REASONING, "Resuelve la ecuación x + 3 = 9"},
+    {TASK_TYPE_REASONING, "What are the pros and cons of moving abroad? Compare them"},
+    {TASK_TYPE_SUMMARY, "Summarize the following minutes"},
+    {TASK_TYPE_SUMMARY, "Hazme un resumen de la reunión"},
+    {TASK_TYPE_SUMMARY, "TL;DR of this thread please"},
+    {TASK_TYPE_SUMMARY, "summarise what this Python code does"},
+    {TASK_TYPE_TRANSLATION, "Translate this paragraph into German"},
+    {TASK_TYPE_TRANSLATION, "Tradúceme esta carta al inglés"},
+    {TASK_TYPE_TRANSLATION, "traduce el artículo al francés"},
+    {TASK_TYPE_WRITING, "Write a poem about the sea"},
+    {TASK_TYPE_WRITING, "Escribe un cuento para niños"},
+    {TASK_TYPE_WRITING, "redacta una carta de presentación"},
+    {TASK_TYPE_DATA, "plot a histogram of this dataset and its median"},
+    {TASK_TYPE_DATA, "analiza estos datos del CSV y calcula el promedio"},
+    {TASK_TYPE_DATA, "analyze the data of the database table, column by column"},
+    {TASK_TYPE_VISION, "what do you see in the picture?"},
+    {TASK_TYPE_VISION, "Describe la imagen"},
+    {TASK_TYPE_AUDIO, "mix and master this track"},
+    {TASK_TYPE_AUDIO, "mezcla las pistas y masteriza la canción a -14 LUFS"},
+    {TASK_TYPE_AUDIO, "denoise the vocals and restore the audio"},
+    {TASK_TYPE_AUDIO, "quita el ruido de fondo de la grabación"},
+    {TASK_TYPE_AUDIO, "add reverb to the drums"},
+    {TASK_TYPE_BROWSE, "search the web for the latest news"},
+    {TASK_TYPE_BROWSE, "busca en internet las últimas noticias"},
+    {TASK_TYPE_SYSTEM, "restart the service on the Ubuntu server"},
+    {TASK_TYPE_SYSTEM, "reinicia el servidor y mira los logs de systemd"},
+    {TASK_TYPE_SYSTEM, "deploy it to the Kubernetes cluster"},
+    {TASK_TYPE_SYSTEM, "restore the database from the backup"},
 };
 
 static void phrases_have_their_type(void **state)
@@ -100,25 +100,26 @@ static void words_that_only_seem_to_be_sound(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(silent); i++)
-        if (type_of(silent[i]) == TASK_AUDIO)
+        if (type_of(silent[i]) == TASK_TYPE_AUDIO)
             fail_msg("audio: %s", silent[i]);
 }
 
 static void accents_case_and_bytes(void **state)
 {
     (void)state;
-    assert_int_equal(type_of("TRADUCE ESTO"), TASK_TRANSLATION);
-    assert_int_equal(type_of("TRADUCCI\xc3\x93N"), TASK_TRANSLATION);
-    assert_int_equal(type_of("traduccio\xcc\x81n"), TASK_TRANSLATION); /* a combining accent */
-    assert_int_equal(type_of("\xc2\xbfTraduces?traduce"), TASK_TRANSLATION);
-    assert_int_equal(type_of("\xff\xfe translate \xc3"), TASK_TRANSLATION);
-    assert_int_equal(type_of("\xe7\xbf\xbb\xe8\xaf\x91translate"), TASK_CHAT); /* one word of two scripts */
-    assert_int_equal(type_of("translate\xe2\x80\x94now"), TASK_TRANSLATION);
+    assert_int_equal(type_of("TRADUCE ESTO"), TASK_TYPE_TRANSLATION);
+    assert_int_equal(type_of("TRADUCCI\xc3\x93N"), TASK_TYPE_TRANSLATION);
+    assert_int_equal(type_of("traduccio\xcc\x81n"), TASK_TYPE_TRANSLATION); /* a combining accent */
+    assert_int_equal(type_of("\xc2\xbfTraduces?traduce"), TASK_TYPE_TRANSLATION);
+    assert_int_equal(type_of("\xff\xfe translate \xc3"), TASK_TYPE_TRANSLATION);
+    assert_int_equal(type_of("\xe7\xbf\xbb\xe8\xaf\x91translate"),
+                     TASK_TYPE_CHAT); /* one word of two scripts */
+    assert_int_equal(type_of("translate\xe2\x80\x94now"), TASK_TYPE_TRANSLATION);
     char cut[3] = {'\xc3', '\xa1', '\xc3'};
     struct task_guess g;
     for (size_t n = 0; n <= sizeof cut; n++)
         task_guess(cut, n, &g);
-    assert_int_equal(g.type, TASK_CHAT);
+    assert_int_equal(g.type, TASK_TYPE_CHAT);
 }
 
 /* What is wanted stands before or after the material. */
@@ -132,11 +133,11 @@ static void long_texts_are_looked_at_on_both_ends(void **state)
         text[i] = ' ';
     memcpy(text, "translate this: ", 16);
     task_guess(text, sizeof text, &g);
-    assert_int_equal(g.type, TASK_TRANSLATION);
+    assert_int_equal(g.type, TASK_TYPE_TRANSLATION);
     memset(text, 'x', 16);
     memcpy(text + sizeof text - 20, " summarize that now ", 20);
     task_guess(text, sizeof text, &g);
-    assert_int_equal(g.type, TASK_SUMMARY);
+    assert_int_equal(g.type, TASK_TYPE_SUMMARY);
     assert_string_equal(g.words[0], "summarize");
 }
 
@@ -149,13 +150,13 @@ static void explicit_names(void **state)
         assert_int_equal(t, i);
     }
     assert_true(task_type_parse("audio-engineer", &t));
-    assert_int_equal(t, TASK_AUDIO);
+    assert_int_equal(t, TASK_TYPE_AUDIO);
     assert_true(task_type_parse("Code_Review", &t));
-    assert_int_equal(t, TASK_CODE);
+    assert_int_equal(t, TASK_TYPE_CODE);
     assert_true(task_type_parse("OPS", &t));
-    assert_int_equal(t, TASK_SYSTEM);
+    assert_int_equal(t, TASK_TYPE_SYSTEM);
     assert_true(task_type_parse("data/analysis", &t));
-    assert_int_equal(t, TASK_DATA);
+    assert_int_equal(t, TASK_TYPE_DATA);
     assert_false(task_type_parse("audiophile", &t));
     assert_false(task_type_parse("", &t));
     assert_false(task_type_parse(NULL, &t));
