@@ -74,16 +74,28 @@ const struct command cli_commands[] = {
      "  standby    runs, but refuses work\n"
      "  off        is stopped, and stays so\n",
      "set @modules", command_modules},
-    {"token", "show|list|create|rotate|promote|revoke",
+    {"token", "show|list|create|limits|rotate|promote|revoke",
      "Access tokens.",
      "  show               print the owner's token\n"
      "  list [--json]      names, scopes, times; never secrets\n"
-     "  create --scope S,S --name N [--expires 30d]\n"
+     "  create NAME [--scope S,S] [--expires 30d] [limits]\n"
      "                     make one and print it, once; scopes: read chat act admin publish\n"
+     "                     (read,chat when none are given)\n"
+     "  limits NAME [--expires 30d|never] [--unlimited] [limits] [--json]\n"
+     "                     show what it may use and what it used; change what is given\n"
+     "      --models LIST            MODEL, ALIAS or PROVIDER/MODEL, * stands for any text: local/*,fast; all\n"
+     "      --requests-per-minute N  --concurrent N\n"
+     "      --tokens-per-day N       --tokens-per-month N    UTC days and months\n"
+     "      --cost-per-month AMOUNT  in switch.currency\n"
+     "      --local-only             its requests never leave the machine (--no-local-only: they may)\n"
+     "      --mode MODE              of requests that name none; none (or 0) takes a limit away\n"
      "  rotate [NAME]      make the next one; both work (the owner's when there is no NAME)\n"
      "  promote [NAME]     the next one becomes the current one; the earlier one stops working\n"
      "  revoke NAME|ID     make one stop working\n",
-     "show list create rotate promote revoke --scope --name --expires --json", command_token},
+     "show list create limits rotate promote revoke --scope --name --expires --models --requests-per-minute "
+     "--concurrent --tokens-per-day --tokens-per-month --cost-per-month --local-only --no-local-only --mode "
+     "--unlimited --json",
+     command_token},
     {"login", "",
      "Print a new one-time link to the page.",
      NULL,

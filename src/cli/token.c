@@ -7,6 +7,7 @@
  * The owner's secret is in $VX11_HOME/token. Rotation puts the next one there, so that programs that read the
  * file move over while the old one still works. */
 #include "cli/cli_internal.h"
+#include "cli/token.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -22,19 +23,12 @@
 
 static const char owner[] = "owner";
 
-/* What the subcommands work with. */
-struct tokens {
-    char file[4200]; /* the owner's */
-    struct store *store;
-    struct arena *arena;
-};
-
-static int code_of(int rc)
+int tokens_code_of(int rc)
 {
     return rc == VX11_EPERMISSION ? CLI_REFUSED : CLI_FAILED;
 }
 
-static int tokens_open(struct tokens *t, bool with_store)
+int tokens_open(struct tokens *t, bool with_store)
 {
     char home[4096], path[4200], config_file[4096];
     struct error err = {0};
@@ -54,14 +48,15 @@ static int tokens_open(struct tokens *t, bool with_store)
     rc = rc == 0 ? fs_mkdirs(home, 0700, &err) : error_set(&err, rc, "the path of the database is too long");
     if (rc == 0)
         rc = store_open(&options, &t->store, &err);
+    snprintf(t->currency, sizeof t->currency, "%s", config->values->switch_->currency);
     config_free(config);
     if (rc != 0)
-        return cli_fail(code_of(rc), "%s", err.text);
+        return cli_fail(tokens_code_of(rc), "%s", err.text);
     t->arena = arena_create(0);
     return t->arena ? 0 : cli_fail(CLI_FAILED, "out of memory");
 }
 
-static void tokens_close(struct tokens *t)
+void tokens_close(struct tokens *t)
 {
     if (t->store)
         store_close(t->store);
@@ -87,7 +82,7 @@ static int token_show(struct tokens *t)
     if (rc == VX11_ENOT_FOUND)
         return cli_fail(CLI_FAILED, "there is no token yet: `vx11 up` makes it, in %s", t->file);
     if (rc != 0)
-        return cli_fail(code_of(rc), "%s", err.text);
+        return cli_fail(tokens_code_of(rc), "%s", err.text);
     puts(token);
     memset(token, 0, sizeof token);
     return CLI_OK;
@@ -188,19 +183,21 @@ static int scopes_check(const char *text, char *out, size_t size)
     return 0;
 }
 
-static int token_create_new(struct tokens *t, const char *name, const char *scopes, int64_t expires_at)
+static int token_create_new(struct tokens *t, const char *name, const char *scopes, int64_t expires_at,
+                            const struct token_limits *limits)
 {
     char token[AUTH_TOKEN_LEN + 1], id[ULID_LEN + 1];
     unsigned char hash[AUTH_HASH_LEN];
     struct error err = {0};
     auth_token_make(token);
     auth_hash(token, hash);
-    int rc = token_create(t->store, name, scopes, hash, expires_at, clock_wall_ms(), id, &err);
+    int rc =
+        token_create_limited(t->store, name, scopes, hash, expires_at, limits, clock_wall_ms(), id, &err);
     if (rc == VX11_EEXISTS)
         return cli_fail(CLI_FAILED, "there is a token %s already: rotate or revoke it, or take another name",
                         name);
     if (rc != 0)
-        return cli_fail(code_of(rc), "%s", err.text[0] ? err.text : error_describe(rc));
+        return cli_fail(tokens_code_of(rc), "%s", err.text[0] ? err.text : error_describe(rc));
     puts(token);
     fflush(stdout);
     fprintf(stderr, "Token %s (%s) may: %s. It is shown this once; only its hash is kept.\n", name, id,
@@ -211,7 +208,9 @@ static int token_create_new(struct tokens *t, const char *name, const char *scop
 
 static int command_create(int argc, char **argv)
 {
-    const char *scope = NULL, *name = NULL, *expires = NULL;
+    const char *scope = "read,chat", *name = NULL, *expires = NULL;
+    struct token_wishes wishes = {.given = 0};
+    struct token_limits limits = {.models = ""};
     char scopes[128];
     int64_t lifetime = 0;
     for (int i = 2; i < argc; i++) {
@@ -220,23 +219,31 @@ static int command_create(int argc, char **argv)
             is = cli_option("token", argc, argv, &i, "--name", &name);
         if (is == 0)
             is = cli_option("token", argc, argv, &i, "--expires", &expires);
+        if (is == 0)
+            is = token_wish_option(argc, argv, &i, &wishes);
+        if (is == 0 && !name && argv[i][0] != '-') {
+            name = argv[i];
+            is = 1;
+        }
         if (is <= 0)
             return is == 0 ? cli_usage("token", "unknown argument %s", argv[i]) : CLI_USAGE;
     }
-    if (!scope || !name)
-        return cli_usage("token", "create wants --scope and --name");
+    if (!name)
+        return cli_usage("token", "create wants the new token's name");
     if (!name_fits(name))
         return cli_usage("token", "a name has 1 to 63 letters, digits, dots, dashes or underscores");
     if (strcmp(name, owner) == 0)
         return cli_usage("token", "the owner's token is made by `vx11 up`; `vx11 token rotate` replaces it");
     if (expires && (str_to_duration_ms(expires, &lifetime) != 0 || lifetime <= 0))
         return cli_usage("token", "--expires is a time from now such as 12h or 30d, not %s", expires);
+    token_wishes_apply(&wishes, &limits);
     int code = scopes_check(scope, scopes, sizeof scopes);
     struct tokens t = {0};
     if (code == 0)
         code = tokens_open(&t, true);
     if (code == 0)
-        code = token_create_new(&t, name, scopes, lifetime ? clock_wall_ms() + lifetime : 0);
+        code = token_create_new(&t, name, scopes, lifetime ? clock_wall_ms() + lifetime : 0,
+                                wishes.given ? &limits : NULL);
     tokens_close(&t);
     return code;
 }
@@ -259,7 +266,7 @@ static int token_make_next(struct tokens *t, const char *name)
     if (rc == 0 && is_owner)
         rc = auth_token_file_write(t->file, token, &err);
     if (rc != 0)
-        return cli_fail(code_of(rc), "%s", err.text[0] ? err.text : error_describe(rc));
+        return cli_fail(tokens_code_of(rc), "%s", err.text[0] ? err.text : error_describe(rc));
     if (is_owner) {
         printf("%s holds the next token now. Both work until `vx11 token promote`.\n", t->file);
     } else {
@@ -284,7 +291,7 @@ static int owner_file_holds_next(struct tokens *t)
         return cli_fail(CLI_FAILED, "there is no next token: `vx11 token rotate` makes one");
     int rc = auth_token_file_read(t->file, token, &err);
     if (rc != 0)
-        return cli_fail(code_of(rc), "%s", err.text);
+        return cli_fail(tokens_code_of(rc), "%s", err.text);
     auth_hash(token, hash);
     memset(token, 0, sizeof token);
     if (memcmp(hash, next.hash, sizeof hash) != 0)
@@ -303,7 +310,7 @@ static int token_make_current(struct tokens *t, const char *name)
         return code;
     int rc = token_promote(t->store, name, clock_wall_ms(), &err);
     if (rc != 0)
-        return cli_fail(code_of(rc), "%s", err.text[0] ? err.text : error_describe(rc));
+        return cli_fail(tokens_code_of(rc), "%s", err.text[0] ? err.text : error_describe(rc));
     printf("The next token of %s is the current one; the one before has stopped working.\n", name);
     return CLI_OK;
 }
@@ -321,7 +328,7 @@ static int token_end(struct tokens *t, const char *id_or_name)
     if (rc == VX11_ENOT_FOUND)
         return cli_fail(CLI_FAILED, "there is no valid token %s", id_or_name);
     if (rc != 0)
-        return cli_fail(code_of(rc), "%s", err.text[0] ? err.text : error_describe(rc));
+        return cli_fail(tokens_code_of(rc), "%s", err.text[0] ? err.text : error_describe(rc));
     printf("%s has stopped working.\n", id_or_name);
     return CLI_OK;
 }
@@ -350,6 +357,8 @@ int command_token(int argc, char **argv)
     int code;
     if (strcmp(what, "create") == 0)
         return command_create(argc, argv);
+    if (strcmp(what, "limits") == 0)
+        return token_command_limits(argc, argv);
     if ((strcmp(what, "rotate") == 0 || strcmp(what, "promote") == 0) && argc <= 3)
         return on_named(what, argc == 3 ? argv[2] : owner);
     if (strcmp(what, "revoke") == 0 && argc == 3)
@@ -365,7 +374,7 @@ int command_token(int argc, char **argv)
     } else if (what[0]) {
         return cli_usage("token", "%s: wrong or missing arguments", what);
     } else {
-        return cli_usage("token", "show, list, create, rotate, promote or revoke?");
+        return cli_usage("token", "show, list, create, limits, rotate, promote or revoke?");
     }
     tokens_close(&t);
     return code;

@@ -194,6 +194,46 @@ static void test_token_life(void **state)
     assert_int_equal(vx11("token", "rotate", "nobody"), CLI_FAILED);
 }
 
+/* A virtual key: limits from its first moment, shown, changed one by one, and kept over a rotation. */
+static void test_token_limits(void **state)
+{
+    (void)state;
+    assert_int_equal(vx11("token", "create", "key", "--models", "local/*,fast", "--requests-per-minute", "20",
+                          "--tokens-per-day=1000", "--tokens-per-month", "5000", "--cost-per-month", "12.5",
+                          "--expires", "30d", "--local-only", "--mode", "ECO"),
+                     CLI_OK);
+    assert_int_equal(vx11("token", "limits", "key", "--json"), CLI_OK);
+    printed("\"models\": [\n    \"local/*\",\n    \"fast\"\n  ]");
+    printed("\"requests_per_minute\": 20");
+    printed("\"concurrent\": null");
+    printed("\"tokens_per_day\": 1000");
+    printed("\"cost_per_month\": 12.5");
+    printed("\"local_only\": true");
+    printed("\"mode\": \"ECO\"");
+    printed("\"used_this_month\": 0");
+    assert_int_equal(vx11("token", "limits", "key", "--tokens-per-day", "none", "--concurrent", "2",
+                          "--no-local-only", "--expires", "never"),
+                     CLI_OK);
+    printed("no limit         0 used today");
+    printed("local/*, fast");
+    printed("may");
+    assert_int_equal(vx11("token", "rotate", "key"), CLI_OK);
+    assert_int_equal(vx11("token", "promote", "key"), CLI_OK);
+    assert_int_equal(vx11("token", "limits", "key", "--json"), CLI_OK);
+    printed("\"tokens_per_month\": 5000");
+    printed("\"concurrent\": 2");
+    printed("\"expires_at\": null");
+    assert_int_equal(vx11("token", "limits", "key", "--unlimited"), CLI_OK);
+    printed("all");
+    assert_int_equal(vx11("token", "limits"), CLI_USAGE);
+    assert_int_equal(vx11("token", "limits", "nobody"), CLI_FAILED);
+    assert_int_equal(vx11("token", "limits", "key", "--tokens-per-day", "-1"), CLI_USAGE);
+    assert_int_equal(vx11("token", "limits", "key", "--cost-per-month", "x"), CLI_USAGE);
+    assert_int_equal(vx11("token", "limits", "key", "--mode", "eco"), CLI_USAGE);
+    assert_int_equal(vx11("token", "limits", "key", "--models", ","), CLI_USAGE);
+    assert_int_equal(vx11("token", "limits", "key", "--expires", "-1h"), CLI_USAGE);
+}
+
 static void test_token_refused(void **state)
 {
     (void)state;
@@ -278,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nothing_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_config, setup, teardown),
         cmocka_unit_test_setup_teardown(test_token_life, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_token_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_token_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_token_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_chat_input, setup, teardown),
