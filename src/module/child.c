@@ -360,7 +360,7 @@ static int check(const struct child_options *o, struct error *err)
     return 0;
 }
 
-int child_start(const struct child_options *o, struct child **out, struct error *err)
+int child_begin(const struct child_options *o, struct child **out, struct error *err)
 {
     bool sandboxed;
     int rc = check(o, err);

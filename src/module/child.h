@@ -1,7 +1,7 @@
 /* Child: one program run for a module, by argv, inside limits. The one way in which VX11 runs what is not its
  * own: command-line tools, allow-listed programs, Spawner's.
  *
- *   child_start ─> fork ─> [session of its own, PDEATHSIG, rlimits, working folder] ─> exec (bwrap ─>)
+ *   child_begin ─> fork ─> [session of its own, PDEATHSIG, rlimits, working folder] ─> exec (bwrap ─>)
  * program │                                                                             stdin, stdout, stderr
  *        └─ pidfd and pipes in the loop ─> on_output … ─> on_end, once, when all of it is over
  *
@@ -81,7 +81,7 @@ struct child_options {
 /* Copies what it needs. Errors, when nothing has been started and on_end never runs: VX11_EINVALID (no
  * absolute path), VX11_EUNSUPPORTED (the sandbox is required and cannot be had; the text says why),
  * VX11_ENOT_FOUND, VX11_EPERMISSION (the program), VX11_ETOO_LARGE (arguments), VX11_EUNAVAILABLE. */
-int child_start(const struct child_options *options, struct child **out, struct error *err);
+int child_begin(const struct child_options *options, struct child **out, struct error *err);
 /* Ends it now (SIGTERM, then SIGKILL after the grace); on_end still runs. Again: SIGKILL at once. */
 void child_kill(struct child *c);
 /* Nobody listens any more: neither callback runs from here on, and it is killed. For owners that go away. */

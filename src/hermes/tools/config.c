@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "hermes/tools/template.h"
+#include "hermes/tools/arguments.h"
 #include "hermes/tools/tools_internal.h"
 
 #define TIMEOUT_DEFAULT     120000
@@ -180,7 +180,7 @@ static void find_problem(struct tool_spec *s)
         (void)snprintf(s->problem, sizeof s->problem,
                        "%.300s is a shell, or takes its program as an argument: that is never run",
                        s->command);
-    else if (template_check(d, &err) != 0)
+    else if (tool_args_check(d, &err) != 0)
         (void)snprintf(s->problem, sizeof s->problem, "%s", err.text);
     else if (d->output != TOOL_OUTPUT_TEXT && !d->rules)
         (void)snprintf(s->problem, sizeof s->problem, "its output wants text_path or delta_path");

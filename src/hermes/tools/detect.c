@@ -317,7 +317,7 @@ static bool ask(struct detection *d, const char *const *args)
         .on_end = on_end,
         .ctx = d,
     };
-    if (child_start(&o, &d->child, &err) == 0)
+    if (child_begin(&o, &d->child, &err) == 0)
         return true;
     log_warn("tools", "a tool could not be asked", LOG_S("tool", d->tools[d->at]->name),
              LOG_S("reason", err.text));

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "hermes/tools/template.h"
+#include "hermes/tools/arguments.h"
 #include "hermes/tools/tools_internal.h"
 
 #define DAY_MS     INT64_C(86400000)
@@ -390,7 +390,7 @@ static int run_child(struct tool_run *run, const char **argv, struct error *err)
         .on_end = on_child_end,
         .ctx = run,
     };
-    return child_start(&o, &run->child, err);
+    return child_begin(&o, &run->child, err);
 }
 
 static int refused_by(struct tool_outcome *out, const struct error *err, const char *name)
@@ -419,8 +419,8 @@ static int run_begin(struct tool_run *run, struct tool_outcome *out)
     if (!offers(run->spec, run->request.model))
         return refuse(out, 404, "model_not_found", -1, "%s does not offer %.200s", tool->name,
                       run->request.model);
-    int rc = template_fill(&run->spec->def, path, prefix_of(run->spec, path), run->request.prompt,
-                           run->request.prompt_len, run->request.model, run->arena, &argv, &err);
+    int rc = tool_args_fill(&run->spec->def, path, prefix_of(run->spec, path), run->request.prompt,
+                            run->request.prompt_len, run->request.model, run->arena, &argv, &err);
     if (rc != 0)
         return refused_by(out, &err, tool->name);
     if (take_quota(tool, run->started_at, out) != 0)

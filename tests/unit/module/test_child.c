@@ -96,7 +96,7 @@ static void begin(struct run *r, const char *const *argv)
     r->o.ctx = r;
     if (r->o.timeout_ms == 0)
         r->o.timeout_ms = 20000;
-    if (child_start(&r->o, &r->child, &err) != 0)
+    if (child_begin(&r->o, &r->child, &err) != 0)
         fail_msg("%s", err.text);
 }
 
@@ -420,7 +420,7 @@ static int try_start(const char *program, const char *cwd, enum child_sandbox sa
     struct child *c;
     const char *argv[] = {program, NULL};
     struct child_options o = {.loop = &loop, .argv = argv, .env = plain_env, .cwd = cwd, .sandbox = sandbox};
-    int rc = child_start(&o, &c, err);
+    int rc = child_begin(&o, &c, err);
     if (rc == 0)
         child_abandon(c);
     return rc;
@@ -453,7 +453,7 @@ static void too_many_arguments_say_so(void **state)
     const char *argv[] = {"/bin/true", big, NULL};
     struct child_options o = {
         .loop = &loop, .argv = argv, .env = plain_env, .cwd = dir, .sandbox = CHILD_SANDBOX_OFF};
-    assert_int_equal(child_start(&o, &c, &err), VX11_ETOO_LARGE);
+    assert_int_equal(child_begin(&o, &c, &err), VX11_ETOO_LARGE);
     free(big);
 }
 

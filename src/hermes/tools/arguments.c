@@ -1,6 +1,6 @@
 /* One placeholder, one argument. Text is put in by copying, after the arguments have been told apart, so no
  * prompt can become two arguments, and none passes through a shell: there is none. */
-#include "hermes/tools/template.h"
+#include "hermes/tools/arguments.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,12 +17,12 @@ static size_t count_in(const char *text, const char *what)
     return n;
 }
 
-int template_check(const struct tool_def *def, struct error *err)
+int tool_args_check(const struct tool_def *def, struct error *err)
 {
     size_t prompts = 0, args = 0;
     for (; def->args && def->args[args]; args++)
         prompts += count_in(def->args[args], PROMPT);
-    if (args > TEMPLATE_ARGS_MAX / 2)
+    if (args > TOOL_ARGS_MAX / 2)
         return error_set(err, VX11_EINVALID, "too many arguments");
     for (size_t i = 0; def->model_args && def->model_args[i]; i++)
         if (count_in(def->model_args[i], PROMPT) > 0)
@@ -35,7 +35,7 @@ int template_check(const struct tool_def *def, struct error *err)
     return 0;
 }
 
-bool template_model_safe(const char *model)
+bool tool_model_safe(const char *model)
 {
     static const char fine[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@/+-";
     return model[0] != '\0' && model[0] != '-' && strlen(model) <= 256 &&
@@ -66,31 +66,31 @@ struct filling {
 
 static void add(struct filling *f, const char *arg)
 {
-    if (!arg || f->count + 1 >= TEMPLATE_ARGS_MAX)
+    if (!arg || f->count + 1 >= TOOL_ARGS_MAX)
         f->failed = true;
     else
         f->list[f->count++] = arg;
 }
 
-int template_fill(const struct tool_def *def, const char *program, const char *const *prefix,
-                  const char *prompt, size_t prompt_len, const char *model, struct arena *a,
-                  const char ***out, struct error *err)
+int tool_args_fill(const struct tool_def *def, const char *program, const char *const *prefix,
+                   const char *prompt, size_t prompt_len, const char *model, struct arena *a,
+                   const char ***out, struct error *err)
 {
-    struct filling f = {.list = arena_array(a, TEMPLATE_ARGS_MAX, sizeof *f.list)};
+    struct filling f = {.list = arena_array(a, TOOL_ARGS_MAX, sizeof *f.list)};
     bool with_model = model && model[0];
     if (!f.list)
         return error_set(err, VX11_ENOMEM, "out of memory");
-    if (with_model && !template_model_safe(model))
+    if (with_model && !tool_model_safe(model))
         return error_set(err, VX11_EINVALID, "\"%.100s\" is no name of a model that a tool could be given",
                          model);
     if (!with_model && def->model_required)
         return error_set(err, VX11_EINVALID, "%s wants to be told a model", def->name);
     if (memchr(prompt, '\0', prompt_len))
         return error_set(err, VX11_EINVALID, "the prompt holds a NUL character");
-    if (!def->prompt_by_stdin && prompt_len >= TEMPLATE_ARGUMENT_MAX)
+    if (!def->prompt_by_stdin && prompt_len >= TOOL_ARGUMENT_MAX)
         return error_set(err, VX11_ETOO_LARGE,
                          "the prompt is %zu bytes, and %s takes it as an argument of at most %zu", prompt_len,
-                         def->name, TEMPLATE_ARGUMENT_MAX - 1);
+                         def->name, TOOL_ARGUMENT_MAX - 1);
     add(&f, program);
     for (size_t i = 0; prefix && prefix[i]; i++)
         add(&f, prefix[i]);
