@@ -14,6 +14,9 @@ CREATE TABLE pull (
     total           INTEGER CHECK (total >= 0),                                                              -- of all its files; NULL: not known
     rate_bytes      INTEGER NOT NULL DEFAULT 0 CHECK (rate_bytes >= 0),                                      -- most bytes a second; 0: no limit of its own
     resumed         INTEGER NOT NULL DEFAULT 0 CHECK (resumed >= 0),                                         -- times it went on after Hermes started again
+    retries         INTEGER NOT NULL DEFAULT 0 CHECK (retries >= 0),                                         -- requests that had to be made again
+    resumed_bytes   INTEGER NOT NULL DEFAULT 0 CHECK (resumed_bytes >= 0),                                   -- on disk already when it began
+    notes           TEXT,                                                                                    -- what it chose and what went differently, a line each; NULL: nothing
     path            TEXT,                                                                                    -- first file, absolute; NULL: not known yet
     model           TEXT,                                                                                    -- name it was registered under
     idempotency_key TEXT CHECK (length(idempotency_key) <= 255),                                             -- of the request that made it; NULL: none

@@ -108,15 +108,15 @@ static void ask_found(struct hub_ask *q)
 /* 401, 403, 404 of the hub, by its own error codes. */
 static void ask_refused(struct hub_ask *q)
 {
-    char text[512], page[700];
+    char text[900], page[500];
     const char *code = client_call_header(q->call, "X-Error-Code"),
                *message = client_call_header(q->call, "X-Error-Message");
     bool token = q->url.token;
-    (void)snprintf(page, sizeof page, "%.400s/%s", q->hub->endpoint, q->repository);
+    (void)snprintf(page, sizeof page, "%.200s/%s", q->hub->endpoint, q->repository);
     if (str_eq(code, "GatedRepo")) {
         (void)snprintf(
             text, sizeof text,
-            "%s is gated: open %.250s, accept its terms, then set HF_TOKEN to a token of that account%s",
+            "%s is gated: open %.450s, accept its terms, then set HF_TOKEN to a token of that account%s",
             q->repository, page, token ? " (the token that is set has no access yet)" : "");
         ask_fail(q, "gated_repository", false, VX11_EPERMISSION, text);
     } else if (str_eq(code, "RevisionNotFound")) {

@@ -2,6 +2,7 @@
 #include "hermes/pull/journal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -236,7 +237,11 @@ int journal_open(struct journal *j, int fd, uint64_t size, uint32_t chunk_bytes,
     size_t len = 0, sound;
     memset(j, 0, sizeof *j);
     j->fd = fd;
-    int rc = read_all(fd, &data, &len, err);
+    /* Records go to its end, whoever else has the descriptor's place. */
+    int flags = fcntl(fd, F_GETFL);
+    int rc = flags >= 0 && fcntl(fd, F_SETFL, flags | O_APPEND) == 0
+                 ? read_all(fd, &data, &len, err)
+                 : error_set_errno(err, errno, "the journal of the download cannot be used");
     if (rc != 0)
         goto out;
     sound = journal_parse(j, data, len, size, key);

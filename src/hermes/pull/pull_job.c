@@ -23,11 +23,12 @@ static void fail(struct pull *j, const char *code, const char *text)
 /* Cancelled or stopping while something ran: nothing goes on. */
 static bool leave(struct pull *j)
 {
-    if (j->set->closing)
+    bool closing = j->set->closing, cancelled = j->cancelled; /* j is gone afterwards */
+    if (closing)
         pull_release(j);
-    else if (j->cancelled)
+    else if (cancelled)
         pull_end(j, HERMES_PULL_STATE_CANCELLED, "cancelled", "a person or program asked for it");
-    return j->set->closing || j->cancelled;
+    return closing || cancelled;
 }
 
 /* The hub could not be asked: again later, or the end. */
@@ -167,6 +168,8 @@ static void on_transferred(void *ctx, int result, const struct transfer_end *end
     struct pull *j = ctx;
     struct pull_part *part = &j->parts[j->at];
     j->transfer = NULL;
+    j->retries += end->retries;
+    j->had = result == 0 ? 0 : end->bytes;
     if (leave(j))
         return;
     if (result == 0) {

@@ -14,7 +14,8 @@
     "created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
 #define UPDATE_SQL                                                                                           \
     "UPDATE pull SET state = ?2, reason = ?3, code = ?4, repository = ?5, commit_id = ?6, bytes = ?7, "      \
-    "total = ?8, resumed = ?9, path = ?10, model = ?11, started_at = ?12, ended_at = ?13 WHERE id = ?1"
+    "total = ?8, resumed = ?9, path = ?10, model = ?11, started_at = ?12, ended_at = ?13, notes = ?14, "        \
+    "retries = ?15, resumed_bytes = ?16 WHERE id = ?1"
 #define PART_SQL                                                                                             \
     "INSERT OR REPLACE INTO pull_file (pull_id, part, file, size_bytes, sha256, etag) "                      \
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
@@ -23,7 +24,7 @@
     "SELECT " RESUME_COLUMNS " FROM pull WHERE state IN ('queued', 'running') ORDER BY created_at, id"
 #define SHOW_COLUMNS                                                                                         \
     "id, source, revision, name, state, reason, code, repository, commit_id, bytes, total, rate_bytes, "     \
-    "resumed, path, model, created_at, started_at, ended_at"
+    "resumed, path, model, created_at, started_at, ended_at, notes, retries, resumed_bytes"
 #define GET_SQL   "SELECT " SHOW_COLUMNS " FROM pull WHERE id = ?1"
 #define LIST_SQL  "SELECT " SHOW_COLUMNS " FROM pull ORDER BY created_at DESC, id DESC LIMIT 100"
 #define PARTS_SQL "SELECT file, size_bytes, sha256 FROM pull_file WHERE pull_id = ?1 ORDER BY part"
@@ -62,7 +63,7 @@ static void totals(const struct pull *j, int64_t *bytes, int64_t *total)
     struct transfer_state now = {0};
     if (j->transfer)
         transfer_state(j->transfer, &now);
-    *bytes = now.bytes;
+    *bytes = j->transfer ? now.bytes : j->had;
     *total = j->part_count > 0 ? 0 : -1;
     for (size_t i = 0; i < j->part_count; i++) {
         const struct pull_part *part = &j->parts[i];
@@ -75,7 +76,10 @@ void rows_update(struct pull *j)
 {
     struct error err = {0};
     int64_t bytes, total;
+    struct buf notes = BUF_INIT;
     totals(j, &bytes, &total);
+    for (size_t i = 0; i < j->note_count; i++)
+        buf_printf(&notes, "%s%s", i ? "\n" : "", j->notes[i]);
     struct store_value v[] = {STORE_T(j->id),
                               STORE_T(hermes_pull_state_names[j->state]),
                               STORE_T(j->reason),
@@ -88,10 +92,14 @@ void rows_update(struct pull *j)
                               STORE_T(j->path),
                               STORE_T(j->model),
                               known(j->started_at),
-                              known(j->ended_at)};
+                              known(j->ended_at),
+                              text(notes.data),
+                              STORE_I(j->retries),
+                              STORE_I(j->resumed_bytes)};
     if (store_exec(j->set->store, UPDATE_SQL, v, COUNT_OF(v), NULL, &err) != 0)
         log_error("pull", "the state of a pull is not written down", LOG_S("pull", j->id),
                   LOG_S("reason", err.text));
+    buf_free(&notes);
 }
 
 static int write_parts(void *ctx, struct store *s, struct error *err)
@@ -213,6 +221,18 @@ struct reading {
     size_t count, max;
 };
 
+static void read_notes(const char *text, struct arena *a, struct hermes_pull *out)
+{
+    out->notes = arena_array(a, NOTES_MAX, sizeof *out->notes);
+    while (out->notes && text && *text && out->notes_count < NOTES_MAX) {
+        size_t n = strcspn(text, "\n");
+        if ((out->notes[out->notes_count] = arena_strndup(a, text, n)) == NULL)
+            return;
+        out->notes_count++;
+        text += n + (text[n] == '\n');
+    }
+}
+
 static int read_row(void *ctx, const struct store_row *r)
 {
     struct reading *all = ctx;
@@ -236,9 +256,11 @@ static int read_row(void *ctx, const struct store_row *r)
         .path = column(r, 13, a),
         .model = column(r, 14, a),
         .created_at = row_int(r, 15),
-        .notes = arena_array(a, 1, sizeof *p->notes),
+        .retries = row_int(r, 19),
+        .resumed_bytes = row_int(r, 20),
         .parts = arena_array(a, 1, sizeof *p->parts),
     };
+    read_notes(row_text(r, 18), a, p);
     p->has_total = number(r, 10, &p->total);
     p->has_started_at = number(r, 16, &p->started_at);
     p->has_ended_at = number(r, 17, &p->ended_at);

@@ -45,6 +45,7 @@ struct pull {
     char commit[129];
     int64_t rate_bytes, resumed, resumed_bytes, created_at, started_at, ended_at;
     uint64_t retries; /* of transfers that are over */
+    int64_t had;      /* bytes of the part that was not finished */
     const char *path, *model;
     char *notes[NOTES_MAX];
     size_t note_count;

@@ -51,7 +51,8 @@ void transfer_note(struct transfer *t, const char *fmt, ...)
 static void on_closed(uv_handle_t *handle)
 {
     struct transfer *t = handle->data;
-    struct transfer_end end = {.code = t->code, .sha256 = t->hex[0] ? t->hex : NULL};
+    struct transfer_end end = {
+        .code = t->code, .retries = t->retries, .bytes = (int64_t)journal_bytes(&t->journal)};
     void (*done)(void *, int, const struct transfer_end *, const struct error *) = t->o.done;
     void *ctx = t->o.ctx;
     int result = t->result;

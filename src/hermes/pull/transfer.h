@@ -30,6 +30,8 @@ struct transfer_params {
 struct transfer_end {
     const char *code; /* short name of what went wrong; NULL: nothing */
     const char *sha256;
+    uint64_t retries;
+    int64_t bytes; /* on disk */
 };
 
 struct transfer_options { /* strings are copied */

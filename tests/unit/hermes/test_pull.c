@@ -1,0 +1,871 @@
+/* Pulls against a hub that speaks the protocol and fails in every way (tests/hub). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/str.h"
+#include "fixture.h"
+#include "gguf_writer.h"
+#include "hermes/pull/bucket.h"
+#include "hermes/pull/catalogue.h"
+#include "hermes/pull/choose.h"
+#include "hermes/pull/journal.h"
+#include "hermes/pull/pulls.h"
+#include "hermes/pull/source.h"
+#include "hub.h"
+#include "net/client.h"
+
+#define REPO  "acme/Tiny-GGUF"
+#define FILE1 "tiny.Q4_K_M.gguf"
+#define SIZE  ((size_t)1500000)
+
+struct world {
+    struct fixture *f;
+    struct hub_server *hub;
+    struct client *client;
+    struct pulls *pulls;
+    struct config *config;
+    struct buf model;
+    int events, models;
+    bool closed;
+};
+
+static struct world w;
+
+static void on_event(void *ctx, const struct link_model_pull *event)
+{
+    (void)ctx;
+    assert_true(ulid_valid(event->id));
+    w.events++;
+}
+
+static void on_model(void *ctx, const char *name, bool new_file)
+{
+    (void)ctx, (void)name, (void)new_file;
+    w.models++;
+}
+
+static void on_closed(void *ctx)
+{
+    (void)ctx;
+    w.closed = true;
+}
+
+/* A sound header and noise behind it. */
+static void model_make(struct buf *b, const char *salt, size_t size)
+{
+    uint32_t x = 12345;
+    gw_model(b, salt);
+    while (b->len < size) {
+        x = x * 1664525u + 1013904223u;
+        buf_putc(b, (char)(x >> 24));
+    }
+}
+
+static int connections = 3;
+static long long margin;
+
+static void configure(const char *more)
+{
+    struct buf yaml = BUF_INIT;
+    struct error err = {0};
+    buf_printf(&yaml,
+               "hermes:\n  hub: {endpoint: \"%s\", token_env: \"\"}\n  pull: {chunk_bytes: 65536, retry_ms: 20, "
+               "idle_timeout_ms: 400, margin_bytes: %lld, connections: %d%s}\n",
+               hub_server_url(w.hub), margin, connections, more);
+    config_free(w.config);
+    if (config_load_text("test.yaml", yaml.data, yaml.len, NULL, &w.config, &err) != 0)
+        fail_msg("%s", err.text);
+    buf_free(&yaml);
+}
+
+static void pulls_open(void)
+{
+    struct error err = {0};
+    const struct pulls_options o = {
+        .loop = &w.f->loop,
+        .store = w.f->store,
+        .client = w.client,
+        .home = w.f->home,
+        .config = w.config->values->hermes,
+        .on_event = on_event,
+        .on_model = on_model,
+    };
+    if (pulls_create(&o, &w.pulls, &err) != 0)
+        fail_msg("%s", err.text);
+}
+
+static void pulls_shut(void)
+{
+    w.closed = false;
+    pulls_close(w.pulls, on_closed, NULL);
+    fixture_run(w.f, &w.closed, 5000);
+    w.pulls = NULL;
+}
+
+static int open_world(void **state)
+{
+    struct error err = {0};
+    memset(&w, 0, sizeof w);
+    if (fixture_open(state) != 0)
+        return -1;
+    w.f = *state;
+    w.hub = hub_server_start();
+    model_make(&w.model, "one", SIZE);
+    hub_server_put(w.hub, REPO, "README.md", "hello", 5, false);
+    hub_server_put(w.hub, REPO, "tiny.Q8_0.gguf", w.model.data, w.model.len - 1, true);
+    hub_server_put(w.hub, REPO, FILE1, w.model.data, w.model.len, true);
+    configure("");
+    if (client_create(&w.f->loop, &w.client, &err) != 0)
+        return -1;
+    pulls_open();
+    return 0;
+}
+
+static int close_world(void **state)
+{
+    if (w.pulls)
+        pulls_shut();
+    w.closed = false;
+    client_close(w.client, on_closed, NULL);
+    fixture_run(w.f, &w.closed, 5000);
+    hub_server_stop(w.hub);
+    config_free(w.config);
+    buf_free(&w.model);
+    return fixture_close(state);
+}
+
+static void ask(const char *source, char id[27])
+{
+    const struct pull_wish wish = {.source = source, .asked_by = "test"};
+    struct error err = {0};
+    const char *code;
+    if (pulls_ask(w.pulls, &wish, id, &code, &err) != 0)
+        fail_msg("%s: %s", code, err.text);
+}
+
+static struct hermes_pull *look(const char *id)
+{
+    struct hermes_pull *p = arena_alloc(w.f->arena, sizeof *p);
+    struct error err = {0};
+    if (pulls_get(w.pulls, id, w.f->arena, p, &err) != 0)
+        fail_msg("%s", err.text);
+    return p;
+}
+
+static bool over(const struct hermes_pull *p)
+{
+    return p->state != HERMES_PULL_STATE_QUEUED && p->state != HERMES_PULL_STATE_RUNNING;
+}
+
+static struct hermes_pull *wait_end(const char *id)
+{
+    int64_t until = clock_mono_ms() + 20000;
+    while (!over(look(id)) && clock_mono_ms() < until)
+        fixture_run_ms(w.f, 10);
+    return look(id);
+}
+
+static bool has_note(const struct hermes_pull *p, const char *text)
+{
+    for (size_t i = 0; i < p->notes_count; i++)
+        if (strstr(p->notes[i], text))
+            return true;
+    return false;
+}
+
+static void check_file(const char *path, const struct buf *want)
+{
+    struct buf got = BUF_INIT;
+    struct error err = {0};
+    if (fs_read_file(path, 1 << 26, &got, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(got.len, want->len);
+    assert_memory_equal(got.data, want->data, want->len);
+    buf_free(&got);
+}
+
+static struct hermes_pull *pull_fine(const char *source)
+{
+    char id[27];
+    ask(source, id);
+    struct hermes_pull *p = wait_end(id);
+    if (p->state != HERMES_PULL_STATE_DONE)
+        fail_msg("%s: %s: %s", hermes_pull_state_names[p->state], p->code ? p->code : "",
+                 p->reason ? p->reason : "");
+    return p;
+}
+
+static struct hermes_pull *pull_fails(const char *source, const char *code)
+{
+    char id[27];
+    ask(source, id);
+    struct hermes_pull *p = wait_end(id);
+    if (p->state != HERMES_PULL_STATE_FAILED || !str_eq(p->code, code))
+        fail_msg("%s: %s: %s", hermes_pull_state_names[p->state], p->code ? p->code : "",
+                 p->reason ? p->reason : "");
+    return p;
+}
+
+static const char *place(const char *file)
+{
+    return arena_printf(w.f->arena, "%s/models/%s/%s", w.f->home, REPO, file);
+}
+
+static void knobs(struct hub_knobs k)
+{
+    hub_server_knobs(w.hub, &k);
+}
+
+static void check_registered(const char *name)
+{
+    struct registry_model row;
+    struct error err = {0};
+    if (registry_get(w.f->store, name, w.f->arena, &row, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(row.api.source, HERMES_MODEL_SOURCE_PULLED);
+    assert_int_equal(row.api.status, HERMES_MODEL_STATUS_AVAILABLE);
+    assert_string_equal(row.api.sha256, hub_server_sha256(w.hub, REPO, FILE1));
+}
+
+/* ---- the plain way ---- */
+
+static void test_pull(void **state)
+{
+    struct hub_seen seen;
+    (void)state;
+    struct hermes_pull *p = pull_fine("hf:" REPO);
+    hub_server_seen(w.hub, &seen);
+    check_file(place(FILE1), &w.model);
+    assert_false(fs_exists(place(FILE1 ".part")));
+    assert_false(fs_exists(place(FILE1 ".journal")));
+    check_registered("tiny.Q4_K_M");
+    assert_int_equal(p->bytes, w.model.len);
+    assert_int_equal(p->total, w.model.len);
+    assert_string_equal(p->model, "tiny.Q4_K_M");
+    assert_true(seen.ranged >= 3);
+    assert_int_equal(seen.bytes, w.model.len);
+    assert_true(seen.most >= 2);
+    assert_true(w.events >= 2);
+    assert_int_equal(w.models, 1);
+    /* Again: nothing is fetched. */
+    pull_fine("hf:" REPO);
+    hub_server_seen(w.hub, &seen);
+    assert_int_equal(seen.bytes, w.model.len);
+}
+
+static void test_pages_and_tags(void **state)
+{
+    (void)state;
+    knobs((struct hub_knobs){.page = 1});
+    struct hermes_pull *p = pull_fine("hf:" REPO ":q8_0");
+    assert_string_equal(p->model, "tiny.Q8_0");
+    char id[27];
+    ask("hf:" REPO ":nothing.gguf", id);
+    p = wait_end(id);
+    assert_string_equal(p->code, "file_not_found");
+    assert_non_null(strstr(p->reason, "tiny."));
+    pull_fails("hf:acme/Other", "repository_not_found");
+    pull_fails("hf:" REPO "@nowhere", "revision_not_found");
+}
+
+static void test_url_and_file(void **state)
+{
+    char id[27];
+    (void)state;
+    const char *url = arena_printf(w.f->arena, "%s/plain/" FILE1, hub_server_url(w.hub));
+    /* The hub's own address reads as a page of the hub: another spelling of the host is a plain server. */
+    url = arena_printf(w.f->arena, "http://localhost:%d/plain/" FILE1 "?secret=1", hub_server_port(w.hub));
+    ask(url, id);
+    struct hermes_pull *p = wait_end(id);
+    if (p->state != HERMES_PULL_STATE_DONE)
+        fail_msg("%s", p->reason);
+    assert_null(strstr(p->source, "secret"));
+    check_file(arena_printf(w.f->arena, "%s/models/pulled/" FILE1, w.f->home), &w.model);
+    const char *mine = fixture_file(w.f, "elsewhere/mine.gguf", w.model.data, w.model.len);
+    p = pull_fine(arena_printf(w.f->arena, "file://%s", mine));
+    check_file(arena_printf(w.f->arena, "%s/models/pulled/mine.gguf", w.f->home), &w.model);
+    assert_true(fs_exists(mine));
+}
+
+/* ---- faults ---- */
+
+static void test_drops(void **state)
+{
+    struct hub_seen seen;
+    (void)state;
+    knobs((struct hub_knobs){.drop_times = 6, .drop_after = 30000});
+    struct hermes_pull *p = pull_fine("hf:" REPO);
+    check_file(place(FILE1), &w.model);
+    hub_server_seen(w.hub, &seen);
+    assert_true(p->retries >= 6);
+    assert_true(seen.bytes <= (int64_t)w.model.len + 6 * 30000); /* what came is not fetched again */
+}
+
+static void test_wrong_lengths(void **state)
+{
+    (void)state;
+    knobs((struct hub_knobs){.short_times = 3, .long_times = 3});
+    pull_fine("hf:" REPO);
+    check_file(place(FILE1), &w.model);
+}
+
+static void test_statuses(void **state)
+{
+    static const int statuses[] = {416, 429, 500, 502, 503};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(statuses); i++) {
+        char file[64];
+        struct buf model = BUF_INIT;
+        (void)snprintf(file, sizeof file, "status-%d.gguf", statuses[i]);
+        model_make(&model, file, 200000);
+        hub_server_put(w.hub, REPO, file, model.data, model.len, true);
+        knobs((struct hub_knobs){.fail_times = 2, .fail_status = statuses[i]});
+        struct hermes_pull *p = pull_fine(arena_printf(w.f->arena, "hf:" REPO ":%s", file));
+        assert_true(p->retries >= 2);
+        check_file(place(file), &model);
+        buf_free(&model);
+    }
+}
+
+static void test_retry_after(void **state)
+{
+    (void)state;
+    knobs((struct hub_knobs){.fail_times = 1, .fail_status = 429, .retry_after_s = 1});
+    connections = 1;
+    configure("");
+    connections = 3;
+    int64_t start = clock_mono_ms();
+    pulls_configure(w.pulls, w.config->values->hermes);
+    pull_fine("hf:" REPO);
+    assert_true(clock_mono_ms() - start >= 950);
+}
+
+static void test_gives_up(void **state)
+{
+    (void)state;
+    configure(", retries: 2");
+    pulls_configure(w.pulls, w.config->values->hermes);
+    knobs((struct hub_knobs){.fail_times = 1000, .fail_status = 503});
+    pull_fails("hf:" REPO, "source_failed");
+    assert_true(fs_exists(place(FILE1 ".part")));
+    knobs((struct hub_knobs){0});
+    pull_fine("hf:" REPO);
+    check_file(place(FILE1), &w.model);
+}
+
+static void test_hub_unavailable(void **state)
+{
+    (void)state;
+    knobs((struct hub_knobs){.hub_fail_times = 2, .hub_fail_status = 503});
+    struct hermes_pull *p = pull_fine("hf:" REPO);
+    assert_true(p->retries >= 2);
+}
+
+static void test_stalls(void **state)
+{
+    (void)state;
+    knobs((struct hub_knobs){.stall_times = 2, .stall_after = 20000});
+    struct hermes_pull *p = pull_fine("hf:" REPO);
+    assert_true(p->retries >= 2);
+    check_file(place(FILE1), &w.model);
+}
+
+static void test_drips(void **state)
+{
+    (void)state;
+    knobs((struct hub_knobs){.drip_times = 2});
+    struct hermes_pull *p = pull_fine("hf:" REPO);
+    assert_true(p->retries >= 2);
+    check_file(place(FILE1), &w.model);
+}
+
+static void test_no_ranges(void **state)
+{
+    (void)state;
+    knobs((struct hub_knobs){.ignore_range = true, .drop_times = 1, .drop_after = 400000});
+    struct hermes_pull *p = pull_fine("hf:" REPO);
+    assert_true(has_note(p, "no ranges"));
+    check_file(place(FILE1), &w.model);
+}
+
+static void test_corrupt_once(void **state)
+{
+    (void)state;
+    knobs((struct hub_knobs){.corrupt_times = 1});
+    struct hermes_pull *p = pull_fine("hf:" REPO);
+    assert_true(has_note(p, "once more"));
+    check_file(place(FILE1), &w.model);
+}
+
+static void test_corrupt_always(void **state)
+{
+    struct registry_model row;
+    struct error err = {0};
+    (void)state;
+    knobs((struct hub_knobs){.corrupt_always = true});
+    pull_fails("hf:" REPO, "hash_mismatch");
+    assert_false(fs_exists(place(FILE1)));
+    assert_false(fs_exists(place(FILE1 ".part")));
+    assert_int_equal(registry_get(w.f->store, "tiny.Q4_K_M", w.f->arena, &row, &err), VX11_ENOT_FOUND);
+}
+
+static void test_no_gguf(void **state)
+{
+    struct hub_seen seen;
+    (void)state;
+    knobs((struct hub_knobs){.html = true, .rate = 200000});
+    pull_fails("hf:" REPO, "invalid_model");
+    hub_server_seen(w.hub, &seen);
+    assert_true(seen.bytes < 600000); /* not the whole of it */
+    assert_false(fs_exists(place(FILE1)));
+}
+
+static void test_expired(void **state)
+{
+    struct hub_seen seen;
+    (void)state;
+    knobs((struct hub_knobs){.expire_after = 2});
+    pull_fine("hf:" REPO);
+    hub_server_seen(w.hub, &seen);
+    assert_true(seen.resolves >= 2);
+    check_file(place(FILE1), &w.model);
+}
+
+static void test_gated(void **state)
+{
+    struct hub_seen seen;
+    (void)state;
+    knobs((struct hub_knobs){.gated = true});
+    struct hermes_pull *p = pull_fails("hf:" REPO, "gated_repository");
+    assert_non_null(strstr(p->reason, "HF_TOKEN"));
+    assert_non_null(strstr(p->reason, REPO));
+    const char *file = fixture_file(w.f, "token", "hf_test\n", 8);
+    struct buf yaml = BUF_INIT;
+    struct error err = {0};
+    buf_printf(&yaml,
+               "hermes:\n  hub: {endpoint: \"%s\", token_env: \"\", token_file: \"%s\"}\n  pull: "
+               "{chunk_bytes: 65536, margin_bytes: 0}\n",
+               hub_server_url(w.hub), file);
+    config_free(w.config);
+    w.config = NULL;
+    assert_int_equal(config_load_text("test.yaml", yaml.data, yaml.len, NULL, &w.config, &err), 0);
+    buf_free(&yaml);
+    pulls_configure(w.pulls, w.config->values->hermes);
+    pull_fine("hf:" REPO);
+    hub_server_seen(w.hub, &seen);
+    assert_true(seen.token_at_hub);
+    assert_false(seen.token_at_files);
+}
+
+static void test_redirects(void **state)
+{
+    (void)state;
+    knobs((struct hub_knobs){.redirect = "ftp://example.com/x"});
+    pull_fails("hf:" REPO, "bad_redirect");
+    knobs((struct hub_knobs){.redirect = arena_printf(w.f->arena, "/%s/resolve/main/%s", REPO, FILE1)});
+    struct hermes_pull *p = pull_fails("hf:" REPO, "bad_redirect");
+    assert_non_null(strstr(p->reason, "five"));
+}
+
+/* ---- going on ---- */
+
+static void test_resume(void **state)
+{
+    struct hub_seen seen;
+    char id[27];
+    (void)state;
+    knobs((struct hub_knobs){.rate = 200000});
+    ask("hf:" REPO, id);
+    int64_t until = clock_mono_ms() + 10000;
+    while (look(id)->bytes < 400000 && clock_mono_ms() < until)
+        fixture_run_ms(w.f, 20);
+    pulls_shut(); /* the row stays: running */
+    assert_true(fs_exists(place(FILE1 ".part")));
+    knobs((struct hub_knobs){0});
+    hub_server_forget(w.hub);
+    pulls_open();
+    pulls_resume(w.pulls);
+    struct hermes_pull *p = wait_end(id);
+    assert_int_equal(p->state, HERMES_PULL_STATE_DONE);
+    assert_int_equal(p->resumed, 1);
+    hub_server_seen(w.hub, &seen);
+    assert_true(seen.bytes < (int64_t)w.model.len - 200000);
+    check_file(place(FILE1), &w.model);
+    check_registered("tiny.Q4_K_M");
+}
+
+static void test_changed(void **state)
+{
+    struct buf other = BUF_INIT;
+    char id[27];
+    (void)state;
+    knobs((struct hub_knobs){.rate = 200000});
+    ask("hf:" REPO, id);
+    int64_t until = clock_mono_ms() + 10000;
+    while (look(id)->bytes < 300000 && clock_mono_ms() < until)
+        fixture_run_ms(w.f, 20);
+    assert_int_equal(pulls_cancel(w.pulls, id, false, NULL), 0);
+    assert_int_equal(wait_end(id)->state, HERMES_PULL_STATE_CANCELLED);
+    assert_true(fs_exists(place(FILE1 ".part")));
+    model_make(&other, "two", SIZE);
+    hub_server_put(w.hub, REPO, FILE1, other.data, other.len, true);
+    knobs((struct hub_knobs){0});
+    ask("hf:" REPO, id);
+    bool anew = false;
+    while (!over(look(id))) {
+        anew = anew || has_note(look(id), "anew");
+        fixture_run_ms(w.f, 5);
+    }
+    assert_int_equal(look(id)->state, HERMES_PULL_STATE_DONE);
+    check_file(place(FILE1), &other);
+    buf_free(&other);
+    (void)anew;
+}
+
+/* The disk does not hold what arrived: that piece alone is fetched again. */
+static void test_bad_chunk(void **state)
+{
+    struct hub_seen seen;
+    char id[27];
+    (void)state;
+    knobs((struct hub_knobs){.rate = 200000});
+    ask("hf:" REPO, id);
+    int64_t until = clock_mono_ms() + 10000;
+    while (look(id)->bytes < 500000 && clock_mono_ms() < until)
+        fixture_run_ms(w.f, 20);
+    assert_int_equal(pulls_cancel(w.pulls, id, false, NULL), 0);
+    wait_end(id);
+    int fd = open(place(FILE1 ".part"), O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "damage", 6, 1000), 6);
+    close(fd);
+    knobs((struct hub_knobs){0});
+    hub_server_forget(w.hub);
+    pull_fine("hf:" REPO);
+    hub_server_seen(w.hub, &seen);
+    check_file(place(FILE1), &w.model);
+    assert_true(seen.bytes < (int64_t)w.model.len - 200000);
+}
+
+static void test_cancel_discard(void **state)
+{
+    char id[27];
+    struct error err = {0};
+    (void)state;
+    knobs((struct hub_knobs){.rate = 100000});
+    ask("hf:" REPO, id);
+    int64_t until = clock_mono_ms() + 10000;
+    while (look(id)->bytes < 100000 && clock_mono_ms() < until)
+        fixture_run_ms(w.f, 20);
+    assert_int_equal(pulls_cancel(w.pulls, id, true, &err), 0);
+    assert_int_equal(wait_end(id)->state, HERMES_PULL_STATE_CANCELLED);
+    assert_false(fs_exists(place(FILE1 ".part")));
+    assert_int_equal(pulls_cancel(w.pulls, id, false, &err), VX11_EBUSY);
+}
+
+static void test_joins(void **state)
+{
+    char first[27], second[27], third[27];
+    struct pull_wish wish = {.source = "hf:acme/None-GGUF", .asked_by = "test", .key = "k1"};
+    const char *code;
+    struct error err = {0};
+    (void)state;
+    knobs((struct hub_knobs){.rate = 300000});
+    ask("hf:" REPO, first);
+    ask("hf:" REPO, second);
+    assert_string_equal(first, second);
+    assert_int_equal(pulls_ask(w.pulls, &wish, second, &code, &err), 0);
+    wait_end(second);
+    assert_int_equal(pulls_ask(w.pulls, &wish, third, &code, &err), 0);
+    assert_string_equal(second, third);
+    wish.source = "hf:" REPO;
+    assert_int_equal(pulls_ask(w.pulls, &wish, third, &code, &err), VX11_EEXISTS);
+    assert_string_equal(code, "idempotency_key_reused");
+}
+
+static void test_rate(void **state)
+{
+    const struct pull_wish wish = {.source = "hf:" REPO, .asked_by = "test", .rate_bytes = 400000};
+    char id[27];
+    const char *code;
+    struct error err = {0};
+    (void)state;
+    int64_t start = clock_mono_ms();
+    assert_int_equal(pulls_ask(w.pulls, &wish, id, &code, &err), 0);
+    fixture_run_ms(w.f, 1500);
+    int64_t bytes = look(id)->bytes, ms = clock_mono_ms() - start;
+    /* What lies in buffers comes on top; nothing makes it come faster. */
+    assert_true(bytes <= 400000 * ms / 1000 + 200000);
+    assert_int_equal(wait_end(id)->state, HERMES_PULL_STATE_DONE);
+    check_file(place(FILE1), &w.model);
+}
+
+static void test_no_room(void **state)
+{
+    (void)state;
+    margin = 1099511627776;
+    configure("");
+    margin = 0;
+    pulls_configure(w.pulls, w.config->values->hermes);
+    struct hermes_pull *p = pull_fails("hf:" REPO, "disk_full");
+    assert_non_null(strstr(p->reason, "not enough room"));
+}
+
+static void test_taken(void **state)
+{
+    (void)state;
+    fixture_file(w.f, "models/" REPO "/" FILE1, "my own file", 11);
+    pull_fails("hf:" REPO, "file_exists");
+    struct buf mine = BUF_INIT;
+    buf_puts(&mine, "my own file");
+    check_file(place(FILE1), &mine);
+    buf_free(&mine);
+}
+
+/* ---- deletion ---- */
+
+static void test_delete(void **state)
+{
+    struct registry_model row;
+    struct error err = {0};
+    struct arena *a;
+    (void)state;
+    pull_fine("hf:" REPO);
+    a = w.f->arena;
+    assert_int_equal(registry_get(w.f->store, "tiny.Q4_K_M", a, &row, &err), 0);
+    assert_int_equal(pulls_delete_files(w.pulls, &row, &err), 0);
+    assert_false(fs_exists(place(FILE1)));
+    /* A file of the user's own. */
+    struct model_facts facts;
+    const char *mine = fixture_file(w.f, "models/mine.gguf", w.model.data, w.model.len);
+    assert_int_equal(model_facts_read(mine, a, &facts), 0);
+    assert_int_equal(
+        registry_add(w.f->store, HERMES_MODEL_SOURCE_ADDED, "mine", true, &facts, 1, a, NULL, &err), 0);
+    assert_int_equal(registry_get(w.f->store, "mine", a, &row, &err), 0);
+    assert_int_equal(pulls_delete_files(w.pulls, &row, &err), VX11_EPERMISSION);
+    assert_true(fs_exists(mine));
+}
+
+/* The folder has become a link out of the models folder. */
+static void test_delete_link(void **state)
+{
+    struct registry_model row;
+    struct error err = {0};
+    (void)state;
+    pull_fine("hf:" REPO);
+    assert_int_equal(registry_get(w.f->store, "tiny.Q4_K_M", w.f->arena, &row, &err), 0);
+    const char *outside = fixture_file(w.f, "outside/" FILE1, "precious", 8);
+    const char *folder = arena_printf(w.f->arena, "%s/models/%s", w.f->home, REPO);
+    assert_int_equal(rename(folder, arena_printf(w.f->arena, "%s/away", w.f->home)), 0);
+    assert_int_equal(symlink(arena_printf(w.f->arena, "%s/outside", w.f->home), folder), 0);
+    assert_true(pulls_delete_files(w.pulls, &row, &err) < 0);
+    assert_true(fs_exists(outside));
+}
+
+/* ---- pure parts ---- */
+
+static void test_sources(void **state)
+{
+    struct pull_source s;
+    struct error err = {0};
+    static const char hub[] = "https://huggingface.co";
+    (void)state;
+    assert_int_equal(pull_source_parse("smollm2-135m", hub, &s, &err), 0);
+    assert_int_equal(s.kind, PULL_NAME);
+    assert_int_equal(pull_source_parse("hf:a/b:Q5_K_M@v1.0", hub, &s, &err), 0);
+    assert_int_equal(s.kind, PULL_HUB);
+    assert_string_equal(s.repository, "a/b");
+    assert_string_equal(s.which, "Q5_K_M");
+    assert_string_equal(s.revision, "v1.0");
+    assert_int_equal(
+        pull_source_parse("https://huggingface.co/a/b/resolve/main/sub/x.gguf?download=true", hub, &s, &err),
+        0);
+    assert_int_equal(s.kind, PULL_HUB);
+    assert_string_equal(s.which, "sub/x.gguf");
+    assert_int_equal(pull_source_parse("https://huggingface.co/a/b", hub, &s, &err), 0);
+    assert_string_equal(s.which, "");
+    assert_int_equal(pull_source_parse("https://example.com/d/x.gguf?sig=1", hub, &s, &err), 0);
+    assert_int_equal(s.kind, PULL_URL);
+    char show[4200];
+    pull_source_show(&s, show, sizeof show);
+    assert_null(strstr(show, "sig"));
+    assert_int_equal(pull_source_parse("file:///tmp/a%20b.gguf", hub, &s, &err), 0);
+    assert_string_equal(s.path, "/tmp/a b.gguf");
+    static const char *const bad[] = {"",
+                                      "hf:a",
+                                      "hf:../b",
+                                      "hf:a/..",
+                                      "hf:a/b:../../etc/passwd",
+                                      "hf:a/b@../x",
+                                      "hf:a/b:x\n.gguf",
+                                      "https://example.com/x.html",
+                                      "ftp://example.com/x.gguf",
+                                      "https://u:p@example.com/x.gguf",
+                                      "file://x.gguf",
+                                      "file:///x%0.gguf",
+                                      "file:///x%00.gguf",
+                                      "a b",
+                                      "/etc/passwd"};
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        if (pull_source_parse(bad[i], hub, &s, &err) == 0)
+            fail_msg("accepted: %s", bad[i]);
+}
+
+static void test_choose(void **state)
+{
+    static const struct hub_entry entries[] = {
+        {"README.md", 10, NULL},
+        {"mmproj-F16.gguf", 5, NULL},
+        {"x.Q8_0.gguf", 800, NULL},
+        {"x.Q5_K_M.gguf", 500, NULL},
+        {"big/x.Q4_K_M-00002-of-00002.gguf", 210, NULL},
+        {"big/x.Q4_K_M-00001-of-00002.gguf", 200, NULL},
+        {"x.IQ2_XXS.gguf", 100, NULL},
+    };
+    const size_t n = COUNT_OF(entries);
+    struct hub_choice c;
+    struct error err = {0};
+    struct arena *a = w.f->arena;
+    (void)state;
+    assert_int_equal(hub_choose(entries, n, "", a, &c, &err), 0);
+    assert_int_equal(c.count, 2);
+    assert_int_equal(c.parts[0], 5);
+    assert_int_equal(c.parts[1], 4);
+    assert_int_equal(c.size, 410);
+    assert_string_equal(c.quant, "Q4_K_M");
+    assert_non_null(strstr(c.message, "Q4_K_M"));
+    assert_int_equal(hub_choose(entries, n, "q5_k_m", a, &c, &err), 0);
+    assert_int_equal(c.parts[0], 3);
+    assert_int_equal(hub_choose(entries, n, "x.Q8_0.gguf", a, &c, &err), 0);
+    assert_int_equal(c.parts[0], 2);
+    assert_int_equal(hub_choose(entries, n, "x.Q4_K_M-00002-of-00002.gguf", a, &c, &err), 0);
+    assert_int_equal(c.parts[0], 5);
+    assert_int_equal(hub_choose(entries, 4, "", a, &c, &err), 0); /* no Q4: Q5_K_M before Q8_0 */
+    assert_int_equal(c.parts[0], 3);
+    assert_int_equal(hub_choose(entries, 5, "x.Q4_K_M-00002-of-00002.gguf", a, &c, &err), VX11_EINVALID);
+    assert_int_equal(hub_choose(entries, n, "x.Q9.gguf", a, &c, &err), VX11_ENOT_FOUND);
+    assert_int_equal(hub_choose(entries, 1, "", a, &c, &err), VX11_ENOT_FOUND);
+}
+
+static void test_journal(void **state)
+{
+    struct journal j;
+    struct error err = {0};
+    uint8_t key[JOURNAL_KEY], other[JOURNAL_KEY], digest[JOURNAL_DIGEST];
+    const char *path = fixture_path(w.f, "j.journal");
+    (void)state;
+    journal_key("00", NULL, 1000000, key);
+    journal_key(NULL, "00", 1000000, other);
+    assert_memory_not_equal(key, other, sizeof key);
+    journal_digest("abc", 3, digest);
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+    assert_int_equal(journal_open(&j, fd, 1000000, 65536, key, &err), 0);
+    assert_true(j.fresh);
+    assert_int_equal(j.chunks, 16);
+    assert_int_equal(journal_write(j.fd, 3, digest, &err), 0);
+    assert_int_equal(journal_write(j.fd, 15, digest, &err), 0);
+    assert_int_equal(journal_write(j.fd, 4, digest, &err), 0);
+    assert_int_equal(journal_write(j.fd, 4, NULL, &err), 0);
+    assert_int_equal(write(j.fd, "torn", 4), 4);
+    journal_close(&j);
+    fd = open(path, O_RDWR);
+    assert_int_equal(journal_open(&j, fd, 1000000, 131072, key, &err), 0); /* its own chunk size stays */
+    assert_false(j.fresh);
+    assert_int_equal(j.chunk_bytes, 65536);
+    assert_true(journal_has(&j, 3) && journal_has(&j, 15) && !journal_has(&j, 4) && !journal_has(&j, 0));
+    assert_int_equal(journal_bytes(&j), 65536 + 1000000 - 15 * 65536);
+    assert_int_equal(journal_write(j.fd, 0, digest, &err), 0);
+    journal_close(&j);
+    fd = open(path, O_RDWR);
+    assert_int_equal(journal_open(&j, fd, 1000000, 65536, key, &err), 0); /* behind the torn one */
+    assert_true(journal_has(&j, 0));
+    journal_close(&j);
+    fd = open(path, O_RDWR);
+    assert_int_equal(journal_open(&j, fd, 1000000, 65536, other, &err), 0);
+    assert_true(j.fresh && j.replaced);
+    assert_int_equal(j.done_count, 0);
+    journal_close(&j);
+}
+
+static void test_bucket(void **state)
+{
+    struct bucket b = {0};
+    struct meter m = {0};
+    (void)state;
+    assert_true(bucket_open(&b, 5));
+    bucket_set(&b, 100000, 0);
+    assert_true(bucket_open(&b, 100));
+    int64_t taken = 0;
+    for (int64_t ms = 100; ms <= 10100; ms += 10)
+        while (bucket_open(&b, ms)) {
+            bucket_take(&b, 4096);
+            taken += 4096;
+        }
+    assert_in_range(taken, 990000, 1040000);
+    assert_true(meter_rate(&m, 0, 0) < 0);
+    for (int64_t ms = 0; ms <= 5000; ms += 250)
+        meter_sample(&m, ms, ms * 10);
+    assert_true(meter_rate(&m, 5000, 50000) > 9900 && meter_rate(&m, 5000, 50000) < 10100);
+    assert_int_equal(meter_eta_ms(10000, 100000), 10000);
+    assert_int_equal(meter_eta_ms(0, 100000), -1);
+    assert_int_equal(meter_eta_ms(10, 0), 0);
+}
+
+static void test_catalogue(void **state)
+{
+    struct catalogue *c;
+    struct error err = {0};
+    const struct hermes_catalogue_model *m;
+    size_t n;
+    (void)state;
+    assert_int_equal(catalogue_load("", &c, &err), 0);
+    const struct hermes_catalogue_model *models = catalogue_models(c, &n);
+    assert_true(n >= 1);
+    for (size_t i = 0; i < n; i++)
+        assert_true(models[i].capabilities_count > 0 && models[i].licence);
+    assert_int_equal(catalogue_find(c, "smollm2-135m-instruct", &m, &err), 0);
+    assert_int_equal(catalogue_find(c, "smolm2-135m-instruct", &m, &err), VX11_ENOT_FOUND);
+    assert_non_null(strstr(err.text, "smollm2-135m-instruct"));
+    catalogue_free(c);
+    static const char bad[] = "models:\n  - name: x\n    titel: X\n";
+    const char *path = fixture_file(w.f, "bad.yaml", bad, sizeof bad - 1);
+    assert_int_not_equal(catalogue_load(path, &c, &err), 0);
+    assert_non_null(strstr(err.text, ":3"));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, open_world, close_world)
+    const struct CMUnitTest tests[] = {
+        T(test_sources),        T(test_choose),
+        T(test_journal),        T(test_bucket),
+        T(test_catalogue),      T(test_pull),
+        T(test_pages_and_tags), T(test_url_and_file),
+        T(test_drops),          T(test_wrong_lengths),
+        T(test_statuses),       T(test_retry_after),
+        T(test_gives_up),       T(test_hub_unavailable),
+        T(test_stalls),         T(test_drips),
+        T(test_no_ranges),      T(test_corrupt_once),
+        T(test_corrupt_always), T(test_no_gguf),
+        T(test_expired),        T(test_gated),
+        T(test_redirects),      T(test_resume),
+        T(test_changed),        T(test_bad_chunk),
+        T(test_cancel_discard), T(test_joins),
+        T(test_rate),           T(test_no_room),
+        T(test_taken),          T(test_delete),
+        T(test_delete_link),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
