@@ -189,6 +189,11 @@ int wish_read(struct wish *w, const struct wish_source *from, const struct confi
     struct content c;
     const char *mode = mode_of(from);
     content_read(&c, from->root);
+    if (!c.text && from->text) {
+        c.text = from->text;
+        c.len = strlen(from->text);
+        w->prompt_tokens += tokens_estimate_text(c.text, c.len);
+    }
     task_read(w, from, &c);
     w->tools = yyjson_arr_size(yyjson_obj_get(from->root, "tools")) > 0;
     w->vision = c.images;

@@ -42,6 +42,7 @@ struct wish { /* what a caller wants to be answered by; all zero but kind: nothi
 struct wish_source {      /* what it is read from; NULL: not there */
     yyjson_val *root;     /* the request in OpenAI's shape */
     yyjson_val *metadata; /* goes before the request's own */
+    const char *text;     /* to be classified where root holds none */
     const char *task_header, *privacy_header, *mode_header, *task_field, *token_name;
 };
 

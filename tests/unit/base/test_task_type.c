@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/audio_task.h"
 #include "base/str.h"
 #include "base/task_type.h"
 
@@ -184,12 +185,40 @@ static void the_table_is_sorted_and_folded(void **state)
     }
 }
 
+static void what_of_sound(void **state)
+{
+    struct audio_task a;
+    (void)state;
+#define READ(text) audio_task_read(text, strlen(text), &a)
+    READ("quita el ruido de la grabación, suave");
+    assert_int_equal(a.domain, AUDIO_RESTORATION);
+    assert_string_equal(a.operation, "denoise");
+    assert_string_equal(a.intensity, "light");
+    READ("Master this track to -9.5 LUFS, professional quality");
+    assert_int_equal(a.domain, AUDIO_MASTERING);
+    assert_true(a.has_loudness && a.loudness == -9.5);
+    assert_string_equal(a.quality, "professional");
+    READ("mezcla las voces y ecualiza el bajo");
+    assert_int_equal(a.domain, AUDIO_MIXING);
+    assert_string_equal(a.operation, "eq");
+    READ("what is in this recording?");
+    assert_int_equal(a.domain, AUDIO_ANALYSIS);
+    assert_null(a.operation);
+    assert_false(a.has_loudness);
+    READ("lufs 14LUFS -lufs");
+    assert_false(a.has_loudness);
+    READ("LUF");
+    READ("");
+    assert_string_equal(audio_domain_name(AUDIO_REAPER_CONTROL), "reaper_control");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(phrases_have_their_type), cmocka_unit_test(words_that_only_seem_to_be_sound),
         cmocka_unit_test(accents_case_and_bytes),  cmocka_unit_test(long_texts_are_looked_at_on_both_ends),
         cmocka_unit_test(explicit_names),          cmocka_unit_test(the_table_is_sorted_and_folded),
+        cmocka_unit_test(what_of_sound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
