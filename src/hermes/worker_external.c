@@ -318,18 +318,18 @@ static const struct client_events asking_events = {.on_data = on_data, .on_done 
 
 static void ask(struct asking *a)
 {
-    static const struct client_header close_it = {"Connection", "close"};
     struct worker *w = a->w;
     const struct engines *all = w->engine->all;
     struct error err = {0};
     const int64_t limit = all->params.answer_limit_ms > 0 ? all->params.answer_limit_ms : PROBE_LIMIT_MS;
     const struct client_call_options options = {.deadline_ms = clock_mono_ms() + limit,
                                                 .connect_timeout_ms = limit,
-                                                .headers = &close_it,
-                                                .header_count = 1};
+                                                .once = true};
     if (client_start(all->client, &w->target, "GET", a->slots ? w->external->slots : w->external->health, NULL,
                      NULL, 0, &options, &asking_events, a, &w->probe, &err) != 0) {
         w->probe = NULL;
+        log_error("engines", "an engine cannot be asked", LOG_S("model", w->engine->name),
+                  LOG_S("reason", err.text));
         asking_over(a, true);
     }
 }

@@ -46,6 +46,7 @@ struct client_call_options {
     size_t max_reply; /* bytes buffered for a whole reply; 0: 16 MiB */
     bool public_only; /* VX11_EPERMISSION instead of asking an address that is not public (address.h), whatever
                          name led there; looked at on the connection itself */
+    bool once;        /* on a connection of its own, which ends with the reply */
 };
 
 /* ---- streamed ---- */

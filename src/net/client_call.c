@@ -406,6 +406,8 @@ static int headers_build(struct client_call *call, const struct client_target *t
         rc = header_deadline(call, &lines, err);
     if (rc == 0)
         rc = headers_extra(call, o, &lines, &has_type, err);
+    if (rc == 0 && o->once)
+        rc = header_add(call, &lines, "Connection", "close", err);
     if (rc != 0)
         return rc;
     if (lines.count + 2 > CLIENT_MAX_HEADERS)
@@ -553,6 +555,7 @@ static int call_prepare(struct client_call *call, const struct client_target *ta
     if (rc != 0)
         return rc;
     call->public_only = o->public_only && call->socket_at == 0;
+    call->once = o->once;
     if (call->direct && call->public_only && !address_is_public((const struct sockaddr *)&address))
         return error_set(err, VX11_EPERMISSION,
                          "the address is not a public one: it belongs to this machine or a private network");

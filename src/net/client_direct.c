@@ -419,7 +419,7 @@ void client_direct_begin(struct client_call *call)
         connect_fail(call, ENOMEM);
         return;
     }
-    if (!call->fresh && !list_empty(&peer->idle)) {
+    if (!call->fresh && !call->once && !list_empty(&peer->idle)) {
         n = LIST_CONN(peer->idle.next);
         list_remove(&n->link);
         peer->idle_count--;
@@ -458,7 +458,7 @@ static void reply_end(struct client_conn *n, bool more)
     call->conn = NULL;
     /* What follows the reply answers no question of ours, and an unfinished request is one that was refused.
      */
-    if (call->reply.keep_alive && !more && n->sent == call->request.len + call->body.len)
+    if (call->reply.keep_alive && !call->once && !more && n->sent == call->request.len + call->body.len)
         conn_keep(n);
     else
         conn_close(n);

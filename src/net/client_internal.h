@@ -51,7 +51,7 @@ struct client_call {
     unsigned todo;
     bool in_multi, paused;
     bool held; /* libcurl is paused */
-    bool public_only;
+    bool public_only, once;
     int status;
 
     /* What the handle is set to. */

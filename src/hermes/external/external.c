@@ -334,7 +334,7 @@ static void on_timer_closed(uv_handle_t *handle)
 
 void externals_release(struct externals *all)
 {
-    if (!all->closing || --all->open > 0)
+    if (--all->open > 0 || !all->closing)
         return;
     void (*closed)(void *ctx) = all->closed;
     void *ctx = all->closed_ctx;

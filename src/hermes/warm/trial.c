@@ -284,9 +284,9 @@ static void trial_ask(struct trial *t)
     struct error err = {0};
     char priority[8];
     (void)snprintf(priority, sizeof priority, "%d", t->priority);
-    const struct client_header headers[] = {{"X-VX11-Priority", priority}, {"Connection", "close"}};
+    const struct client_header header = {"X-VX11-Priority", priority};
     const struct client_call_options options = {
-        .deadline_ms = t->until, .headers = headers, .header_count = t->own ? 1 : 2};
+        .deadline_ms = t->until, .headers = &header, .header_count = 1, .once = !t->own};
     sse_free(&t->sse);
     sse_init(&t->sse, 1u << 20);
     buf_clear(&t->body);
