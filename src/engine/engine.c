@@ -31,6 +31,7 @@ static const request_handler handlers[ENGINE_ROUTE_COUNT] = {
     [ENGINE_ROUTE_MODELS] = api_models,
     [ENGINE_ROUTE_STATUS] = api_status,
     [ENGINE_ROUTE_TOKENIZE] = api_tokenize,
+    [ENGINE_ROUTE_COUNT_TOKENS] = api_count,
     [ENGINE_ROUTE_DETOKENIZE] = api_detokenize,
 };
 

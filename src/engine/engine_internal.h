@@ -59,6 +59,7 @@ struct engine {
 void api_status(struct request *r, void *module);
 void api_models(struct request *r, void *module);
 void api_tokenize(struct request *r, void *module);
+void api_count(struct request *r, void *module); /* api_count.c */
 void api_detokenize(struct request *r, void *module);
 /* False, and the request was answered, when there is no model yet or its name is another. `name` may be NULL.
  */

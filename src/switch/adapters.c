@@ -131,6 +131,8 @@ const struct adapter *adapter_of(const struct provider *p)
     switch (p->kind) {
     case SWITCH_PROVIDER_KIND_LOCAL:
         return &local;
+    case SWITCH_PROVIDER_KIND_ANTHROPIC:
+        return &anthropic_adapter;
     case SWITCH_PROVIDER_KIND_TOOL:
         return &tool;
     case SWITCH_PROVIDER_KIND_MODULE:

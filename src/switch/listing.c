@@ -107,6 +107,15 @@ static void on_data(struct client_call *call, void *ctx, const char *data, size_
         client_cancel(call);
 }
 
+/* Of a server of Anthropic's, which knows nothing else; NULL: not known. */
+static unsigned *chats_only(const struct provider *p, size_t n)
+{
+    unsigned *can = p->kind == SWITCH_PROVIDER_KIND_ANTHROPIC ? calloc(n + 1, sizeof *can) : NULL;
+    for (size_t i = 0; can && i < n; i++)
+        can[i] = CAN_CHAT;
+    return can;
+}
+
 static void listing_parse(struct listing *l, char *why, size_t size)
 {
     struct switch_upstream_models reply;
@@ -119,7 +128,7 @@ static void listing_parse(struct listing *l, char *why, size_t size)
         while (names && n < reply.data_count && (names[n] = strdup(reply.data[n].id)))
             n++;
         if (names)
-            models_take(l->p, names, NULL, n, SIZE_MAX);
+            models_take(l->p, names, chats_only(l->p, n), n, SIZE_MAX);
         else
             snprintf(why, size, "out of memory");
     } else {
@@ -163,10 +172,15 @@ static int listing_start(struct provider *p, char *why, size_t size)
     struct arena *a = arena_create(0);
     struct client_target target = {.base_url = p->base_url};
     int rc = l && a ? provider_key(p, a, &target.token, &err) : error_set(&err, VX11_ENOMEM, "out of memory");
+    const char *path = "/models";
+    if (rc == 0 && p->kind == SWITCH_PROVIDER_KIND_ANTHROPIC) {
+        path = "/models?limit=1000";
+        rc = anthropic_key_headers(a, target.token, &options);
+        target.token = NULL;
+    }
     if (rc == 0) {
         l->p = p;
-        rc =
-            client_start(client, &target, "GET", "/models", NULL, NULL, 0, &options, &events, l, &call, &err);
+        rc = client_start(client, &target, "GET", path, NULL, NULL, 0, &options, &events, l, &call, &err);
     }
     if (rc != 0)
         free(l);

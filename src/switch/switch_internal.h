@@ -344,6 +344,17 @@ void chat_text_completions(struct request *r, void *module);
 void chat_embeddings(struct request *r, void *module);
 void chat_own(struct request *r, void *module);
 
+/* dialects/: other APIs' routes (routes.c, count.c) */
+void dialect_messages(struct request *r, void *module);
+void dialect_responses(struct request *r, void *module);
+void dialect_response_get(struct request *r, void *module);
+void dialect_count_tokens(struct request *r, void *module);
+extern const struct dialect messages_dialect;
+
+/* anthropic.c */
+extern const struct adapter anthropic_adapter;
+int anthropic_key_headers(struct arena *a, const char *key, struct client_call_options *options);
+
 /* models.c */
 void models_list(struct request *r, void *module);
 void models_get(struct request *r, void *module);
