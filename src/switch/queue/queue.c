@@ -132,7 +132,7 @@ static void queue_arm(struct queue *q, int64_t not_before, int64_t lease, bool f
     int64_t now = clock_mono_ms(), wait = LONGEST_SLEEP_MS, watched = watch_due(q);
     if (q->active && !q->stopping && q->running < queue_workers(q))
         wait = least(wait, until_wall(not_before));
-    wait = least(wait, until_wall(lease) + 1);
+    wait = least(wait, until_wall(lease));
     if (watched != INT64_MAX)
         wait = least(wait, watched > now ? watched - now : 0);
     if (q->runs)
