@@ -7,13 +7,15 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "switch/selection/selector.h"
 
 static const char sql_decision[] =
     "INSERT INTO decision (id, request_id, at, route, principal_id, principal_name, requested_model, "
     "provider, model, reason, alternatives, "
     "attempts, stream, outcome, status, error, prompt_tokens, completion_tokens, first_token_ms, total_ms, "
-    "cost_micro) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
+    "cost_micro, task_type, mode, score, candidates, privacy, fluzo) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, "
+    "?22, ?23, ?24, ?25, ?26, ?27)";
 static const char sql_usage[] = "INSERT INTO usage (decision_id, at, principal_id, provider, model, "
                                 "outcome, prompt_tokens, completion_tokens, cached_tokens, total_ms, account, "
                                 "cost_micro, estimated, from_cache) "
@@ -68,8 +70,12 @@ static struct store_value tokens_or_null(int64_t n)
     return n < 0 ? STORE_N : STORE_I(n);
 }
 
-void account_write(struct switch_ *sw, struct account *a, struct request *r)
+void account_write(struct dispatch *d)
 {
+    struct account *a = &d->account;
+    struct request *r = d->r;
+    struct store_value chosen[SELECTION_COLUMNS];
+    struct buf explained = BUF_INIT;
     char decision[ULID_LEN + 1];
     const struct principal *p = request_principal(r);
     const char *outcome = switch_outcome_names[a->outcome];
@@ -77,8 +83,9 @@ void account_write(struct switch_ *sw, struct account *a, struct request *r)
     ulid_make(decision);
     if (a->alternatives.len)
         buf_putc(&a->alternatives, ']');
+    selection_columns(&d->selection, d->winner ? d->winner->candidate : d->last, &explained, chosen);
     bool listed = a->alternatives.len && !a->alternatives.failed;
-    struct store_value d[] = {
+    struct store_value row[] = {
         store_text(decision),
         store_text(request_id(r)),
         STORE_I(a->at),
@@ -100,6 +107,12 @@ void account_write(struct switch_ *sw, struct account *a, struct request *r)
         a->first_token_ms < 0 ? STORE_N : STORE_D(a->first_token_ms),
         STORE_D(total),
         tokens_or_null(a->cost_micro),
+        chosen[0],
+        chosen[1],
+        chosen[2],
+        chosen[3],
+        chosen[4],
+        chosen[5],
     };
     struct store_value u[] = {
         store_text(decision),
@@ -118,12 +131,13 @@ void account_write(struct switch_ *sw, struct account *a, struct request *r)
         STORE_I(a->from_cache),
     };
     const struct writer_row rows[] = {
-        {.sql = sql_decision, .values = d, .n = sizeof d / sizeof d[0]},
+        {.sql = sql_decision, .values = row, .n = sizeof row / sizeof row[0]},
         {.sql = sql_usage, .values = u, .n = sizeof u / sizeof u[0]},
     };
-    int rc = writer_push_group(module_writer(sw->m), rows, sizeof rows / sizeof rows[0]);
+    int rc = writer_push_group(module_writer(d->sw->m), rows, sizeof rows / sizeof rows[0]);
     if (rc != 0)
         log_error("account", "a request could not be accounted for", LOG_S("request", request_id(r)),
                   LOG_S("reason", error_describe(rc)));
     buf_free(&a->alternatives);
+    buf_free(&explained);
 }

@@ -25,6 +25,13 @@ static void on_acquired(struct client_call *call, void *ctx, const struct client
     if (attempt_over(a))
         return;
     struct arena *arena = request_arena(a->d->r);
+    if (engine && engine->base_url) { /* an engine that is not our own */
+        a->target = (struct client_target){.base_url = arena_printf(arena, "%s/v1", engine->base_url)};
+        a->upstream_model = arena_strdup(arena, engine->upstream_model);
+        a->foreign = true;
+        attempt_call(a);
+        return;
+    }
     if (engine && engine->socket) {
         a->target = (struct client_target){.base_url = "http://localhost/v1",
                                            .socket = arena_strdup(arena, engine->socket)};
@@ -53,6 +60,8 @@ static void reach_local(struct attempt *a)
     module_call_options(d->r, &options);
     hermes_acquire_request_init(request_arena(d->r), &ask);
     ask.model = a->candidate->model;
+    ask.has_keep_alive_ms = d->has_keep_alive;
+    ask.keep_alive_ms = d->keep_alive_ms;
     int64_t most = a->provider->first_token_timeout_ms;
     int64_t left = options.deadline_ms ? options.deadline_ms - clock_mono_ms() : ask.wait_ms;
     ask.wait_ms = left < 0 ? 0 : left < most ? left : most;
@@ -73,6 +82,10 @@ static int headers_local(struct attempt *a, struct client_call_options *options)
     if (options->header_count > 0)
         memcpy(headers, options->headers, options->header_count * sizeof *headers);
     headers[options->header_count++] = (struct client_header){"X-VX11-Priority", priority};
+    if (a->foreign) { /* Hermes counts its open connections to know what is in flight */
+        options->header_count = 0;
+        options->once = true;
+    }
     options->headers = headers;
     return 0;
 }

@@ -161,6 +161,7 @@ static int chunk_take(struct attempt *a, const char *data, size_t len, const cha
         return 0;
     if (d->account.first_token_ms < 0 && chunk_has_token(u)) {
         d->account.first_token_ms = account_elapsed_ms(&d->account);
+        a->first_token_ms = attempt_elapsed_ms(a);
         a->first_token_until = 0;
         answer_begin(a);
     }

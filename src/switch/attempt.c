@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "switch/presets.h"
+#include "switch/selection/selector.h"
 
 /* An engine may end between being handed out and being asked: another is asked for. One that took the request
  * and ended may have ended because of it, so that is tried once only. */
@@ -52,6 +53,16 @@ static void attempt_book(struct attempt *a, enum dispatch_verdict verdict)
     }
 }
 
+/* What is learned of it: nothing from one that was dropped, or whose request was wrong. */
+static void attempt_learn(struct attempt *a, enum dispatch_verdict verdict)
+{
+    const bool good = verdict == DISPATCH_GOOD && a->upstream_status == 200;
+    const bool full = a->upstream_status == 429;
+    if (good || full || verdict == DISPATCH_BAD)
+        selection_outcome(a->d->sw->selector, &a->d->selection, a->candidate, good, a->first_token_ms,
+                          attempt_elapsed_ms(a), a->tokens.completion);
+}
+
 static void attempt_free(struct attempt *a)
 {
     if (a->adapter->free)
@@ -66,6 +77,7 @@ static void attempt_free(struct attempt *a)
 void attempt_end(struct attempt *a, enum dispatch_verdict verdict)
 {
     struct dispatch *d = a->d;
+    attempt_learn(a, verdict);
     attempt_book(a, verdict);
     limits_attempt_end(&a->hold);
     a->d = NULL;
@@ -138,12 +150,13 @@ static int body_openai(struct attempt *a, const char **out, size_t *len, struct 
 {
     struct dispatch *d = a->d;
     struct arena *arena = request_arena(d->r);
-    const char *model = a->candidate->model;
+    const char *model = a->upstream_model ? a->upstream_model : a->candidate->model;
     const struct preset *preset = a->provider->preset;
     bool want_usage = d->stream && !d->include_usage && !preset->no_stream_usage;
+    bool ours = d->has_keep_alive && a->adapter->outside; /* a word for our own engines */
     *out = d->body;
     *len = d->body_len;
-    if (!want_usage && !preset_changes(preset) && d->wish.model && strcmp(d->wish.model, model) == 0)
+    if (!want_usage && !ours && !preset_changes(preset) && d->wish.model && strcmp(d->wish.model, model) == 0)
         return 0;
     yyjson_alc alc;
     contract_json_allocator(arena, &alc);
@@ -156,6 +169,8 @@ static int body_openai(struct attempt *a, const char **out, size_t *len, struct 
         return error_set(err, VX11_ENOMEM, "out of memory");
     yyjson_mut_doc_set_root(doc, copy);
     yyjson_mut_obj_put(copy, yyjson_mut_str(doc, "model"), yyjson_mut_str(doc, model));
+    if (ours)
+        (void)yyjson_mut_obj_remove_key(copy, "keep_alive");
     if (want_usage) {
         yyjson_mut_val *options = yyjson_mut_obj_get(copy, "stream_options");
         if (!yyjson_mut_is_obj(options)) {
@@ -206,7 +221,8 @@ void attempt_call(struct attempt *a)
     options.connect_timeout_ms = a->provider->connect_timeout_ms;
     options.idle_timeout_ms = a->provider->idle_timeout_ms;
     /* An answer that is not streamed comes with its last token: it has the request's whole time. */
-    a->first_token_until = d->stream ? clock_mono_ms() + a->provider->first_token_timeout_ms : 0;
+    a->first_token_until =
+        d->stream ? clock_mono_ms() + selection_first_token_ms(&d->selection, a->candidate) : 0;
     sse_init(&a->sse, 0);
     rc = client_start(module_client(d->sw->m), &a->target, "POST", path, "application/json", body, len,
                       &options, &answer_events, a, &a->call, &err);
@@ -256,7 +272,9 @@ void attempt_start(struct dispatch *d, const struct candidate *c, bool hedge)
         .held = BUF_INIT,
         .tokens = {-1, -1, -1},
         .hedge = hedge,
-        .price = price_of(provider_info(c->provider, c->model), c->provider->kind == SWITCH_PROVIDER_KIND_LOCAL),
+        .price = price_of(facts_info(module_config(d->sw->m)->values->switch_, c->provider->name, c->model),
+                          c->provider->kind == SWITCH_PROVIDER_KIND_LOCAL),
+        .first_token_ms = -1,
     };
     struct limits_refusal why;
     if (limits_attempt_begin(d->sw->budgets, &d->hold, c->provider->name, &a->price, &d->want, clock_wall_ms(),

@@ -90,6 +90,7 @@ void chat_own(struct request *r, void *module)
                  .only = body->provider,
                  .first = body->provider_hint},
         .source = yyjson_get_str(yyjson_obj_get(body->metadata, "source")),
+        .metadata = body->metadata,
         .body = rc == 0 ? arena_strndup(request_arena(r), text.data, text.len) : NULL,
         .body_len = text.len,
         .dialect = &own,

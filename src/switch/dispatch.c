@@ -14,8 +14,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "contract/keep_alive.h"
 #include "switch/selection/selector.h"
 #include "switch/dialect.h"
+#include "switch/selection/selector.h"
 #include "switch/tokens.h"
 
 /* A list of models older than this is read anew before a model is said not to exist, and Hermes' list before
@@ -27,7 +29,6 @@
 static bool dispatch_busy(const struct dispatch *d);
 static void dispatch_try(struct dispatch *d);
 static void dispatch_select(struct dispatch *d);
-static bool selection_allowed(struct dispatch *d);
 
 static const struct config_switch *settings(const struct dispatch *d)
 {
@@ -50,8 +51,9 @@ static void account_winner(struct dispatch *d)
     d->account.prompt_tokens = a->tokens.prompt;
     d->account.completion_tokens = a->tokens.completion;
     d->account.cached_tokens = a->tokens.cached;
+    const bool embeds = d->wish.kind == DISPATCH_EMBEDDING && a->tokens.completion < 0; /* writes nothing */
     d->account.cost_micro =
-        price_cost(&a->price, a->tokens.prompt, a->tokens.completion, a->tokens.cached);
+        price_cost(&a->price, a->tokens.prompt, embeds ? 0 : a->tokens.completion, a->tokens.cached);
 }
 
 /* What was reserved becomes what the usage row says. */
@@ -84,7 +86,7 @@ void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch
     if (error)
         snprintf(d->account.error, sizeof d->account.error, "%s", error);
     d->account.payer = limits_account_id(&d->hold);
-    account_write(sw, &d->account, d->r);
+    account_write(d);
     if (winner)
         attempt_end(winner, verdict);
     attempts_drop(d);
@@ -145,6 +147,9 @@ void dispatch_headers(struct dispatch *d)
     /* A model's name may hold what no header may; then it goes without. */
     request_reply_header(d->r, "X-VX11-Provider", a->provider->name);
     request_reply_header(d->r, "X-VX11-Model", a->candidate->model);
+    char decision[512];
+    request_reply_header(d->r, "X-VX11-Decision",
+                         selection_header(&d->selection, a->candidate, decision, sizeof decision));
     if (a->context_shift)
         request_reply_header(d->r, "X-VX11-Context-Shift", a->context_shift);
 }
@@ -362,8 +367,7 @@ static void dispatch_select(struct dispatch *d)
             return;
     }
     if (rc == 0) {
-        if (selection_allowed(d))
-            dispatch_try(d);
+        dispatch_try(d);
     } else {
         if (d->selection.refusal.status == 503)
             d->retry_after_ms = 1000;
@@ -440,21 +444,26 @@ static bool dispatch_admit(struct dispatch *d)
     return true;
 }
 
-/* Takes out those that the token may not use. False: none is left, and the caller knows. */
-static bool selection_allowed(struct dispatch *d)
+static bool hold_allows(const void *ctx, const char *requested, const char *provider, const char *model)
 {
-    struct selection *s = &d->selection;
-    const struct principal *p = request_principal(d->r);
-    size_t n = 0;
-    char text[300];
-    for (size_t i = 0; i < s->count; i++)
-        if (limits_model_allowed(&d->hold, d->wish.model, s->list[i].provider->name, s->list[i].model))
-            s->list[n++] = s->list[i];
-    s->count = n;
-    if (n > 0)
+    return limits_model_allowed(ctx, requested, provider, model);
+}
+
+/* What it wants besides a model. False: it is not to be understood, told so, and over. */
+static bool dispatch_wish(struct dispatch *d)
+{
+    struct error err = {0};
+    if (keep_alive_read(yyjson_obj_get(d->root, "keep_alive"), &d->has_keep_alive, &d->keep_alive_ms, &err) != 0) {
+        dispatch_refuse(d, 400, "invalid_value", "keep_alive", err.text);
+        return false;
+    }
+    d->wish.prompt_tokens = d->want.prompt_tokens;
+    d->wish.allows = hold_allows;
+    d->wish.allows_ctx = &d->hold;
+    if (wish_of_request(&d->wish, d->r, d->root, d->metadata, settings(d), &err) == 0)
         return true;
-    snprintf(text, sizeof text, "the token %.64s may not use %.128s", p ? p->name : "", s->model);
-    dispatch_refuse(d, 403, "model_not_allowed", "model", text);
+    /* A request that was meant to stay here must not leave for a typing error. */
+    dispatch_refuse(d, 400, "invalid_privacy", "metadata.privacy", err.text);
     return false;
 }
 
@@ -479,7 +488,7 @@ void dispatch_run(struct switch_ *sw, struct request *r, const struct dispatch *
     sw->in_flight++;
     request_on_cancel(r, on_cancel, d);
     request_on_drain(r, on_drain, d);
-    if (dispatch_admit(d) && !cached_answer(d))
+    if (dispatch_admit(d) && dispatch_wish(d) && !cached_answer(d))
         dispatch_select(d);
 }
 

@@ -11,9 +11,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "switch/selection/selector.h"
 
 #define LISTING_MS       5000
 #define LISTING_MAX_BODY (4u * 1024u * 1024u)
+#define REGISTRY_MS      5000 /* how often Hermes is asked when no request makes us ask */
 
 struct listing {
     struct provider *p;
@@ -25,14 +27,15 @@ static void listing_done(struct provider *p, const char *error)
     /* A waiter may ask for another listing: the list is emptied first. */
     struct listing_waiter *waiters = p->waiters;
     size_t n = p->waiter_count;
+    const bool news = strncmp(p->models_error, error, sizeof p->models_error - 1) != 0;
     p->waiters = NULL;
     p->waiter_count = p->waiter_cap = 0;
     p->listing = false;
     snprintf(p->models_error, sizeof p->models_error, "%s", error);
-    if (error[0])
+    if (error[0] && news)
         log_warn("listing", "the models could not be listed", LOG_S("provider", p->name),
                  LOG_S("reason", error));
-    else
+    else if (!error[0])
         p->models_at = clock_wall_ms();
     for (size_t i = 0; i < n; i++)
         waiters[i].fn(waiters[i].ctx);
@@ -52,7 +55,7 @@ static void models_take(struct provider *p, char **names, unsigned *can, size_t 
     p->builtin = builtin;
 }
 
-/* ---- local: Hermes ---- */
+/* ---- local: Hermes' registry, of which only what is new is sent ---- */
 
 static unsigned capabilities_of(const struct hermes_model *m)
 {
@@ -62,22 +65,18 @@ static unsigned capabilities_of(const struct hermes_model *m)
     return can;
 }
 
-static void on_registry(struct client_call *call, void *ctx, const struct client_reply *reply)
+static int registry_models(struct provider *p, const struct hermes_registry *r)
 {
-    struct provider *p = ctx;
-    const struct hermes_model_list *list = reply->message;
-    char why[600] = "";
-    (void)call;
-    if (!list) {
-        snprintf(why, sizeof why, "hermes: %.280s", reply->error.text);
-        listing_done(p, why);
-        return;
-    }
-    char **names = calloc(list->models_count + 1, sizeof *names);
-    unsigned *can = calloc(list->models_count + 1, sizeof *can);
+    char **names = calloc(r->models_count + 1, sizeof *names);
+    unsigned *can = calloc(r->models_count + 1, sizeof *can);
     size_t n = 0, builtin = SIZE_MAX;
-    for (size_t i = 0; names && can && i < list->models_count; i++) {
-        const struct hermes_model *m = &list->models[i];
+    if (!names || !can) {
+        free(names);
+        free(can);
+        return VX11_ENOMEM;
+    }
+    for (size_t i = 0; i < r->models_count; i++) {
+        const struct hermes_model *m = &r->models[i];
         if (!m->enabled || m->status != HERMES_MODEL_STATUS_AVAILABLE)
             continue;
         names[n] = strdup(m->name);
@@ -88,14 +87,49 @@ static void on_registry(struct client_call *call, void *ctx, const struct client
             builtin = n;
         n++;
     }
-    if (names && can) {
-        models_take(p, names, can, n, builtin);
-    } else {
-        free(names);
-        free(can);
-        snprintf(why, sizeof why, "out of memory");
+    models_take(p, names, can, n, builtin);
+    return 0;
+}
+
+static void on_registry(struct client_call *call, void *ctx, const struct client_reply *reply)
+{
+    struct provider *p = ctx;
+    struct switch_ *sw = p->sw;
+    const struct hermes_registry *r = reply->message;
+    struct error err = {0};
+    char why[600] = "";
+    (void)call;
+    if (!r) {
+        snprintf(why, sizeof why, "hermes: %.280s", reply->error.text);
+    } else if (r->changed) {
+        int rc = registry_models(p, r);
+        selector_models(sw->selector, r->models, r->models_count);
+        if (rc == 0)
+            rc = providers_register(sw, r, &err);
+        if (rc == 0)
+            sw->registry_version = r->version;
+        else
+            snprintf(why, sizeof why, "%.280s", err.text[0] ? err.text : error_describe(rc));
     }
     listing_done(p, why);
+}
+
+static struct provider *registry_provider(struct switch_ *sw)
+{
+    for (size_t i = 0; i < sw->provider_count; i++)
+        if (sw->providers[i]->kind == SWITCH_PROVIDER_KIND_LOCAL && sw->providers[i]->enabled)
+            return sw->providers[i];
+    return NULL;
+}
+
+void registry_tick(struct switch_ *sw)
+{
+    const int64_t now = clock_mono_ms();
+    struct provider *local = registry_provider(sw);
+    if (!local || now - sw->registry_at < REGISTRY_MS)
+        return;
+    sw->registry_at = now;
+    provider_list(local, NULL, NULL);
 }
 
 /* ---- another: GET /models ---- */
@@ -163,8 +197,9 @@ static int listing_start(struct provider *p, char *why, size_t size)
     struct client_call *call;
     struct error err = {0};
     if (p->kind == SWITCH_PROVIDER_KIND_LOCAL) {
-        int rc =
-            hermes_models_list_call(client, module_peer(p->sw->m, "hermes"), &options, on_registry, p, &call);
+        const struct hermes_registry_since since = {.since = p->model_count > 0 ? p->sw->registry_version : -1};
+        int rc = hermes_registry_call(client, module_peer(p->sw->m, "hermes"), &since, &options, on_registry,
+                                      p, &call);
         snprintf(why, size, "%s", rc == 0 ? "" : error_describe(rc));
         return rc;
     }

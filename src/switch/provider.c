@@ -23,10 +23,8 @@ static void models_drop(struct provider *p)
         free(p->models[i]);
     free(p->models);
     free(p->models_can);
-    free(p->models_info);
     p->models = NULL;
     p->models_can = NULL;
-    p->models_info = NULL;
     p->model_count = 0;
 }
 
@@ -186,22 +184,61 @@ int providers_load(struct switch_ *sw, const struct config *config, struct error
     return 0;
 }
 
-const struct config_model_info *provider_info(const struct provider *p, const char *model)
+static int provider_register(struct switch_ *sw, const struct config_provider *c, bool *seen,
+                             struct error *err)
 {
-    const struct config_switch *c = module_config(p->sw->m)->values->switch_;
-    const struct config_model_info *any = NULL;
-    for (size_t i = 0; i < c->providers_count; i++) {
-        const struct config_provider *cp = &c->providers[i];
-        if (strcmp(cp->name, p->name) != 0)
-            continue;
-        for (size_t k = 0; k < cp->model_info_count; k++) {
-            if (strcmp(cp->model_info[k].model, model) == 0)
-                return &cp->model_info[k];
-            if (strcmp(cp->model_info[k].model, "*") == 0)
-                any = &cp->model_info[k];
-        }
+    const struct config_switch *config = module_config(sw->m)->values->switch_;
+    struct provider *p = provider_find(sw, c->name);
+    if (p && !p->registered && p->enabled)
+        return 0; /* the configuration has one of that name */
+    if (!p && sw->provider_count == SWITCH_PROVIDERS)
+        return error_set(err, VX11_ETOO_LARGE, "more than %d providers", SWITCH_PROVIDERS);
+    if (!p) {
+        p = provider_create(sw, c, config);
+        if (!p)
+            return error_set(err, VX11_ENOMEM, "out of memory");
+        sw->providers[sw->provider_count++] = p;
     }
-    return any;
+    p->registered = true;
+    limits_provider(sw->budgets, c);
+    for (size_t i = 0; i < sw->provider_count; i++)
+        seen[i] |= sw->providers[i] == p;
+    return provider_apply(p, c) != 0 ? error_set(err, VX11_ENOMEM, "out of memory") : 0;
+}
+
+/* A tool in the words of the configuration; a tool without a list of models chooses for itself. */
+static int tool_register(struct switch_ *sw, const struct hermes_tool *t, bool *seen, struct error *err)
+{
+    struct config_provider c;
+    struct arena *a = arena_create(0);
+    memset(&c, 0, sizeof c);
+    int rc = a ? config_provider_init(a, &c) : VX11_ENOMEM;
+    c.name = t->name;
+    c.tool = t->name;
+    c.kind = CONFIG_PROVIDER_KIND_TOOL;
+    c.models = t->models;
+    c.models_count = t->models_count;
+    c.enabled = t->usable;
+    c.first_token_timeout_ms = t->timeout_ms;
+    c.idle_timeout_ms = t->timeout_ms;
+    c.max_concurrency = t->max_concurrency;
+    rc = rc == 0 ? provider_register(sw, &c, seen, err) : error_set(err, rc, "out of memory");
+    arena_destroy(a);
+    return rc;
+}
+
+int providers_register(struct switch_ *sw, const struct hermes_registry *registry, struct error *err)
+{
+    bool seen[SWITCH_PROVIDERS] = {false};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < registry->providers_count; i++)
+        rc = provider_register(sw, &registry->providers[i], seen, err);
+    for (size_t i = 0; rc == 0 && i < registry->tools_count; i++)
+        rc = tool_register(sw, &registry->tools[i], seen, err);
+    for (size_t i = 0; i < sw->provider_count; i++)
+        if (sw->providers[i]->registered && !seen[i])
+            sw->providers[i]->enabled = false;
+    return rc;
 }
 
 void providers_breakers(struct switch_ *sw, const struct config_switch *c)
@@ -239,14 +276,6 @@ unsigned provider_can(const struct provider *p, const char *model)
         if (strcmp(p->models[i], model) == 0)
             return p->models_can[i];
     return CAN_UNKNOWN;
-}
-
-const struct model_info *provider_model(const struct provider *p, const char *model)
-{
-    for (size_t i = 0; p->models_info && i < p->model_count; i++)
-        if (strcmp(p->models[i], model) == 0)
-            return &p->models_info[i];
-    return NULL;
 }
 
 bool provider_models_fresh(const struct provider *p, int64_t max_age_ms)

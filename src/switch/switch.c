@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "switch/limits/routes.h"
+#include "switch/selection/routes.h"
 #include "switch/selection/selector.h"
 
 #define LIMITS_EVERY_MS  50
@@ -114,6 +115,7 @@ static void on_limits(uv_timer_t *timer)
     struct switch_ *sw = timer->data;
     const int64_t now = clock_mono_ms();
     dispatch_limits(sw);
+    registry_tick(sw);
     if (now - sw->budgets_at >= BUDGETS_EVERY_MS) {
         sw->budgets_at = now;
         limits_tick(sw->budgets, clock_wall_ms());
@@ -224,6 +226,7 @@ static void switch_reload(struct module *m, void *context, const struct config *
     struct cache_options options = cache_options_of(n);
     cache_configure(((struct switch_ *)context)->cache, &options);
     limits_configure(((struct switch_ *)context)->budgets, n);
+    ((struct switch_ *)context)->registry_version = -1; /* Hermes' own providers are told again */
     queue_reload(((struct switch_ *)context)->queue);
     selector_reload(((struct switch_ *)context)->selector);
 }
@@ -246,6 +249,17 @@ static const request_handler handlers[SWITCH_ROUTE_COUNT] = {
     [SWITCH_ROUTE_CHAT] = chat_own,
     [SWITCH_ROUTE_PROVIDERS] = on_providers,
     [SWITCH_ROUTE_CONTEXT] = on_context,
+    [SWITCH_ROUTE_SELECT_PROVIDER] = select_explain,
+    [SWITCH_ROUTE_SELECT_ENGINE] = select_explain,
+    [SWITCH_ROUTE_SELECT_MODEL] = select_explain,
+    [SWITCH_ROUTE_SHUB_DETECT] = select_shub,
+    [SWITCH_ROUTE_CONTROL] = mode_control,
+    [SWITCH_ROUTE_LEARNER] = learner_show,
+    [SWITCH_ROUTE_RECORD_RESULT] = learner_record,
+    [SWITCH_ROUTE_FEEDBACK] = learner_feedback,
+    [SWITCH_ROUTE_HERMES_STATUS] = hermes_status,
+    [SWITCH_ROUTE_FLUZO] = fluzo_show,
+    [SWITCH_ROUTE_FLUZO_SIGNALS] = fluzo_show_signals,
     [SWITCH_ROUTE_CHAT_COMPLETIONS] = chat_completions,
     [SWITCH_ROUTE_COMPLETIONS] = chat_text_completions,
     [SWITCH_ROUTE_EMBEDDINGS] = chat_embeddings,

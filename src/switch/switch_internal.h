@@ -25,6 +25,8 @@
 #include "switch/selection/choice.h"
 #include "switch/switch.h"
 
+struct dispatch;
+
 #define SWITCH_PROVIDERS  128 /* the configuration takes 64; the rest is for those that a reload dropped */
 #define SWITCH_CANDIDATES 16
 
@@ -38,15 +40,6 @@ struct dialect;
 #define CAN_COMPLETE (1u << OPENAI_CAPABILITY_COMPLETION)
 #define CAN_EMBED    (1u << OPENAI_CAPABILITY_EMBEDDINGS)
 #define CAN_UNKNOWN  (~0u) /* nobody has told: it is tried */
-
-/* What is known of a model besides what it can; -1: nothing. */
-struct model_info {
-    int64_t context_length; /* tokens */
-    int64_t size_bytes;
-    int64_t load_ms;  /* of its engine's last load */
-    int engine_state; /* enum hermes_engine_state; -1: no engine runs */
-    bool pinned;
-};
 
 struct listing_waiter {
     void (*fn)(void *ctx);
@@ -67,8 +60,7 @@ struct provider {
     struct breaker breaker;
     /* models, from the configuration or as last listed */
     char **models;
-    unsigned *models_can;           /* of each, CAN_…; NULL: unknown */
-    struct model_info *models_info; /* of each; NULL: unknown */
+    unsigned *models_can; /* of each, CAN_…; NULL: unknown */
     size_t model_count;
     size_t builtin; /* local: index of the built-in model, SIZE_MAX: none */
     bool models_fixed, listing;
@@ -104,14 +96,13 @@ struct switch_ {
 /* provider.c */
 int providers_load(struct switch_ *sw, const struct config *config,
                    struct error *err); /* keeps breaker and counters of those that stay */
+/* Takes over the tools and providers that Hermes has registered; who is there no more is disabled. */
+int providers_register(struct switch_ *sw, const struct hermes_registry *registry, struct error *err);
 void providers_breakers(struct switch_ *sw, const struct config_switch *c); /* new limits; all begin closed */
 void providers_free(struct switch_ *sw);
 struct provider *provider_find(const struct switch_ *sw, const char *name);
 bool provider_offers(const struct provider *p, const char *model);
 unsigned provider_can(const struct provider *p, const char *model); /* CAN_… of a model that it offers */
-/* What the configuration says of a model; NULL: nothing. */
-const struct config_model_info *provider_info(const struct provider *p, const char *model);
-const struct model_info *provider_model(const struct provider *p, const char *model); /* NULL: unknown */
 bool provider_models_fresh(const struct provider *p, int64_t max_age_ms);
 /* Asks Hermes again when the last time was a while ago; called every 50 ms. */
 void registry_tick(struct switch_ *sw);
@@ -178,7 +169,7 @@ void account_candidate(struct account *a, const struct candidate *c); /* who is 
 /* Notes one who was asked in vain, for ms, or passed over (ms negative). */
 void account_tried(struct account *a, const struct candidate *c, const char *result, double ms);
 double account_elapsed_ms(const struct account *a);
-void account_write(struct switch_ *sw, struct account *a, struct request *r);
+void account_write(struct dispatch *d);
 
 /* ---- one try of one candidate: attempt.c ---- */
 
@@ -212,7 +203,10 @@ struct attempt {
     struct limits_hold hold; /* reserved of the provider's budgets */
     struct price price;
     int upstream_status, own_end; /* own_end: why we ended the call ourselves, VX11_E… */
+    const char *upstream_model; /* what its engine calls the model; NULL: as we do */
+    bool foreign;               /* the engine is not our own */
     bool sse_open, complete, failed_midway, paused, hedge;
+    double first_token_ms; /* since its beginning; negative: none */
     char failed_text[400];
     void *translation; /* the adapter's own, from its start to its free */
 };
@@ -272,6 +266,9 @@ struct dispatch {
     size_t at; /* next candidate */
     struct account account;
     yyjson_val *root;         /* body, parsed */
+    yyjson_val *metadata;     /* as /switch/chat says it; NULL: the body's own */
+    bool has_keep_alive;
+    int64_t keep_alive_ms;    /* how long a local model stays loaded afterwards; -1: for ever */
     struct limits_want want;  /* what it may use at most */
     struct limits_hold hold;  /* reserved of the caller's budgets */
     struct price price;       /* of who answered */

@@ -22,7 +22,7 @@ static int start(void **state)
     struct buf yaml = BUF_INIT;
     (void)state;
     up = upstream_start();
-    buf_puts(&yaml, "switch:\n  providers:\n    - {name: local, kind: local}\n");
+    buf_puts(&yaml, "switch:\n  strategy: chain\n  providers:\n    - {name: local, kind: local}\n");
     upstream_yaml(up, &yaml, "cloud", "cloud-model", NULL);
     upstream_yaml(up, &yaml, "spare", "cloud-model", NULL);
     system_start(&sys, yaml.data);

@@ -24,7 +24,7 @@ static void configure(const char *link, const char *sw)
 {
     struct buf yaml = BUF_INIT;
     buf_printf(&yaml,
-               "link:\n  drain_ms: 5000\n%sswitch:\n%s  providers:\n    - {name: local, kind: local}\n", link,
+               "link:\n  drain_ms: 5000\n%sswitch:\n  strategy: chain\n%s  providers:\n    - {name: local, kind: local}\n", link,
                sw);
     upstream_yaml(up, &yaml, "first", "duo", NULL);
     upstream_yaml(up, &yaml, "second", "duo", NULL);
@@ -140,10 +140,10 @@ static void the_default_model_follows(void **state)
     (void)state;
     configure("", "  default_model: second/duo\n");
     reload_fine();
-    eventually(8000, chat_is("auto", "second"));
+    eventually(8000, chat_is("", "second"));
     configure("", "  default_model: vx11-guide\n  chain: [first/duo]\n");
     reload_fine();
-    eventually(8000, chat_is("auto", "local"));
+    eventually(8000, chat_is("", "local"));
     assert_true(chat_is("", "local"));
 }
 
@@ -230,7 +230,7 @@ static void hangup_reloads_all(void **state)
     (void)state;
     configure("", "  default_model: second/duo\n");
     kill(sys.pid, SIGHUP);
-    eventually(8000, chat_is("auto", "second"));
+    eventually(8000, chat_is("", "second"));
 }
 
 /* ---- tokens ---- */

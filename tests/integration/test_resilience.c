@@ -21,7 +21,7 @@ static int start(void **state)
     (void)state;
     up = upstream_start();
     buf_puts(&yaml, "switch:\n  breaker_threshold: 1000\n  retries: 1\n  retry_base_ms: 1500\n  retry_most_ms: "
-                    "1500\n  rest_most_ms: 2000\n  hedge_ms: 400\n  providers:\n");
+                    "1500\n  rest_most_ms: 2000\n  hedge_ms: 400\n  strategy: chain\n  providers:\n");
     upstream_yaml(up, &yaml, "flaky", "flaky-model", NULL);
     upstream_yaml(up, &yaml, "wrong", "wrong-model", NULL);
     upstream_yaml(up, &yaml, "late", "late-model", "first_token_timeout_ms: 600");

@@ -72,7 +72,7 @@ static int start(void **state)
     struct buf yaml = BUF_INIT;
     (void)state;
     up = upstream_start();
-    buf_puts(&yaml, "switch:\n  breaker_open_ms: 500\n  retries: 0\n  rest_most_ms: 0\n  providers:\n");
+    buf_puts(&yaml, "switch:\n  breaker_open_ms: 500\n  retries: 0\n  rest_most_ms: 0\n  strategy: chain\n  providers:\n");
     for (size_t i = 0; i < COUNT_OF(faults); i++) {
         upstream_yaml(up, &yaml, faults[i].name, "m", LIMITS);
         upstream_behave(up, faults[i].name, faults[i].behaviour);
