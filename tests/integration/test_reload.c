@@ -24,8 +24,9 @@ static void configure(const char *link, const char *sw)
 {
     struct buf yaml = BUF_INIT;
     buf_printf(&yaml,
-               "link:\n  drain_ms: 5000\n%sswitch:\n  strategy: chain\n%s  providers:\n    - {name: local, kind: local}\n", link,
-               sw);
+               "link:\n  drain_ms: 5000\n%sswitch:\n  strategy: chain\n  breaker_open_ms: 800\n%s  "
+               "providers:\n    - {name: local, kind: local}\n",
+               link, sw);
     upstream_yaml(up, &yaml, "first", "duo", NULL);
     upstream_yaml(up, &yaml, "second", "duo", NULL);
     system_config(&sys, yaml.data);
