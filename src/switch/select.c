@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "switch/admin.h"
 #include "switch/selection/selector.h"
 
 #define NEAREST   3
@@ -50,7 +51,7 @@ static const char *embedding_default(const struct switch_ *sw)
 
 const char *selection_default(const struct switch_ *sw, enum dispatch_kind kind)
 {
-    const char *configured = module_config(sw->m)->values->switch_->default_model;
+    const char *configured = admin_default_name(sw);
     const char *embeds = kind == DISPATCH_EMBEDDING ? embedding_default(sw) : NULL;
     if (embeds)
         return embeds;
@@ -446,7 +447,7 @@ static void gather_fallbacks(struct gather *g)
 /* What goes first whatever its score: the provider that the caller hints at, and the configured default. */
 static void gather_pin(struct gather *g, const struct meaning *m)
 {
-    const char *fixed = g->config->default_model, *model = NULL;
+    const char *fixed = admin_default_name(g->sw), *model = NULL;
     struct provider *p = said(fixed) ? split_name(g->sw, g->a, fixed, &model) : NULL;
     bool by_default = !m->wanted && !m->alias && m->prefer == CONFIG_ALIAS_PREFER_MODE && said(fixed);
     for (size_t i = 0; i < g->count; i++) {
@@ -470,8 +471,8 @@ static void gather_run(struct gather *g, const struct meaning *m)
             gather_named(g, m->alias->models[i], i);
     else
         gather_all(g);
-    if (!m->wanted && !m->alias && said(g->config->default_model) && !g->wish->only)
-        gather_named(g, g->config->default_model,
+    if (!m->wanted && !m->alias && said(admin_default_name(g->sw)) && !g->wish->only)
+        gather_named(g, admin_default_name(g->sw),
                      0); /* of a provider that has not been asked for its models */
     if (g->count > 0 && g->wish->kind != DISPATCH_EMBEDDING)
         gather_fallbacks(g);

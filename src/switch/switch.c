@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "switch/admin.h"
 #include "switch/limits/routes.h"
 #include "switch/selection/routes.h"
 #include "switch/selection/selector.h"
@@ -150,6 +151,8 @@ static int switch_start(struct module *m, void **context, struct error *err)
     if (rc == 0)
         rc = rows_bound(m, err);
     if (rc == 0)
+        rc = admin_default_read(module_store(m), sw->default_model, sizeof sw->default_model, err);
+    if (rc == 0)
         rc = budgets_start(sw, err);
     if (rc == 0)
         rc = selector_start(sw, &sw->selector, err);
@@ -272,6 +275,13 @@ static const request_handler handlers[SWITCH_ROUTE_COUNT] = {
     [SWITCH_ROUTE_USAGE] = usage_report,
     [SWITCH_ROUTE_CACHE] = cache_show,
     [SWITCH_ROUTE_CACHE_CLEAR] = cache_empty,
+    [SWITCH_ROUTE_DECISIONS] = decisions_list,
+    [SWITCH_ROUTE_WARMUP_STATUS] = admin_warmup_status,
+    [SWITCH_ROUTE_WARMUP_MANUAL] = admin_warmup_manual,
+    [SWITCH_ROUTE_ADMIN_PRELOAD_MODEL] = admin_preload,
+    [SWITCH_ROUTE_ADMIN_SET_DEFAULT_MODEL] = admin_default_model,
+    [SWITCH_ROUTE_MODEL_HOT_RELOAD] = admin_hot_reload,
+    [SWITCH_ROUTE_MODELS_AVAILABLE] = admin_models_available,
     [SWITCH_ROUTE_MODELS] = models_list,
     [SWITCH_ROUTE_MODEL] = models_get,
     [SWITCH_ROUTE_TASK] = queue_on_task,

@@ -78,6 +78,7 @@ struct switch_ {
     struct module *m;
     struct provider *providers[SWITCH_PROVIDERS];
     size_t provider_count;
+    char default_model[256];     /* set by a person, over the configuration's; "": none (admin.h) */
     char active_model[256];      /* local model that answered last */
     int64_t registry_version;    /* of Hermes' registry as last read; -1: never */
     int64_t registry_at;         /* monotonic ms when it was asked for last */
