@@ -155,7 +155,7 @@ static void describe(struct engine *e, bool ask, struct plan_engine *out, int64_
         out->kept = e->batch > 0 || clock_mono_ms() - e->ready_since < p->min_resident_ms;
     }
     const bool loading = out->state == PLAN_LOADING && e->budget_bytes > e->need_bytes;
-    out->predicted.in[PLAN_BUDGET] = loading ? e->budget_bytes : e->need_bytes;
+    out->predicted.in[PLAN_BUDGET] = (loading ? e->budget_bytes : e->need_bytes) + e->process_bytes;
     out->measured.in[PLAN_BUDGET] = resident;
     out->predicted.in[PLAN_MACHINE] = e->need_bytes;
     out->measured.in[PLAN_MACHINE] = *held;
@@ -186,8 +186,9 @@ static void want_of(struct engine *e, struct plan_want *w)
     *w = (struct plan_want){.group = e->group,
                             .settles = e->line && waited > SETTLES_MS + 2 * e->all->params.swap_after_ms};
     for (size_t d = PLAN_BUDGET; d <= PLAN_MACHINE; d++) {
-        w->need.in[d] = e->need_bytes;
-        w->least.in[d] = e->least_bytes;
+        const int64_t process = d == PLAN_BUDGET ? e->process_bytes : 0;
+        w->need.in[d] = e->need_bytes + process;
+        w->least.in[d] = e->least_bytes + process;
     }
     /* A worker puts fewer layers on a processor that has little room left. */
     for (size_t i = 0; i < e->all->device_count; i++)
@@ -264,9 +265,10 @@ void capacity_reserve(struct engine *e, const struct capacity *c)
     e->budget_bytes = machine > 0 ? machine : 0;
     if (p->memory_budget_bytes > 0) {
         const int64_t share = p->memory_budget_bytes / (p->max_loaded > 0 ? p->max_loaded : 1);
-        int64_t bytes = e->need_bytes > share ? e->need_bytes : share;
+        int64_t bytes = c->want.need.in[PLAN_BUDGET] > share ? c->want.need.in[PLAN_BUDGET] : share;
         if (bytes > usable->in[PLAN_BUDGET])
             bytes = usable->in[PLAN_BUDGET];
+        bytes -= e->process_bytes;
         if (machine <= 0 || bytes < machine)
             e->budget_bytes = bytes;
     }

@@ -282,6 +282,7 @@ struct engine *engine_find_or_create(struct engines *all, const struct engine_mo
     }
     e->pinned = m->pinned;
     e->usage_count = m->usage_count;
+    e->process_bytes = ENGINE_PROCESS_BYTES;
     e->group = group_of(all, e->name);
     known_recall(e);
     e->next = all->first;

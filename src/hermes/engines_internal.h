@@ -64,6 +64,7 @@ struct engine_stop_wait {
 enum engine_block { BLOCK_NONE, BLOCK_BACKOFF, BLOCK_ROOM, BLOCK_MEMORY };
 enum unload_why { UNLOAD_ROOM, UNLOAD_IDLE, UNLOAD_KEEP_ALIVE, UNLOAD_BUDGET, UNLOAD_ASKED, UNLOAD_WHYS };
 enum { DEVICES_MAX = 8 };
+#define ENGINE_PROCESS_BYTES (INT64_C(16) << 20) /* until more was measured */
 
 struct engine {
     struct engine *next;
@@ -106,6 +107,7 @@ struct engine {
     bool pinned, has_keep_alive;
     int64_t keep_alive_ms;
     int group;                         /* 0: none; else 1 + its place in engines.groups */
+    int64_t process_bytes;             /* that it holds besides what is reckoned: its code, its heap */
     int64_t full_bytes;                /* for one full context, as its worker reckoned; 0: unknown */
     int64_t device_bytes[DEVICES_MAX]; /* of processors with memory of their own */
     bool outside;                      /* its process was killed by someone else */

@@ -11,7 +11,7 @@
 struct known {
     struct known *next;
     char name[129];
-    int64_t size_bytes, stated_bytes, full_bytes, device_bytes[DEVICES_MAX];
+    int64_t size_bytes, stated_bytes, full_bytes, process_bytes, device_bytes[DEVICES_MAX];
     int64_t last_used_at;
 };
 
@@ -31,6 +31,7 @@ void known_recall(struct engine *e)
         return;
     e->stated_bytes = k->stated_bytes;
     e->full_bytes = k->full_bytes;
+    e->process_bytes = k->process_bytes;
     e->last_used_at = k->last_used_at;
     memcpy(e->device_bytes, k->device_bytes, sizeof e->device_bytes);
 }
@@ -63,6 +64,7 @@ void known_keep(const struct engine *e)
                         .size_bytes = e->size_bytes,
                         .stated_bytes = e->stated_bytes,
                         .full_bytes = e->full_bytes,
+                        .process_bytes = e->process_bytes,
                         .last_used_at = e->last_used_at};
     (void)snprintf(k->name, sizeof k->name, "%s", e->name);
     memcpy(k->device_bytes, e->device_bytes, sizeof k->device_bytes);

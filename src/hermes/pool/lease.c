@@ -148,6 +148,8 @@ void engine_measured(struct engine *e, const struct engine_status *s)
         e->poll_ms = e->poll_ms * 3 / 2 < POLL_MOST_MS ? e->poll_ms * 3 / 2 : POLL_MOST_MS;
     if (s->memory)
         take_memory(e, s);
+    if (s->memory && s->has_rss_bytes && s->rss_bytes - s->memory->need_bytes > e->process_bytes)
+        e->process_bytes = s->rss_bytes - s->memory->need_bytes;
     if (s->state == ENGINE_STATE_READY)
         take_devices(e, s);
 }
