@@ -37,6 +37,7 @@ static int start(void **state)
     upstream_yaml(up, &yaml, "bad", "bad-model", LIMITS);
     upstream_yaml(up, &yaml, "silent", "silent-model", "first_token_timeout_ms: 60000");
     system_init(&sys);
+    system_env(&sys, "VX11_SUPERVISOR__BACKOFF_MAX_MS=200");
     system_config(&sys, yaml.data);
     buf_free(&yaml);
     upstream_behave(up, "slow", UP_SLOW_HEADERS);
