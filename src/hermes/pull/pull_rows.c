@@ -14,7 +14,7 @@
     "created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
 #define UPDATE_SQL                                                                                           \
     "UPDATE pull SET state = ?2, reason = ?3, code = ?4, repository = ?5, commit_id = ?6, bytes = ?7, "      \
-    "total = ?8, resumed = ?9, path = ?10, model = ?11, started_at = ?12, ended_at = ?13, notes = ?14, "        \
+    "total = ?8, resumed = ?9, path = ?10, model = ?11, started_at = ?12, ended_at = ?13, notes = ?14, "     \
     "retries = ?15, resumed_bytes = ?16 WHERE id = ?1"
 #define PART_SQL                                                                                             \
     "INSERT OR REPLACE INTO pull_file (pull_id, part, file, size_bytes, sha256, etag) "                      \

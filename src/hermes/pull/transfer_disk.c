@@ -99,7 +99,7 @@ static void after_write(uv_work_t *work, int status)
         transfer_hash(t);
     if (f->block.len >= BLOCK || (f->block.len > 0 && (f->over || f->at == f->end)))
         fetcher_flush(f);
-    else if (f->over)
+    else if (f->over || t->o.local_fd >= 0)
         fetcher_after(f);
     else if (f->call && !f->throttled)
         client_resume(f->call);
@@ -110,7 +110,7 @@ void fetcher_flush(struct fetcher *f)
     if (f->writing || f->block.len == 0)
         return;
     f->writing = true;
-    if (f->call)
+    if (f->call && f->at < f->end) /* behind the end nothing comes */
         client_pause(f->call);
     f->writing_at = f->at - f->block.len;
     struct buf swap = f->writing_data;
@@ -155,7 +155,6 @@ static void on_copy(uv_work_t *work)
 void fetcher_copy(struct fetcher *f)
 {
     f->writing = true;
-    f->over = f->at == f->end;
     f->work.data = f;
     if (uv_queue_work(f->t->o.loop, &f->work, on_copy, after_write) != 0) {
         f->writing = false;

@@ -271,7 +271,7 @@ static void on_data(struct client_call *call, void *ctx, const char *data, size_
     if (f->block.len >= BLOCK || f->at == f->end)
         fetcher_flush(f);
     int64_t now = clock_mono_ms();
-    if (!bucket_open(t->o.shared, now) || !bucket_open(t->o.own, now)) {
+    if (f->at < f->end && (!bucket_open(t->o.shared, now) || !bucket_open(t->o.own, now))) {
         f->throttled = true;
         client_pause(call);
     }

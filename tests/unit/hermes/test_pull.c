@@ -80,10 +80,11 @@ static void configure(const char *more)
 {
     struct buf yaml = BUF_INIT;
     struct error err = {0};
-    buf_printf(&yaml,
-               "hermes:\n  hub: {endpoint: \"%s\", token_env: \"\"}\n  pull: {chunk_bytes: 65536, retry_ms: 20, "
-               "idle_timeout_ms: 400, margin_bytes: %lld, connections: %d%s}\n",
-               hub_server_url(w.hub), margin, connections, more);
+    buf_printf(
+        &yaml,
+        "hermes:\n  hub: {endpoint: \"%s\", token_env: \"\"}\n  pull: {chunk_bytes: 65536, retry_ms: 20, "
+        "idle_timeout_ms: 400, margin_bytes: %lld, connections: %d%s}\n",
+        hub_server_url(w.hub), margin, connections, more);
     config_free(w.config);
     if (config_load_text("test.yaml", yaml.data, yaml.len, NULL, &w.config, &err) != 0)
         fail_msg("%s", err.text);
@@ -845,8 +846,10 @@ static void test_catalogue(void **state)
     assert_non_null(strstr(err.text, ":3"));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1) /* one of them, by name */
+        cmocka_set_test_filter(argv[1]);
 #define T(f) cmocka_unit_test_setup_teardown(f, open_world, close_world)
     const struct CMUnitTest tests[] = {
         T(test_sources),        T(test_choose),
