@@ -175,14 +175,16 @@ static void on_cancel(struct request *r, void *ctx, int reason)
 }
 
 /* What the caller wants besides the body goes along: how soon to be served (Switch judges whether they may),
- * and whether an earlier reply will do. */
-static void relay_wishes(struct request *r, struct client_call_options *options)
+ * that it must not leave the machine, what to choose by, and whether an earlier reply will do. All of it or
+ * nothing: a request that lost its privacy on the way would leave. */
+static int relay_wishes(struct request *r, struct client_call_options *options)
 {
-    static const char *const names[] = {"X-VX11-Priority", "Cache-Control"};
+    static const char *const names[] = {"X-VX11-Priority", "X-VX11-Privacy", "X-VX11-Task-Type",
+                                        "X-VX11-Mode", "Cache-Control"};
     struct client_header *headers =
         arena_array(request_arena(r), options->header_count + COUNT_OF(names), sizeof *headers);
     if (!headers)
-        return;
+        return VX11_ENOMEM;
     if (options->header_count > 0)
         memcpy(headers, options->headers, options->header_count * sizeof *headers);
     options->headers = headers;
@@ -191,6 +193,7 @@ static void relay_wishes(struct request *r, struct client_call_options *options)
         if (wish)
             headers[options->header_count++] = (struct client_header){names[i], wish};
     }
+    return 0;
 }
 
 void relay_to_switch(struct request *r, void *module)
@@ -217,9 +220,12 @@ void relay_to_switch(struct request *r, void *module)
     const char *body = request_raw_body(r, &len);
     struct client_call_options options;
     module_call_options(r, &options);
-    relay_wishes(r, &options);
     struct buf path = BUF_INIT; /* encoded anew: a model's name may hold anything */
-    int rc = client_route_path(request_route(r), request_params(r), &path, &err);
+    int rc = relay_wishes(r, &options);
+    if (rc != 0)
+        error_set(&err, rc, "out of memory");
+    if (rc == 0)
+        rc = client_route_path(request_route(r), request_params(r), &path, &err);
     if (rc == 0)
         rc = client_start(module_client(l->m), module_peer(l->m, "switch"), request_method(r), path.data,
                           len ? "application/json" : NULL, body, len, &options, &events, relay, &relay->call,

@@ -54,8 +54,11 @@ static void attempt_book(struct attempt *a, enum dispatch_verdict verdict)
 }
 
 /* What is learned of it: nothing from one that was dropped, or whose request was wrong. */
-static void attempt_learn(struct attempt *a, enum dispatch_verdict verdict)
+void attempt_learn(struct attempt *a, enum dispatch_verdict verdict)
 {
+    if (a->learned)
+        return;
+    a->learned = true;
     const bool good = verdict == DISPATCH_GOOD && a->upstream_status == 200;
     const bool full = a->upstream_status == 429;
     if (good || full || verdict == DISPATCH_BAD)

@@ -76,6 +76,8 @@ void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch
 {
     struct switch_ *sw = d->sw;
     struct attempt *winner = d->winner;
+    if (winner && d->begun && outcome != SWITCH_OUTCOME_OK)
+        estimate_cut(winner); /* or leaving just before the end would cost nothing */
     if (winner) {
         account_winner(d);
         if (d->account.first_token_ms >= 0)
@@ -86,6 +88,8 @@ void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch
     if (error)
         snprintf(d->account.error, sizeof d->account.error, "%s", error);
     d->account.payer = limits_account_id(&d->hold);
+    if (winner)
+        attempt_learn(winner, verdict);
     account_write(d);
     if (winner)
         attempt_end(winner, verdict);

@@ -206,7 +206,7 @@ struct attempt {
     int upstream_status, own_end; /* own_end: why we ended the call ourselves, VX11_E… */
     const char *upstream_model; /* what its engine calls the model; NULL: as we do */
     bool foreign;               /* the engine is not our own */
-    bool sse_open, complete, failed_midway, paused, hedge;
+    bool sse_open, complete, failed_midway, paused, hedge, learned;
     double first_token_ms; /* since its beginning; negative: none */
     char failed_text[400];
     void *translation; /* the adapter's own, from its start to its free */
@@ -241,6 +241,8 @@ void attempt_failed(struct attempt *a, enum dispatch_verdict verdict, int status
  * instead of failing. */
 bool attempt_engine_again(struct attempt *a, int result);
 void attempt_engine_retry(struct attempt *a); /* asks now */
+/* Tells the learner how it went, once; attempt_end does too. Before the account is written, so that it holds it. */
+void attempt_learn(struct attempt *a, enum dispatch_verdict verdict);
 /* Books it with its breaker and counters and takes it out of d. A call that still runs is cancelled, and the
  * attempt goes when that has ended; else at once. */
 void attempt_end(struct attempt *a, enum dispatch_verdict verdict);
@@ -335,6 +337,7 @@ void cached_keep_stream(struct attempt *a); /* at a stream's good end */
 /* Of a whole reply: 1 when it has been written into a->reply, which is to be parsed again; 0; or VX11_E…. */
 int estimate_reply(struct attempt *a, const struct switch_upstream *u);
 void estimate_stream(struct attempt *a); /* before the stream's good end; sends it when it was asked for */
+void estimate_cut(struct attempt *a); /* an answer that began and did not end well: what came of it was used */
 
 /* chat.c */
 void chat_completions(struct request *r, void *module);
