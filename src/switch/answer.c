@@ -157,8 +157,11 @@ static int chunk_take(struct attempt *a, const char *data, size_t len, const cha
     }
     a->complete |= chunk_finishes(u);
     a->text_bytes += chunk_text(u);
-    if (u->choices_count == 0 && u->usage && !d->include_usage && !d->dialect)
+    if (u->choices_count == 0 && u->usage && !d->include_usage && !d->dialect) {
+        if (d->caches && d->winner == a)
+            cached_gather(a, data, len); /* whoever asks again may want it */
         return 0;
+    }
     if (d->account.first_token_ms < 0 && chunk_has_token(u)) {
         d->account.first_token_ms = account_elapsed_ms(&d->account);
         a->first_token_ms = attempt_elapsed_ms(a);

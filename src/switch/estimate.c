@@ -84,6 +84,12 @@ int estimate_reply(struct attempt *a, const struct switch_upstream *u)
     return u->usage ? 0 : usage_insert(a); /* a usage of its own that is not whole stays as it came */
 }
 
+void estimate_cut(struct attempt *a)
+{
+    if (!counted(a))
+        tokens_fill(a, (int64_t)((a->text_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN));
+}
+
 void estimate_stream(struct attempt *a)
 {
     struct dispatch *d = a->d;
