@@ -57,17 +57,36 @@ const struct command cli_commands[] = {
      "  --              what follows are texts, even if they begin with a dash\n"
      "A vector on each line, as JSON. VX11_URL and VX11_TOKEN as for chat.\n",
      "--model --dimensions --json", command_embed},
-    {"models", "list|show NAME|add FILE [--name N]|remove NAME|scan|engines|unload NAME",
+    {"models", "list|show NAME|add FILE [--name N]|pull SOURCE|pulls|catalogue|remove NAME|scan|engines|unload NAME|warm NAME...|pin NAME|unpin NAME|plan NAME",
      "The models and the engines that run them.",
      "  list           models on this machine and of other providers\n"
      "  show NAME      all that is known of one\n"
      "  add FILE       register a GGUF file where it lies\n"
-     "  remove NAME    forget a model; its file stays\n"
+     "  pull SOURCE [--name N] [--revision R] [--rate 5MiB] [--no-wait]\n"
+     "                 download a model: a name of the catalogue, hf:OWNER/REPO[:FILE or\n"
+     "                 QUANTISATION][@REVISION], an https:// or file:// URL; --cancel ID [--discard]\n"
+     "                 ends a download (Ctrl-C does not)\n"
+     "  pulls          the downloads, and how far they are\n"
+     "  catalogue      models that can be pulled by name\n"
+     "  remove NAME    forget a model; its file stays, unless VX11 downloaded it and\n"
+     "                 --delete-file is given\n"
      "  scan           look through the models folders now\n"
      "  engines        the processes that hold loaded models\n"
      "  unload NAME    stop a model's engine\n"
+     "  warm NAME...   load it and have it generate [--tokens N] [--timeout-ms N]\n"
+     "  pin|unpin NAME keep it once it is loaded; do so no longer\n"
+     "  plan NAME      what would be unloaded to load it; nothing is done\n"
      "  --json         as JSON (list, show, add, scan, engines)\n",
-     "list show add remove scan engines unload --json", command_models},
+     "list show add pull pulls catalogue remove scan engines unload warm pin unpin plan --json", command_models},
+    {"warmup", "[NAME...] [--models N] [--within-ms N] [--strict] [--json]",
+     "Check that the models are ready: five checks on the VX11 that runs.",
+     "  NAME...        models to use; else --models N are chosen (2)\n"
+     "  --within-ms N  longest time for an answer (5000)\n"
+     "  --strict       the time to load counts too\n"
+     "  --age-ms N     a model unused for so long may be rotated out (300000)\n"
+     "  --json         as JSON\n"
+     "It uses, loads and unloads models. The exit code is 1 when a check fails, 3 when VX11 does not run.\n",
+     "@models --models --within-ms --strict --age-ms --json", command_warmup},
     {"modules", "[set NAME active|standby|off [--reason TEXT]]",
      "The modules' states; set one.",
      "  active     serves\n"

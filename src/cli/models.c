@@ -13,13 +13,14 @@
 #include "api/switch_client.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "cli/pull.h"
 
 #define ASK_MS  10000
 #define WORK_MS 600000 /* a scan reads the heads of many files; unloading waits for running answers */
 
 struct models {
     struct cli *c;
-    bool done, json, names;
+    bool done, json, names, delete_file;
     int code;
     struct hermes_model_list *local;
     struct openai_model_list *others;
@@ -327,12 +328,12 @@ static void on_plain(struct client_call *call, void *ctx, const struct client_re
 static int models_remove(struct models *m, const char *name)
 {
     struct client_call_options options = options_for(WORK_MS);
-    struct hermes_model_remove_params params = {.name = name};
+    struct hermes_model_remove_params params = {.name = name, .delete_file = m->delete_file};
     struct client_call *call;
     int code = models_wait(m, hermes_models_remove_call(m->c->client, cli_target(m->c, "hermes"), &params,
                                                         &options, on_plain, m, &call));
     if (code == 0)
-        printf("%s is forgotten; its file stays where it is.\n", name);
+        printf("%s is forgotten; its file %s.\n", name, m->delete_file ? "is deleted" : "stays where it is");
     return code;
 }
 
@@ -471,8 +472,12 @@ int command_models(int argc, char **argv)
     for (size_t i = 0; i < COUNT_OF(subcommands); i++)
         if (argc > 1 && strcmp(subcommands[i].name, argv[1]) == 0)
             what = i;
+    if (argc > 1 && pull_is_command(argv[1]))
+        return pull_command(argc, argv);
+    if (argc > 1 && models_pool_takes(argv[1]))
+        return command_models_pool(argc, argv);
     if (argc < 2)
-        return cli_usage("models", "list, show, add, remove, scan, engines or unload?");
+        return cli_usage("models", "list, show, add, pull, pulls, catalogue, remove, scan, engines or unload?");
     if (what == COUNT_OF(subcommands))
         return cli_usage("models", "what is %s?", argv[1]);
     for (int i = 2; i < argc; i++) {
@@ -485,6 +490,8 @@ int command_models(int argc, char **argv)
             m.json = true;
         else if (what == LIST && strcmp(argv[i], "--names") == 0)
             m.names = true;
+        else if (what == REMOVE && strcmp(argv[i], "--delete-file") == 0)
+            m.delete_file = true;
         else if (subcommands[what].takes_name && !argument && argv[i][0] != '-')
             argument = argv[i];
         else
