@@ -184,7 +184,7 @@ static void everything_at_once(void **state)
     /* One that left before Switch had heard of it has no row. */
     int64_t rows = system_count(&sys, "SELECT count(*) FROM decision");
     assert_true(rows <= asked);
-    assert_int_equal(system_count(&sys, "SELECT count(*) FROM usage"), rows);
+    assert_int_equal(system_count(&sys, "SELECT (SELECT count(*) FROM usage) - (SELECT count(*) FROM decision)"), 0);
     assert_int_equal(system_count(&sys, "SELECT count(*) FROM decision d LEFT JOIN usage u ON u.decision_id "
                                         "= d.id WHERE u.decision_id IS NULL"),
                      0);

@@ -255,6 +255,7 @@ static void replay(void **state)
     raw_close(fd);
     /* Link starts again: its memory is gone, the log is not. */
     sys.rough = true;
+    eventually(5000, system_count(&sys, "SELECT count(*) FROM event WHERE payload LIKE '%word-4%'") == 1);
     pid_t link = system_module_pid(&sys, "link");
     process_kill(link, SIGKILL);
     eventually(10000, !process_lives(link));
