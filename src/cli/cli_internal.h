@@ -109,6 +109,10 @@ int command_run(int argc, char **argv);
 int command_chat(int argc, char **argv);
 int command_embed(int argc, char **argv);
 int command_models(int argc, char **argv);
+/* models_pool.c: warm, pin, unpin, plan. */
+bool models_pool_takes(const char *word);
+int command_models_pool(int argc, char **argv);
+int command_warmup(int argc, char **argv);
 int command_modules(int argc, char **argv);
 int command_token(int argc, char **argv);
 int command_login(int argc, char **argv);

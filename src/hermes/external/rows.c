@@ -99,10 +99,6 @@ static int status_of(const struct external *x, struct arena *a, const char **rea
         *reason = arena_printf(a, "its engine %s cannot be started: %s", x->name, x->problem);
         return HERMES_MODEL_STATUS_INVALID;
     }
-    if (x->kind == HERMES_EXTERNAL_KIND_COMMAND && x->wants_file) {
-        *reason = arena_printf(a, "its engine %s wants a file, and none is registered by this name", x->name);
-        return HERMES_MODEL_STATUS_INVALID;
-    }
     if (x->state == HERMES_EXTERNAL_STATE_UNKNOWN || x->state == HERMES_EXTERNAL_STATE_DOWN) {
         *reason = x->state == HERMES_EXTERNAL_STATE_DOWN
                       ? arena_printf(a, "its engine %s is down: %s", x->name, x->reason)
@@ -181,6 +177,8 @@ static int sync_in(void *ctx, struct store *st, struct error *err)
     int rc = store_query(st, sql_list, NULL, 0, read_row, s, err);
     for (size_t i = 0; rc == 0 && i < s->all->count; i++) {
         struct external *x = s->all->list[i];
+        if (x->wants_file)
+            continue; /* its models are registered ones, or none */
         if (x->listed && x->model_count == 0 && x->checked_at == 0)
             rc = models_remember(s, x);
         for (size_t k = 0; rc == 0 && k < x->model_count; k++)
