@@ -115,14 +115,13 @@ static int privacy_parse(const char *text, bool *local_only, struct error *err)
 {
     static const char *const stays[] = {"local_only", "local-only", "local"}, *const leaves[] = {
                                                                                   "any", "none", "remote"};
-    for (size_t i = 0; i < COUNT_OF(stays); i++)
-        if (strcasecmp(text, stays[i]) == 0)
-            *local_only = true;
-        else if (strcasecmp(text, leaves[i]) == 0)
-            *local_only = false;
-        else
+    for (size_t i = 0; i < COUNT_OF(stays); i++) {
+        bool stay = strcasecmp(text, stays[i]) == 0;
+        if (!stay && strcasecmp(text, leaves[i]) != 0)
             continue;
-    return 0;
+        *local_only = stay;
+        return 0;
+    }
     return error_set(err, VX11_EINVALID, "privacy %.60s is neither local_only nor any", text);
 }
 

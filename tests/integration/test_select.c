@@ -1,0 +1,491 @@
+/* Who answers, in a whole system: by name, auto, aliases and what is built in; what must stay on the machine;
+ * that header, row and dry run agree; that what was learned and the mode outlive a restart. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/str.h"
+#include "system.h"
+#include "upstream.h"
+
+static struct system sys;
+static struct upstream *up;
+
+/* good: very good and dear. quick: quick (made so by what is recorded), middling. penny: cheap. hidden: lists
+ * its models by itself. near: on this machine, says the configuration. */
+static void configure(const char *more)
+{
+    struct buf yaml = BUF_INIT;
+    buf_printf(&yaml,
+               "switch:\n  retries: 0\n%s  fluzo: {profile: balanced}\n  providers:\n"
+               "    - {name: local, kind: local}\n",
+               more);
+    upstream_yaml(
+        up, &yaml, "good", "big",
+        "model_info: [{model: big, quality: 0.98, input_price: 5, output_price: 9, context: 200000, "
+        "tools: true, vision: true}]");
+    upstream_yaml(up, &yaml, "quick", "flash",
+                  "model_info: [{model: flash, quality: 0.5, input_price: 3, output_price: 3, context: 50, "
+                  "tools: false}]");
+    upstream_yaml(up, &yaml, "penny", "mini",
+                  "model_info: [{model: mini, quality: 0.4, input_price: 0.05, output_price: 0.1, "
+                  "vision: false}]");
+    upstream_yaml(up, &yaml, "hidden", "", NULL);
+    upstream_yaml(up, &yaml, "near", "here",
+                  "local: true, enabled: true, model_info: [{model: here, quality: 0.2, input_price: 9, "
+                  "output_price: 9}]");
+    buf_puts(&yaml, "  aliases:\n"
+                    "    - {name: team, models: [penny/mini, big], prefer: quality}\n"
+                    "    - {name: in-turn, models: [flash, big], prefer: order}\n"
+                    "    - {name: ghost, models: [nobody-has-it]}\n"
+                    "  privacy: {local_only_tokens: [diary]}\n");
+    system_config(&sys, yaml.data);
+    buf_free(&yaml);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    up = upstream_start();
+    system_init(&sys);
+    configure("");
+    system_up(&sys);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    system_remove(&sys);
+    upstream_stop(up);
+    return 0;
+}
+
+static void stops_clean(void **state)
+{
+    (void)state;
+    system_stop(&sys);
+}
+
+/* ---- asking ---- */
+
+static void ask(struct http_reply *r, const char *model, const char *text, const char *more,
+                const char *headers)
+{
+    struct http_at at = system_link(&sys);
+    struct buf body = BUF_INIT;
+    at.headers = headers;
+    buf_printf(&body, "{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]%s}", model,
+               text, more ? more : "");
+    http(r, &at, "POST", "/v1/chat/completions", body.data);
+    buf_free(&body);
+}
+
+static void answered_by(const char *model, const char *text, const char *more, const char *headers,
+                        const char *provider)
+{
+    struct http_reply r;
+    ask(&r, model, text, more, headers);
+    const char *who = http_header(&r, "X-VX11-Provider");
+    if (r.status != 200 || !who || strcmp(who, provider) != 0)
+        fail_msg("%s: %d from %s instead of %s: %s; %s", model, r.status, who ? who : "nobody", provider,
+                 http_header(&r, "X-VX11-Decision") ? http_header(&r, "X-VX11-Decision") : "",
+                 r.raw.body.data);
+    http_free(&r);
+}
+
+static void dry(struct http_reply *r, const char *body)
+{
+    struct http_at at = system_switch(&sys);
+    http(r, &at, "POST", "/switch/debug/select-provider", body);
+    assert_status(r, 200);
+}
+
+/* Says of an engine that it answered in so many ms. */
+static void record(const char *engine, bool ok, int ms, int times)
+{
+    struct http_at at = system_switch(&sys);
+    char body[200];
+    snprintf(body, sizeof body, "{\"engine\":\"%s\",\"success\":%s,\"latency_ms\":%d}", engine,
+             ok ? "true" : "false", ms);
+    for (int i = 0; i < times; i++)
+        assert_int_equal(http_status(&at, "POST", "/switch/hermes/record_result", body), 200);
+}
+
+static void names_and_meanings(void **state)
+{
+    (void)state;
+    record("good/big", true, 2500, 4);
+    record("quick/flash", true, 40, 4);
+    record("penny/mini", true, 1500, 4);
+    record("near/here", true, 4000, 4);
+    answered_by("big", "hi", NULL, NULL, "good");
+    answered_by("smart", "hi", NULL, NULL, "good");
+    answered_by("fast", "hi", NULL, NULL, "quick");
+    answered_by("cheap", "hi", NULL, NULL, "penny");
+    answered_by("team", "hi", NULL, NULL, "good");
+    answered_by("in-turn", "hi", NULL, NULL, "quick");
+    struct http_reply r;
+    ask(&r, "auto", "hi", NULL, NULL);
+    assert_status(&r, 200);
+    http_free(&r);
+    ask(&r, "ghost", "hi", NULL, NULL);
+    assert_error(&r, 404, "model_not_found");
+    http_free(&r);
+}
+
+/* A request names a mode for itself; what is set does not change by that. */
+static void modes_of_a_request(void **state)
+{
+    (void)state;
+    answered_by("auto", "hi", NULL, "X-VX11-Mode: CRITICAL\r\n", "good");
+    answered_by("auto", "hi", ",\"metadata\":{\"mode\":\"critical\"}", NULL, "good");
+    answered_by("auto", "hi", ",\"metadata\":{\"mode\":\"cli\"}", "X-VX11-Mode: CRITICAL\r\n", "good");
+}
+
+static void abilities(void **state)
+{
+    char body[3000];
+    struct http_reply r;
+    (void)state;
+    answered_by("fast", "hi", ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]", NULL,
+                "good");
+    /* More than fits into fifty tokens. */
+    snprintf(body, sizeof body, "%0400d", 7);
+    dry(&r, "{\"model\":\"fast\",\"prompt\":\"hi\"}");
+    assert_string_equal(http_text(&r, "/provider"), "quick");
+    http_free(&r);
+    char question[3200];
+    snprintf(question, sizeof question, "{\"model\":\"fast\",\"prompt\":\"%s\"}", body);
+    dry(&r, question);
+    assert_string_not_equal(http_text(&r, "/provider"), "quick");
+    assert_non_null(strstr(r.raw.body.data, "too short"));
+    http_free(&r);
+    /* Named, it cannot: the caller is told, and nobody else is asked. */
+    ask(&r, "flash", "hi", ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]", NULL);
+    assert_error(&r, 400, "model_unable");
+    http_free(&r);
+}
+
+/* ---- privacy ---- */
+
+static int seen_by_all(void)
+{
+    static const char *const names[] = {"good", "quick", "penny", "hidden"};
+    int n = 0;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct upstream_seen seen;
+        upstream_seen(up, names[i], &seen);
+        n += seen.requests;
+    }
+    return n;
+}
+
+static void what_must_stay_stays(void **state)
+{
+    static const char *const meanings[] = {"auto", "smart", "fast", "cheap", "", "here"};
+    struct http_reply r;
+    char token[128];
+    int before = seen_by_all();
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(meanings); i++) {
+        ask(&r, meanings[i], "hi", ",\"metadata\":{\"privacy\":\"local_only\"}", NULL);
+        assert_status(&r, 200);
+        assert_true(str_eq(http_header(&r, "X-VX11-Provider"), "near") ||
+                    str_eq(http_header(&r, "X-VX11-Provider"), "local"));
+        http_free(&r);
+        ask(&r, meanings[i], "hi", NULL, "X-VX11-Privacy: local_only\r\n");
+        assert_status(&r, 200);
+        http_free(&r);
+    }
+    ask(&r, "big", "hi", NULL, "X-VX11-Privacy: local_only\r\n");
+    assert_error(&r, 403, "privacy_local_only");
+    http_free(&r);
+    ask(&r, "team", "hi", NULL, "X-VX11-Privacy: local_only\r\n");
+    assert_error(&r, 403, "privacy_local_only");
+    http_free(&r);
+    /* Even when all that is here fails, nobody outside is asked. */
+    upstream_behave(up, "near", UP_500);
+    ask(&r, "here", "hi", NULL, "X-VX11-Privacy: local_only\r\n");
+    assert_int_equal(r.status, 502);
+    http_free(&r);
+    upstream_behave(up, "near", UP_GOOD);
+    /* What is not understood does not leave either. */
+    ask(&r, "big", "hi", NULL, "X-VX11-Privacy: localonly\r\n");
+    assert_error(&r, 400, "invalid_privacy");
+    http_free(&r);
+    ask(&r, "big", "hi", ",\"metadata\":{\"privacy\":true}", NULL);
+    assert_error(&r, 400, "invalid_privacy");
+    http_free(&r);
+    /* A token's word cannot be taken back. */
+    system_token(&sys, "diary", "read,chat", token);
+    struct http_at at = system_link(&sys);
+    at.token = token;
+    at.headers = "X-VX11-Privacy: any\r\n";
+    eventually(5000, http_status(&at, "GET", "/v1/models", NULL) == 200);
+    http(&r, &at, "POST", "/v1/chat/completions", chat_body("big", false));
+    assert_error(&r, 403, "privacy_local_only");
+    http_free(&r);
+    assert_int_equal(seen_by_all(), before);
+    assert_int_equal(system_count(&sys,
+                                  "SELECT count(*) FROM decision WHERE privacy = 'local_only' AND provider "
+                                  "NOT IN ('local', 'near')"),
+                     0);
+}
+
+/* ---- what is said of it ---- */
+
+static void header_row_and_dry_run_agree(void **state)
+{
+    struct http_reply r, d;
+    char sql[400], want[300];
+    (void)state;
+    dry(&d, "{\"model\":\"smart\",\"prompt\":\"Translate this letter into German\"}");
+    assert_string_equal(http_text(&d, "/status"), "ok");
+    assert_string_equal(http_text(&d, "/explanation/task_type"), "translation");
+    assert_string_equal(http_text(&d, "/explanation/task_from"), "words");
+    ask(&r, "smart", "Translate this letter into German", NULL, NULL);
+    assert_status(&r, 200);
+    const char *header = http_header(&r, "X-VX11-Decision");
+    snprintf(want, sizeof want, "%s; mode=BALANCED; task=translation; score=0.", http_text(&d, "/engine"));
+    if (!header || !str_starts(header, want))
+        fail_msg("%s instead of %s", header ? header : "no header", want);
+    system_account(&sys, http_header(&r, "X-Request-Id")); /* until it is written */
+    snprintf(
+        sql, sizeof sql,
+        "SELECT provider || '/' || model, task_type, mode, privacy, fluzo, score BETWEEN 0 AND 2, candidates "
+        "FROM decision WHERE request_id = '%s'",
+        http_header(&r, "X-Request-Id"));
+    const char *row = system_row(&sys, sql);
+    snprintf(want, sizeof want, "%s|translation|BALANCED|any|balanced|1|{\"candidates\":[",
+             http_text(&d, "/engine"));
+    if (!str_starts(row, want))
+        fail_msg("%s instead of %s", row, want);
+    assert_non_null(strstr(row, "\"ok\":true")); /* how it went */
+    assert_non_null(strstr(row, "\"provider\":\"penny\""));
+    assert_non_null(strstr(row, "nobody named it") ? row : strstr(row, "\"penny\""));
+    http_free(&r);
+    http_free(&d);
+}
+
+static void a_dry_run_has_no_effect(void **state)
+{
+    struct http_reply r;
+    struct http_at at = system_switch(&sys);
+    static const char *const paths[] = {"/switch/debug/select-provider", "/switch/hermes/select_engine",
+                                        "/switch/select_model"};
+    (void)state;
+    sleep_ms(300); /* what came before is written */
+    int64_t rows = system_count(&sys, "SELECT count(*) FROM decision");
+    int seen = seen_by_all();
+    for (int i = 0; i < 30; i++) {
+        http(&r, &at, "POST", paths[i % 3], "{\"prompt\":\"hi\",\"available_engines\":[\"penny\",\"big\"]}");
+        assert_status(&r, 200);
+        assert_true(str_starts(http_text(&r, "/engine"), "penny/") ||
+                    str_starts(http_text(&r, "/engine"), "good/"));
+        assert_string_equal(http_text(&r, "/profile/mode"), "BALANCED");
+        assert_int_equal(http_int(&r, "/profile/timeout_ms"), 8000);
+        http_free(&r);
+    }
+    dry(&r, "{\"model\":\"nobody-has-it\"}");
+    assert_string_equal(http_text(&r, "/status"), "none");
+    assert_non_null(strstr(http_text(&r, "/decision"), "there is no model"));
+    http_free(&r);
+    sleep_ms(300);
+    assert_int_equal(seen_by_all(), seen);
+    assert_int_equal(system_count(&sys, "SELECT count(*) FROM decision"), rows);
+    assert_int_equal(system_count(&sys, "SELECT count(*) FROM job"), 0);
+}
+
+/* A provider's own list may be long and dear: Switch does not help itself to it. */
+static void unnamed_models_are_not_chosen(void **state)
+{
+    struct http_reply r;
+    (void)state;
+    ask(&r, "hidden/listed-one", "hi", NULL, NULL);
+    assert_status(&r, 200);
+    http_free(&r);
+    dry(&r, "{\"prompt\":\"hi\"}");
+    assert_non_null(strstr(r.raw.body.data, "nobody named it"));
+    http_free(&r);
+}
+
+/* ---- the mode, the learner ---- */
+
+static void control(const char *body, int status, const char *code)
+{
+    struct http_at at = system_switch(&sys);
+    struct http_reply r;
+    http(&r, &at, "POST", "/switch/control", body);
+    if (code)
+        assert_error(&r, status, code);
+    else
+        assert_status(&r, status);
+    http_free(&r);
+}
+
+static void modes(void **state)
+{
+    struct http_at at = system_switch(&sys);
+    struct http_reply r;
+    (void)state;
+    control("{}", 422, "action_required");
+    control("{\"action\":\"explode\"}", 422, "unknown_action");
+    control("{\"op\":\"set_mode\",\"mode\":\"MAD\"}", 422, "invalid_mode");
+    control("{\"action\":\"set_mode\"}", 422, "invalid_mode");
+    http(&r, &at, "POST", "/switch/control", "{\"op\":\"list_modes\"}");
+    assert_status(&r, 200);
+    assert_int_equal(yyjson_arr_size(yyjson_doc_ptr_get(r.json, "/modes")), 4);
+    http_free(&r);
+    control("{\"action_type\":\"set_mode\",\"mode\":\"critical\"}", 200, NULL);
+    http(&r, &at, "POST", "/switch/control", "{\"action\":\"get_mode\"}");
+    assert_string_equal(http_text(&r, "/mode"), "CRITICAL");
+    http_free(&r);
+    answered_by("auto", "hi", NULL, NULL, "good");
+    http(&r, &at, "GET", "/switch/context", NULL);
+    assert_string_equal(http_text(&r, "/mode"), "CRITICAL");
+    assert_int_equal(http_int(&r, "/queue_size"), 0);
+    http_free(&r);
+}
+
+/* Two equal providers: what was learned decides. */
+static void failures_are_learned(void **state)
+{
+    struct http_at at = system_switch(&sys);
+    struct http_reply r;
+    (void)state;
+    http(&r, &at, "GET", "/switch/learner", NULL);
+    assert_status(&r, 200);
+    assert_non_null(strstr(r.raw.body.data, "\"quick\""));
+    http_free(&r);
+    answered_by("fast", "hi", NULL, NULL, "quick");
+    record("quick/flash", false, 0, 400);
+    ask(&r, "fast", "hi", NULL, NULL);
+    assert_status(&r, 200);
+    assert_string_not_equal(http_header(&r, "X-VX11-Provider"), "quick");
+    http_free(&r);
+}
+
+static double learned_of(const char *provider)
+{
+    struct http_at at = system_switch(&sys);
+    struct http_reply r;
+    double v = -1;
+    http(&r, &at, "GET", "/switch/learner", NULL);
+    yyjson_val *rows = yyjson_doc_ptr_get(r.json, "/rows"), *row;
+    size_t i, n;
+    yyjson_arr_foreach(rows, i, n, row)
+    {
+        if (str_eq(yyjson_get_str(yyjson_obj_get(row, "task_type")), "chat") &&
+            str_eq(yyjson_get_str(yyjson_obj_get(row, "provider")), provider))
+            v = yyjson_get_num(yyjson_obj_get(row, "learned"));
+    }
+    http_free(&r);
+    return v;
+}
+
+static void people_are_heard(void **state)
+{
+    struct http_at at = system_switch(&sys);
+    struct http_reply r, f;
+    char body[300], token[128];
+    (void)state;
+    ask(&r, "big", "hi", NULL, NULL);
+    assert_status(&r, 200);
+    system_account(&sys, http_header(&r, "X-Request-Id"));
+    double before = learned_of("good");
+    snprintf(body, sizeof body, "{\"request_id\":\"%s\",\"rating\":-1,\"note\":\"no\"}",
+             http_header(&r, "X-Request-Id"));
+    system_token(&sys, "stranger", "read,chat", token);
+    struct http_at other = at;
+    other.token = token;
+    eventually(5000, http_status(&other, "GET", "/switch/learner", NULL) == 200);
+    assert_int_equal(http_status(&other, "POST", "/switch/feedback", body), 404);
+    http(&f, &at, "POST", "/switch/feedback", body);
+    assert_status(&f, 200);
+    assert_string_equal(http_text(&f, "/provider"), "good");
+    http_free(&f);
+    assert_true(learned_of("good") < before);
+    http(&f, &at, "POST", "/switch/feedback", body);
+    assert_error(&f, 409, "already_rated");
+    http_free(&f);
+    http_free(&r);
+    assert_int_equal(http_status(&at, "POST", "/switch/feedback", "{\"request_id\":\"x\",\"rating\":1}"),
+                     404);
+    assert_int_equal(http_status(&at, "POST", "/switch/hermes/record_result", "{\"engine\":\"what\"}"), 404);
+}
+
+static void it_survives_a_restart(void **state)
+{
+    double before = learned_of("quick");
+    (void)state;
+    assert_true(before >= 0 && before < 0.2);
+    process_kill(system_module_pid(&sys, "switch"), 15);
+    sleep_ms(200);
+    system_wait_healthy(&sys);
+    double after = learned_of("quick");
+    assert_true(after > before - 0.001 && after < before + 0.001);
+    struct http_at at = system_switch(&sys);
+    struct http_reply r;
+    http(&r, &at, "POST", "/switch/control", "{\"action\":\"get_mode\"}");
+    assert_string_equal(http_text(&r, "/mode"), "CRITICAL");
+    http_free(&r);
+    control("{\"action\":\"set_mode\",\"mode\":\"BALANCED\"}", 200, NULL);
+}
+
+/* ---- the host, Hermes ---- */
+
+static void the_host_is_looked_at(void **state)
+{
+    struct http_at at = system_switch(&sys);
+    struct http_reply r;
+    (void)state;
+    http(&r, &at, "GET", "/switch/fluzo", NULL);
+    assert_status(&r, 200);
+    assert_string_equal(http_text(&r, "/profile/mode"), "balanced"); /* the configuration says so */
+    assert_true(yyjson_get_bool(yyjson_doc_ptr_get(r.json, "/profile/overridden")));
+    assert_true(http_int(&r, "/profile/signals/cpus") >= 1);
+    http_free(&r);
+    http(&r, &at, "GET", "/switch/fluzo/signals", NULL);
+    assert_status(&r, 200);
+    assert_true(http_int(&r, "/signals/memory_available_bytes") > 0);
+    http_free(&r);
+    http(&r, &at, "GET", "/switch/hermes/status", NULL);
+    assert_status(&r, 200);
+    assert_string_equal(http_text(&r, "/hermes"), "available");
+    assert_non_null(strstr(r.raw.body.data, "\"vx11-guide\""));
+    assert_int_equal(http_int(&r, "/metrics/queue_size"), 0);
+    http_free(&r);
+    http(&r, &at, "POST", "/switch/shub/detect", "{\"prompt\":\"restore the database\"}");
+    assert_false(yyjson_get_bool(yyjson_doc_ptr_get(r.json, "/should_route_to_shub")));
+    http_free(&r);
+    http(&r, &at, "POST", "/switch/shub/detect", "{\"prompt\":\"denoise the vocals\"}");
+    assert_true(yyjson_get_bool(yyjson_doc_ptr_get(r.json, "/should_route_to_shub")));
+    assert_string_equal(http_text(&r, "/domain"), "restoration");
+    http_free(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_and_meanings),
+        cmocka_unit_test(modes_of_a_request),
+        cmocka_unit_test(abilities),
+        cmocka_unit_test(what_must_stay_stays),
+        cmocka_unit_test(header_row_and_dry_run_agree),
+        cmocka_unit_test(a_dry_run_has_no_effect),
+        cmocka_unit_test(unnamed_models_are_not_chosen),
+        cmocka_unit_test(failures_are_learned),
+        cmocka_unit_test(people_are_heard),
+        cmocka_unit_test(modes),
+        cmocka_unit_test(it_survives_a_restart),
+        cmocka_unit_test(the_host_is_looked_at),
+        cmocka_unit_test(stops_clean),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
