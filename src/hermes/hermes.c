@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "embed/guide.h"
+#include "hermes/exec/jobs.h"
 #include "hermes/guide.h"
 #include "hermes/hermes_internal.h"
 #include "hermes/registry.h"
@@ -283,8 +284,23 @@ static int start_tools(struct hermes *h, struct error *err)
                                           .writer = h->writer,
                                           .home = module_home(h->module),
                                           .config = module_config(h->module)};
-    const int rc = registry_lift_version(h->store, err);
-    return rc == 0 ? tools_create(&options, &h->tools, err) : rc;
+    int rc = registry_lift_version(h->store, err);
+    if (rc != 0 || (rc = tools_create(&options, &h->tools, err)) != 0)
+        return rc;
+    const struct jobs_options jobs = {.loop = options.loop,
+                                      .store = h->store,
+                                      .writer = h->writer,
+                                      .tools = h->tools,
+                                      .home = options.home,
+                                      .module = h->module};
+    return jobs_create(&jobs, &h->jobs, err);
+}
+
+/* Jobs run tools, so these go after them. */
+static void on_jobs_closed(void *ctx)
+{
+    struct hermes *h = ctx;
+    tools_close(h->tools, on_part_closed, h);
 }
 
 static void hermes_stop(struct module *m, void *context, void (*done)(struct module *m))
@@ -293,7 +309,7 @@ static void hermes_stop(struct module *m, void *context, void (*done)(struct mod
     (void)m;
     h->stopped = done;
     h->closing = 8;
-    tools_close(h->tools, on_part_closed, h);
+    jobs_close(h->jobs, on_jobs_closed, h);
     warmup_close(h->warmup, on_part_closed, h);
     uv_close((uv_handle_t *)&h->scan_timer, on_timer_closed);
     scanner_close(h->scanner, on_part_closed, h);
@@ -339,6 +355,7 @@ static int hermes_start(struct module *m, void **context, struct error *err)
     install_guide(h);
     start_scan(h);
     tools_refresh(h->tools);
+    jobs_resume(h->jobs);
     pulls_resume(h->pulls);
     return 0;
 }
@@ -349,6 +366,7 @@ static void hermes_stopping(struct module *m, void *context)
     struct hermes *h = context;
     (void)m;
     engines_refuse_waits(h->engines);
+    jobs_end_streams(h->jobs);
     pulls_end_streams(h->pulls);
 }
 

@@ -18,6 +18,7 @@ struct hermes {
     struct hasher *hasher;
     struct engines *engines;
     struct tools *tools;
+    struct jobs *jobs; /* of POST /hermes/exec */
     int64_t engine_changes; /* of engines' states since the start; part of the registry's version */
     struct pulls *pulls;
     struct externals *externals; /* engines that are not ours */
@@ -34,6 +35,8 @@ struct registry_model;
 /* routes.c */
 /* What the engines must know of a model; points into the row. */
 void hermes_engine_model(struct hermes *h, const struct registry_model *row, struct engine_model *out);
+/* Registers a file: the one way in for all routes. path: absolute; name NULL: from the file's. */
+void hermes_models_add(struct hermes *h, struct request *r, const char *path, const char *name);
 void hermes_reply_model(struct hermes *h, struct request *r, int status, const char *name);
 
 /* pool/routes.c */

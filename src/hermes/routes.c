@@ -171,32 +171,35 @@ static void adding_cancelled(struct request *r, void *ctx, int reason)
     request_fail(r, reason == VX11_ETIMEOUT ? 504 : 503, "cancelled", NULL, "the file was not read in time");
 }
 
-static void models_add(struct request *r, void *module)
+void hermes_models_add(struct hermes *h, struct request *r, const char *path, const char *name)
 {
-    struct hermes *h = module;
-    const struct hermes_add_model *body = request_body(r);
-    if (body->path[0] != '/') {
-        request_fail(r, 422, "invalid_path", "/path", "the path must be absolute");
-        return;
-    }
     struct adding *a = calloc(1, sizeof *a);
     if (!a) {
         fail_memory(r);
         return;
     }
     a->arena = arena_create(0);
-    a->path = arena_strdup(a->arena, body->path);
-    a->name = arena_strdup(a->arena, body->name);
+    a->path = arena_strdup(a->arena, path);
+    a->name = arena_strdup(a->arena, name);
     a->hermes = h;
     a->request = r;
     a->work.data = a;
-    if (!a->path || (body->name && !a->name) ||
+    if (!a->path || (name && !a->name) ||
         uv_queue_work(request_loop(r), &a->work, adding_read, adding_done) != 0) {
         adding_free(a);
         fail_memory(r);
         return;
     }
     request_on_cancel(r, adding_cancelled, a);
+}
+
+static void models_add(struct request *r, void *module)
+{
+    const struct hermes_add_model *body = request_body(r);
+    if (body->path[0] == '/')
+        hermes_models_add(module, r, body->path, body->name);
+    else
+        request_fail(r, 422, "invalid_path", "/path", "the path must be absolute");
 }
 
 /* ---- unloading, alone or with the model ---- */
@@ -465,6 +468,22 @@ const request_handler hermes_handlers[HERMES_ROUTE_COUNT] = {
     [HERMES_ROUTE_ENGINES_STOP] = engines_stop_one,
     [HERMES_ROUTE_RESOURCES] = resources,
     [HERMES_ROUTE_REGISTRY] = registry_route,
+    [HERMES_ROUTE_EXEC] = exec_route,
+    [HERMES_ROUTE_JOBS_LIST] = jobs_route_list,
+    [HERMES_ROUTE_JOBS_GET] = jobs_route_get,
+    [HERMES_ROUTE_JOB_GET] = jobs_route_get,
+    [HERMES_ROUTE_JOBS_EVENTS] = jobs_route_events,
+    [HERMES_ROUTE_JOBS_CANCEL] = jobs_route_cancel,
+    [HERMES_ROUTE_EXECUTE] = execute_route,
+    [HERMES_ROUTE_DISCOVER] = discover_route,
+    [HERMES_ROUTE_AVAILABLE] = available_route,
+    [HERMES_ROUTE_STATUS] = status_route,
+    [HERMES_ROUTE_LIST] = models_list,
+    [HERMES_ROUTE_SYNC] = scan,
+    [HERMES_ROUTE_REINDEX] = reindex_route,
+    [HERMES_ROUTE_REGISTER_MODEL] = register_route,
+    [HERMES_ROUTE_REGISTER_LOCAL_MODEL] = register_route,
+    [HERMES_ROUTE_SHUB_HEALTH] = shub_route,
     [HERMES_ROUTE_TOOLS_LIST] = tools_route_list,
     [HERMES_ROUTE_TOOLS_GET] = tools_route_get,
     [HERMES_ROUTE_TOOLS_DETECT] = tools_route_detect,

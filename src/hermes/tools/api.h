@@ -19,4 +19,18 @@ void providers_route_remove(struct request *r, void *module);
 
 void registry_route(struct request *r, void *module);
 
+void exec_route(struct request *r, void *module);
+void jobs_route_list(struct request *r, void *module);
+void jobs_route_get(struct request *r, void *module);
+void jobs_route_events(struct request *r, void *module);
+void jobs_route_cancel(struct request *r, void *module);
+void execute_route(struct request *r, void *module);
+void discover_route(struct request *r, void *module);
+
+void available_route(struct request *r, void *module);
+void status_route(struct request *r, void *module);
+void reindex_route(struct request *r, void *module);
+void register_route(struct request *r, void *module);
+void shub_route(struct request *r, void *module);
+
 #endif

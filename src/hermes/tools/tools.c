@@ -30,6 +30,12 @@ const char *tool_name(const struct tool *tool)
     return tool->name;
 }
 
+bool tools_is_bound(struct tools *t, const char *name)
+{
+    const struct tool *tool = tools_find(t, name);
+    return tool && tool->binding.path != NULL;
+}
+
 /* A tool outlives its definition: runs of it may still go on. */
 static struct tool *tool_of(struct tools *t, const char *name)
 {

@@ -40,6 +40,7 @@ void tools_close(struct tools *t, void (*done)(void *ctx), void *ctx);
 
 struct tool *tools_find(struct tools *t, const char *name); /* NULL: none */
 const char *tool_name(const struct tool *tool);
+bool tools_is_bound(struct tools *t, const char *name); /* a row names its program */
 /* As the contract shows them, in the arena. 0 or VX11_ENOMEM. */
 int tools_list(struct tools *t, bool enabled_only, struct arena *a, struct hermes_tool **out, size_t *n);
 int tool_describe(struct tool *tool, struct arena *a, struct hermes_tool *out);
