@@ -14,7 +14,7 @@ static bool no_memory(struct translation *t)
 static bool refuse(struct translation *t, const char *at, const char *key, const char *text)
 {
     char where[PATH];
-    snprintf(where, sizeof where, "%s%s%s", at, key ? "/" : "", key ? key : "");
+    snprintf(where, sizeof where, "%.120s%s%.64s", at, key ? "/" : "", key ? key : "");
     return dialect_fault_set(t->fault, DIALECT_UNSUPPORTED, where, "%s", text);
 }
 
