@@ -87,12 +87,13 @@ function(vx11_tests_integration)
     # Sockets and bytes on both ends, as net's own tests have them, and a hub of models.
     file(GLOB hub CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/hub/*.c)
     list(APPEND helpers ${hub} ${CMAKE_SOURCE_DIR}/tests/unit/net/raw_client.c
-        ${CMAKE_SOURCE_DIR}/tests/unit/net/script_server.c)
+        ${CMAKE_SOURCE_DIR}/tests/unit/net/script_server.c
+        ${CMAKE_SOURCE_DIR}/tests/unit/hermes/fake_server.c)
     foreach(test IN LISTS tests)
         get_filename_component(name ${test} NAME_WE)
         string(REGEX REPLACE "^test_" "itest_" name ${name})
         vx11_test(${name} SOURCES ${test} ${helpers} ROOMS module LABELS integration TIMEOUT 300)
-        target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit/net ${CMAKE_SOURCE_DIR}/tests/hub)
+        target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit/net ${CMAKE_SOURCE_DIR}/tests/hub ${CMAKE_SOURCE_DIR}/tests/unit/hermes)
         target_link_libraries(${name} PRIVATE PkgConfig::sodium)
         set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
         if(TARGET vx11)
