@@ -87,6 +87,31 @@ const struct command cli_commands[] = {
      "  --json         as JSON\n"
      "It uses, loads and unloads models. The exit code is 1 when a check fails, 3 when VX11 does not run.\n",
      "@models --models --within-ms --strict --age-ms --json", command_warmup},
+    {"tools", "[list|detect|enable|disable|test]",
+     "Command-line tools that answer prompts.",
+     "  list                   what they are, and why one cannot be used\n"
+     "  detect [--apply] [NAME]\n"
+     "                         look for their programs; --apply writes what is found\n"
+     "  enable NAME            allow its use\n"
+     "  disable NAME           allow it no longer\n"
+     "  test NAME              run it once, with a harmless prompt\n"
+     "  --json                 as JSON\n",
+     "list detect enable disable test --apply --json", command_tools},
+    {"discover", "[--apply] [--web [--query TEXT]]",
+     "Look for models and tools; a plan unless --apply.",
+     "  --apply         write what is found in the folders, and the tools' programs\n"
+     "  --web           search the hub too (hermes.hub.search must allow it)\n"
+     "  --query TEXT    what to search it for\n"
+     "  --json          as JSON\n",
+     "--apply --web --query --json", command_discover},
+    {"providers", "[list|add|remove]",
+     "Providers elsewhere, added while VX11 runs.",
+     "  list            those that were added\n"
+     "  add NAME        --preset PRESET or --url URL, [--kind openai|anthropic],\n"
+     "                  [--key-env NAME or --key-file FILE], [--model NAME]...\n"
+     "  remove NAME\n"
+     "  --json          as JSON\n",
+     "list add remove --preset --url --kind --key-env --key-file --model --json", command_providers},
     {"modules", "[set NAME active|standby|off [--reason TEXT]]",
      "The modules' states; set one.",
      "  active     serves\n"
