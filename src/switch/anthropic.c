@@ -94,7 +94,7 @@ static int request_make(struct attempt *a, const char **path, const char **body,
 {
     struct dispatch *d = a->d;
     const struct config_model_info *info =
-        facts_info(module_config(d->sw->m)->values->switch_, a->provider->name, a->candidate->model);
+        provider_info(a->provider, a->candidate->model);
     *path = "/messages";
     if (d->wish.kind != DISPATCH_CHAT)
         return error_set(err, VX11_EUNSUPPORTED, "Anthropic's API answers chats only");

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "switch/presets.h"
 #include "switch/selection/selector.h"
+#include "switch/observe/observe.h"
 
 /* An engine may end between being handed out and being asked: another is asked for. One that took the request
  * and ended may have ended because of it, so that is tried once only. */
@@ -141,6 +142,7 @@ void attempt_failed(struct attempt *a, enum dispatch_verdict verdict, int status
     if (a->retry_after_ms >= 0)
         d->retry_after_ms = a->retry_after_ms;
     account_tried(&d->account, c, reason, attempt_elapsed_ms(a));
+    observe_failed(a, status, name);
     attempt_end(a, verdict);
     dispatch_attempt_failed(d, c, retry, status, name, reason);
 }
@@ -231,6 +233,8 @@ void attempt_call(struct attempt *a)
                       &options, &answer_events, a, &a->call, &err);
     if (rc != 0)
         attempt_failed(a, DISPATCH_SILENT, 500, "internal", err.text);
+    else
+        observe_called(a);
 }
 
 bool attempt_engine_again(struct attempt *a, int result)
@@ -275,7 +279,7 @@ void attempt_start(struct dispatch *d, const struct candidate *c, bool hedge)
         .held = BUF_INIT,
         .tokens = {-1, -1, -1},
         .hedge = hedge,
-        .price = price_of(facts_info(module_config(d->sw->m)->values->switch_, c->provider->name, c->model),
+        .price = price_of(provider_info(c->provider, c->model),
                           c->provider->kind == SWITCH_PROVIDER_KIND_LOCAL),
         .first_token_ms = -1,
     };

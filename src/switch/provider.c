@@ -36,6 +36,40 @@ static void settings_drop(struct provider *p)
     free(p->tool);
     free(p->module);
     p->base_url = p->key_env = p->key_file = p->tool = p->module = NULL;
+    for (size_t i = 0; i < p->info_count; i++)
+        free((char *)p->info[i].model);
+    free(p->info);
+    p->info = NULL;
+    p->info_count = 0;
+}
+
+/* Copied: what Hermes tells of a provider is gone once it is read. */
+static int info_copy(struct provider *p, const struct config_provider *c)
+{
+    p->stays = c->kind == CONFIG_PROVIDER_KIND_LOCAL || c->local;
+    p->info = calloc(c->model_info_count + 1, sizeof *p->info);
+    if (!p->info)
+        return VX11_ENOMEM;
+    for (size_t i = 0; i < c->model_info_count; i++) {
+        p->info[i] = c->model_info[i];
+        p->info[i].model = strdup(c->model_info[i].model);
+        if (!p->info[i].model)
+            return VX11_ENOMEM;
+        p->info_count++;
+    }
+    return 0;
+}
+
+const struct config_model_info *provider_info(const struct provider *p, const char *model)
+{
+    const struct config_model_info *all = NULL;
+    for (size_t i = 0; i < p->info_count; i++) {
+        if (strcmp(p->info[i].model, model) == 0)
+            return &p->info[i];
+        if (strcmp(p->info[i].model, "*") == 0)
+            all = &p->info[i];
+    }
+    return all;
 }
 
 static void provider_free(struct provider *p)
@@ -114,6 +148,8 @@ static int provider_apply(struct provider *p, const struct config_provider *c)
     if (n > 0 && p->base_url[n - 1] == '/')
         p->base_url[n - 1] = '\0';
     p->models_fixed = c->models_count > 0;
+    if (info_copy(p, c) != 0)
+        return VX11_ENOMEM;
     if (p->models_fixed)
         return models_copy(p, c->models, c->models_count);
     if (p->kind == SWITCH_PROVIDER_KIND_TOOL || p->kind == SWITCH_PROVIDER_KIND_MODULE) {

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "switch/admin.h"
+#include "switch/limits/limits.h"
 #include "switch/selection/selector.h"
 
 #define NEAREST   3
@@ -183,34 +184,6 @@ struct gather {
     int64_t wall, mono;
 };
 
-static const struct config_model_info *info_of(const struct config_provider *p, const char *model)
-{
-    const struct config_model_info *all = NULL;
-    for (size_t i = 0; i < p->model_info_count; i++) {
-        const struct config_model_info *info = &p->model_info[i];
-        if (strcmp(info->model, model) == 0)
-            return info;
-        if (strcmp(info->model, "*") == 0)
-            all = info;
-    }
-    return all;
-}
-
-static const struct config_provider *config_of(const struct config_switch *c, const char *provider)
-{
-    for (size_t i = 0; i < c->providers_count; i++)
-        if (strcmp(c->providers[i].name, provider) == 0)
-            return &c->providers[i];
-    return NULL;
-}
-
-const struct config_model_info *facts_info(const struct config_switch *c, const char *provider,
-                                           const char *model)
-{
-    const struct config_provider *p = config_of(c, provider);
-    return p ? info_of(p, model) : NULL;
-}
-
 static signed char flag(bool has, bool value)
 {
     return !has ? FACT_UNKNOWN : value ? FACT_YES : FACT_NO;
@@ -293,7 +266,23 @@ static void fact_learned(const struct gather *g, struct choice_fact *f)
     }
 }
 
-static const char *not_now(const struct gather *g, const struct provider *p)
+/* NULL: the provider's own budgets have room. */
+static const char *budget_left(const struct gather *g, const struct provider *p,
+                               const struct config_model_info *info)
+{
+    struct limits_refusal why;
+    const struct limits_want want = {.prompt_tokens = g->wish->prompt_tokens,
+                                     .completion_tokens = g->wish->answer_tokens};
+    const struct price price = price_of(info, p->kind == SWITCH_PROVIDER_KIND_LOCAL);
+    if (!g->sw->budgets ||
+        limits_provider_allows(g->sw->budgets, NULL, p->name, &price, &want, g->wall, &why))
+        return NULL;
+    const char *text = arena_strdup(g->a, why.text);
+    return text ? text : "its budget is used up";
+}
+
+static const char *not_now(const struct gather *g, const struct provider *p,
+                           const struct config_model_info *info)
 {
     enum breaker_state state = breaker_peek(&p->breaker, g->mono);
     if (state == BREAKER_OPEN || (state == BREAKER_HALF_OPEN && p->breaker.probing))
@@ -302,7 +291,7 @@ static const char *not_now(const struct gather *g, const struct provider *p)
         return "it has asked to be left alone for a while";
     if (p->max_concurrency > 0 && p->in_flight >= p->max_concurrency)
         return "it answers as many requests as it may";
-    return NULL;
+    return budget_left(g, p, info);
 }
 
 /* Place in the chain, or after it, in the order of the configuration. */
@@ -316,14 +305,13 @@ static size_t place_of(const struct gather *g, const struct provider *p, size_t 
 
 static void fact_fill(const struct gather *g, struct provider *p, const char *model, struct choice_fact *f)
 {
-    const struct config_provider *c = config_of(g->config, p->name);
-    const struct config_model_info *info = c ? info_of(c, model) : NULL;
+    const struct config_model_info *info = provider_info(p, model);
     *f = (struct choice_fact){
         .owner = p,
         .provider = p->name,
         .model = model,
         .kind = p->kind,
-        .stays = c && c->local,
+        .stays = p->stays,
         .unnamed = p->kind != SWITCH_PROVIDER_KIND_LOCAL && !p->models_fixed &&
                    !(info && strcmp(info->model, "*") != 0),
         .can = provider_can(p, model),
@@ -340,7 +328,7 @@ static void fact_fill(const struct gather *g, struct provider *p, const char *mo
     if (p->kind == SWITCH_PROVIDER_KIND_LOCAL)
         fact_local(f, g->sw->selector ? selector_local(g->sw->selector, model) : NULL);
     fact_learned(g, f);
-    f->not_now = not_now(g, p);
+    f->not_now = not_now(g, p, info);
 }
 
 /* Adds one, once. The model's name is copied: the provider's list and the configuration may change while the

@@ -15,6 +15,7 @@
 #define VX11_SWITCH_INTERNAL_H
 
 #include "api/hermes.h"
+#include "api/config.h"
 #include "api/openai.h"
 #include "api/switch.h"
 #include "base/breaker.h"
@@ -57,6 +58,9 @@ struct provider {
     char *tool, *module;                 /* of those kinds: whom to ask; NULL: its own name */
     int64_t connect_timeout_ms, first_token_timeout_ms, idle_timeout_ms;
     int64_t max_concurrency; /* 0: no bound */
+    bool stays;              /* what it is sent does not leave this machine, says the configuration */
+    struct config_model_info *info; /* what is said of its models */
+    size_t info_count;
     struct breaker breaker;
     /* models, from the configuration or as last listed */
     char **models;
@@ -90,6 +94,7 @@ struct switch_ {
     struct cache *cache;
     struct cache_series cache_series;
     struct queue *queue;
+    struct observe *observe;
     struct selector *selector;
     void (*stopped)(struct module *m);
 };
@@ -104,6 +109,9 @@ void providers_free(struct switch_ *sw);
 struct provider *provider_find(const struct switch_ *sw, const char *name);
 bool provider_offers(const struct provider *p, const char *model);
 unsigned provider_can(const struct provider *p, const char *model); /* CAN_… of a model that it offers */
+/* What the configuration says of a model: its own entry, else that of *; NULL: nothing. Valid until the
+ * configuration changes. */
+const struct config_model_info *provider_info(const struct provider *p, const char *model);
 bool provider_models_fresh(const struct provider *p, int64_t max_age_ms);
 /* Asks Hermes again when the last time was a while ago; called every 50 ms. */
 void registry_tick(struct switch_ *sw);
@@ -278,6 +286,9 @@ struct dispatch {
     bool caches;              /* cache_key is set: a good answer is kept under it */
     unsigned char cache_key[CACHE_KEY_LEN];
     struct cache_gather *gather; /* of a stream that is to be kept */
+    struct buf kept;             /* of a stream's text, for who asked for bodies in the log */
+    size_t kept_bytes;           /* of all of it */
+    const struct attempt *kept_of;
     struct attempt *live[DISPATCH_LIVE];
     struct attempt *winner;            /* whose answer the caller gets */
     const struct candidate *last;      /* the one that was asked last */

@@ -53,10 +53,6 @@ const struct local_fact *selector_local(const struct selector *s, const char *mo
 /* The loaded model used last besides `active` (may be NULL); NULL: none. */
 const char *selector_warm_model(const struct selector *s, const char *active);
 
-/* What the configuration says of a model: its own entry, else that of *; NULL: nothing. */
-const struct config_model_info *facts_info(const struct config_switch *c, const char *provider,
-                                           const char *model);
-
 /* ---- for dispatch, attempt and account ---- */
 /* Whether the wish leaves the choice to Switch, so that what is loaded and what there is must be known
  * freshly. */
