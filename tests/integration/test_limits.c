@@ -182,9 +182,10 @@ static void tokens_a_day_and_a_kill(void **state)
     limits_change("daily", "--tokens-per-day=100", NULL);
     eventually(5000, answers(token));
     eventually(5000, day_sum("daily", "prompt_tokens + completion_tokens") == 48);
-    assert_int_equal(system_count(&sys, "SELECT (SELECT sum(prompt_tokens) + sum(completion_tokens) FROM usage"
-                                        " WHERE from_cache = 0) - (SELECT sum(prompt_tokens +"
-                                        " completion_tokens) FROM usage_day)"),
+    assert_int_equal(system_count(&sys,
+                                  "SELECT (SELECT sum(prompt_tokens) + sum(completion_tokens) FROM usage"
+                                  " WHERE from_cache = 0) - (SELECT sum(prompt_tokens +"
+                                  " completion_tokens) FROM usage_day)"),
                      0);
 }
 
@@ -282,6 +283,17 @@ static void models_of_a_key(void **state)
     assert_null(strstr(r.raw.body.data, "alone"));
     assert_null(strstr(r.raw.body.data, "drip"));
     http_free(&r);
+    /* Nor does it see whose budgets there are besides its own. */
+    struct http_at own = {.port = sys.switch_port, .token = token};
+    http(&r, &own, "GET", "/switch/budgets", NULL);
+    assert_status(&r, 200);
+    assert_int_equal(yyjson_arr_size(yyjson_obj_get(yyjson_doc_get_root(r.json), "holders")), 1);
+    assert_string_equal(http_text(&r, "/holders/0/name"), "narrow");
+    http_free(&r);
+    http(&r, &own, "GET", "/switch/usage?by=principal", NULL);
+    assert_int_equal(yyjson_arr_size(yyjson_obj_get(yyjson_doc_get_root(r.json), "rows")), 1);
+    assert_string_equal(http_text(&r, "/rows/0/principal"), "narrow");
+    http_free(&r);
     assert_int_equal(http_status(&at, "GET", "/v1/models/good/m", NULL), 200);
     assert_int_equal(http_status(&at, "GET", "/v1/models/good/n", NULL), 404);
 }
@@ -362,7 +374,7 @@ static void a_provider_without_budget_is_passed_over(void **state)
     const char *id = http_header(&r, "X-Request-Id");
     char sql[200];
     snprintf(sql, sizeof sql,
-             "SELECT count(*) FROM decision WHERE request_id = '%s' AND alternatives LIKE '%%used up%%'", id);
+             "SELECT count(*) FROM decision WHERE request_id = '%s' AND candidates LIKE '%%used up%%'", id);
     eventually(5000, system_count(&sys, sql) == 1);
     http_free(&r);
     ask(&r, sys.token, "tight/alone");
