@@ -180,7 +180,7 @@ static void on_cancel(struct request *r, void *ctx, int reason)
 static int relay_wishes(struct request *r, struct client_call_options *options)
 {
     static const char *const names[] = {"X-VX11-Priority", "X-VX11-Privacy", "X-VX11-Task-Type",
-                                        "X-VX11-Mode", "Cache-Control"};
+                                        "X-VX11-Mode",     "Cache-Control",  "Anthropic-Beta"};
     struct client_header *headers =
         arena_array(request_arena(r), options->header_count + COUNT_OF(names), sizeof *headers);
     if (!headers)

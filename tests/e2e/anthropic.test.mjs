@@ -152,9 +152,10 @@ test("thoughts go both ways with their signatures", async () => {
 test("what is said in Anthropic's words reaches a server of Anthropic's as it was said", async () => {
   claude.clear();
   const q = ask("claude-test-1", [{ type: "text", text: "hi", cache_control: { type: "ephemeral" } }], { stop_sequences: ["END"], top_k: 3, metadata: { user_id: "u1" } });
-  const reply = await client.messages.create(q);
+  const reply = await client.messages.create(q, { headers: { "anthropic-beta": "new-thing-2026" } });
   assert.equal(reply.stop_reason, "end_turn");
   assert.deepEqual(claude.last().body, q);
+  assert.equal(claude.last().headers["anthropic-beta"], "new-thing-2026");
   const stopped = await client.messages.create(ask("claude-test-1", "one END two", { stop_sequences: ["END"] }));
   assert.equal(stopped.stop_reason, "stop_sequence");
   assert.equal(stopped.stop_sequence, "END");
@@ -214,4 +215,12 @@ test("x-api-key and a bearer token are the same", async () => {
 test("fields that are not heeded are named", async () => {
   const { response } = await client.messages.create(guide("Which port is switch on?", { service_tier: "auto" })).withResponse();
   assert.equal(response.headers.get("x-vx11-ignored"), "service_tier");
+});
+
+test("a prompt that is to stay on the machine is not even counted elsewhere", async () => {
+  claude.clear();
+  const q = { model: "claude-test-1", messages: [{ role: "user", content: "secret" }] }, stay = { headers: { "x-vx11-privacy": "local_only" } };
+  await assert.rejects(client.messages.countTokens(q, stay), (e) => e.status === 403);
+  await assert.rejects(client.messages.create({ ...q, max_tokens: 5 }, stay), (e) => e.status === 403);
+  assert.equal(claude.requests.filter((r) => r.method === "POST").length, 0);
 });

@@ -1,6 +1,6 @@
 /* Count: POST /v1/messages/count_tokens. The one who would answer is asked, if it can count; else, or when it
  * does not answer, the tokens are estimated, and the reply says so. Nothing is generated, so nothing is
- * accounted for. */
+ * accounted for; but a prompt that is asked about goes no further than one that is to be answered. */
 #include <string.h>
 
 #include "api/engine_client.h"
@@ -19,6 +19,9 @@ struct count {
     struct switch_ *sw;
     struct request *r;
     struct dialect_request made;
+    yyjson_val *root; /* of it */
+    struct wish wish;
+    struct limits_hold hold;
     struct selection selection;
     size_t listings;
     struct client_call *call;
@@ -28,10 +31,25 @@ struct count {
 
 static void count_select(struct count *c);
 
+static void count_settle(struct count *c)
+{
+    const int64_t now = clock_wall_ms();
+    const struct limits_spent nothing = {
+        .at = now, .prompt_tokens = -1, .completion_tokens = -1, .cost_micro = -1};
+    limits_settle(c->sw->budgets, &c->hold, &nothing, now);
+}
+
+static void count_fail(struct count *c, int status, const char *code, const char *param, const char *text)
+{
+    count_settle(c);
+    request_fail(c->r, status, code, param, "%s", text);
+}
+
 static void count_reply(struct count *c, int64_t tokens)
 {
     const struct anthropic_count_reply reply = {.input_tokens = tokens};
     const struct candidate *who = &c->selection.list[0];
+    count_settle(c);
     request_reply_header(c->r, "X-VX11-Provider", who->provider->name);
     request_reply_header(c->r, "X-VX11-Model", who->model);
     request_reply(c->r, 200, &anthropic_count_reply_message, &reply);
@@ -39,16 +57,13 @@ static void count_reply(struct count *c, int64_t tokens)
 
 static void count_estimate(struct count *c, const char *why)
 {
-    yyjson_val *root = NULL;
     if (why)
         log_info("count", "tokens are estimated", LOG_S("provider", c->selection.list[0].provider->name),
                  LOG_S("reason", why));
-    if (c->cancelled ||
-        contract_json_parse(request_arena(c->r), c->made.body, c->made.len, NULL, &root, NULL) != 0 ||
-        request_reply_header(c->r, "X-VX11-Estimated", "true") != 0)
-        request_fail(c->r, 503, "stopping", NULL, "the tokens could not be counted");
+    if (c->cancelled || request_reply_header(c->r, "X-VX11-Estimated", "true") != 0)
+        count_fail(c, 503, "stopping", NULL, "the request was given up");
     else
-        count_reply(c, tokens_estimate_request(root));
+        count_reply(c, tokens_estimate_request(c->root));
 }
 
 static void on_cancel(struct request *r, void *ctx, int reason)
@@ -92,7 +107,8 @@ static void on_acquired(struct client_call *call, void *ctx, const struct client
     ask.model = c->selection.list[0].model;
     module_call_options(c->r, &options);
     rc = rc ? rc
-            : engine_count_tokens_call(module_client(c->sw->m), &target, &ask, &options, on_counted, c, &c->call);
+            : engine_count_tokens_call(module_client(c->sw->m), &target, &ask, &options, on_counted, c,
+                                       &c->call);
     if (rc != 0)
         count_estimate(c, error_describe(rc));
 }
@@ -138,7 +154,7 @@ static void on_done(struct client_call *call, void *ctx, int result, const struc
     if (good)
         count_reply(c, reply.input_tokens);
     else if (status == 400 && text)
-        request_fail(c->r, 400, "upstream_rejected", NULL, "%s", text);
+        count_fail(c, 400, "upstream_rejected", NULL, text);
     else
         count_estimate(c, text ? text : err ? err->text : "it did not count");
 }
@@ -191,21 +207,19 @@ static void count_relist(struct count *c)
 
 static void count_select(struct count *c)
 {
-    const struct anthropic_count_request *q = request_body(c->r);
-    const struct wish wish = {.kind = DISPATCH_CHAT, .model = q->model};
     struct error err = {0};
     if (c->cancelled) {
-        request_fail(c->r, 503, "stopping", NULL, "the request was given up");
+        count_fail(c, 503, "stopping", NULL, "the request was given up");
         return;
     }
-    int rc = selection_make(c->sw, request_arena(c->r), &wish, &c->selection, &err);
+    int rc = selection_make(c->sw, request_arena(c->r), &c->wish, &c->selection, &err);
     if (rc != 0 && !c->relisted) {
         count_relist(c);
         return;
     }
     if (rc != 0) {
-        request_fail(c->r, c->selection.refusal.status, c->selection.refusal.code, c->selection.refusal.param,
-                     "%s", err.text);
+        count_fail(c, c->selection.refusal.status, c->selection.refusal.code, c->selection.refusal.param,
+                   err.text);
         return;
     }
     switch (c->selection.list[0].provider->kind) {
@@ -218,6 +232,43 @@ static void count_select(struct count *c)
     default:
         count_estimate(c, NULL);
     }
+}
+
+static bool hold_allows(const void *ctx, const char *requested, const char *provider, const char *model)
+{
+    return limits_model_allowed(ctx, requested, provider, model);
+}
+
+/* What the token and the request's headers allow. False: refused, and over. */
+static bool count_admit(struct count *c)
+{
+    const struct anthropic_count_request *q = request_body(c->r);
+    const struct limits_want nothing = {0};
+    struct limits_refusal why = {0};
+    struct error err = {0};
+    const int64_t now = clock_wall_ms();
+    int rc = contract_json_parse(request_arena(c->r), c->made.body, c->made.len, NULL, &c->root, NULL);
+    rc = rc ? rc : limits_admit(c->sw->budgets, request_principal(c->r), &nothing, now, &c->hold, &why, &err);
+    if (rc == VX11_EFULL) {
+        limits_refusal_headers(&c->hold, &why, now, c->r);
+        count_fail(c, why.status, why.code, why.param, why.text);
+        return false;
+    }
+    if (rc != 0) {
+        request_fail(c->r, 500, "limits_unknown", NULL, "%s", err.text[0] ? err.text : error_describe(rc));
+        return false;
+    }
+    c->wish = (struct wish){.kind = DISPATCH_CHAT,
+                            .model = q->model,
+                            .local_only = limits_local_only(&c->hold),
+                            .mode = limits_mode(&c->hold),
+                            .allows = hold_allows,
+                            .allows_ctx = &c->hold};
+    const struct config_switch *config = module_config(c->sw->m)->values->switch_;
+    if (wish_of_request(&c->wish, c->r, c->root, NULL, config, &err) == 0)
+        return true;
+    count_fail(c, 400, "invalid_privacy", NULL, err.text);
+    return false;
 }
 
 void dialect_count_tokens(struct request *r, void *module)
@@ -234,5 +285,6 @@ void dialect_count_tokens(struct request *r, void *module)
         return;
     }
     request_on_cancel(r, on_cancel, c);
-    count_select(c);
+    if (count_admit(c))
+        count_select(c);
 }

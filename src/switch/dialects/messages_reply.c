@@ -134,7 +134,8 @@ int messages_reply(struct arena *a, const struct switch_upstream *u, const char 
         .content = b.list,
         .content_count = b.count,
         .has_stop_reason = true,
-        .stop_reason = messages_stop_reason(finish, yyjson_arr_size(m->tool_calls) > 0, refusal[0], sequence),
+        .stop_reason =
+            (int)messages_stop_reason(finish, yyjson_arr_size(m->tool_calls) > 0, refusal[0], sequence),
         .usage = &usage,
     };
     if (message.stop_reason == ANTHROPIC_STOP_REASON_STOP_SEQUENCE)

@@ -217,7 +217,7 @@ int messages_stream_end(struct messages_stream *s)
     rc = rc ? rc : block_close(s);
     struct anthropic_message_end how = {
         .has_stop_reason = true,
-        .stop_reason = messages_stop_reason(s->finish, s->called, s->refused, s->has_sequence)};
+        .stop_reason = (int)messages_stop_reason(s->finish, s->called, s->refused, s->has_sequence)};
     if (how.stop_reason == ANTHROPIC_STOP_REASON_STOP_SEQUENCE)
         how.stop_sequence = s->sequence;
     struct anthropic_message_delta delta = {.delta = &how, .usage = &s->usage};

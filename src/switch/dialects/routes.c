@@ -236,6 +236,7 @@ void dialect_responses(struct request *r, void *module)
         .body_len = made.len,
         .dialect = &responses_dialect,
         .dialect_data = s,
+        .metadata = q->metadata,
     };
     dispatch_run(module, r, &wish);
 }
