@@ -324,6 +324,7 @@ static void say_memory(struct engine *e, const struct capacity *c, bool never)
                    least ? tokens_for(e, CONTEXT_FLOOR) : engine_params_tokens(e),
                    str_format_bytes(free_bytes > 0 ? (uint64_t)free_bytes : 0, room), bound_name(e, p->dim),
                    !never     ? "are free now"
+                   : names[0] ? "would be free with all unloaded that is not pinned"
                    : c->n > 0 ? "would be free with every other model unloaded"
                               : "are free",
                    str_format_bytes((uint64_t)p->missing, missing), p->missing, held);

@@ -38,6 +38,7 @@ static int64_t need_of_one(void)
 {
     struct http_at at = system_hermes(&sys);
     struct http_reply r;
+    eventually(20000, system_count(&sys, "SELECT count(*) FROM model WHERE name LIKE 'm_'") == MODELS);
     http(&r, &at, "POST", "/hermes/engines/acquire", "{\"model\":\"m0\"}");
     assert_status(&r, 200);
     http_free(&r);
@@ -146,7 +147,7 @@ static void soak(void **state)
                       .requests = given ? atoi(given) : REQUESTS,
                       .max_tokens = 3,
                       .limit_ms = LIMIT_MS,
-                      .kill_ms = 600,
+                      .kill_ms = 120,
                       .model = any_model};
     (void)state;
     assert_true(s.requests > 0);

@@ -15,10 +15,11 @@
 #include "net/server.h"
 
 #define SLOW_MS 400
+#define WORK_MS 200
 
 struct fake {
     const char *name, *socket;
-    int64_t started;
+    int64_t started, requests, busy_until;
     struct metrics *metrics;
     struct server *server;
     uv_signal_t term;
@@ -43,8 +44,10 @@ static void status(struct request *r, void *module)
     struct engine_load load_facts = {
         .bytes_read = age < load ? age : 1000, .bytes_total = 1000, .percent = age < load ? 50 : 100};
     struct engine_spread none = {0};
-    const bool starved = str_starts(f->name, "starved");
-    struct engine_memory memory = {.need_bytes = starved ? INT64_C(1) << 50 : 1 << 20};
+    const bool starved = str_starts(f->name, "starved"), large = strstr(f->name, "large") != NULL;
+    struct engine_memory memory = {.need_bytes = starved ? INT64_C(1) << 50
+                                                 : large ? INT64_C(100) << 20
+                                                         : 1 << 20};
     struct engine_status s = {
         .state = age < load ? ENGINE_STATE_LOADING : ENGINE_STATE_READY,
         .progress = age < load ? (double)age / (double)load : 1,
@@ -54,7 +57,8 @@ static void status(struct request *r, void *module)
         .first_token_seconds = &none,
         .n_max = 4,
         .slots_total = 4,
-        .slots_busy = str_starts(f->name, "busy"),
+        .requests = f->requests,
+        .slots_busy = str_starts(f->name, "busy") || clock_mono_ms() < f->busy_until,
         .queue_limit = 64,
         .uptime_ms = age,
     };
@@ -70,7 +74,10 @@ static void status(struct request *r, void *module)
 
 static void nothing(struct request *r, void *module)
 {
-    (void)module;
+    struct fake *f = module;
+    f->requests++;
+    if (str_starts(f->name, "work"))
+        f->busy_until = clock_mono_ms() + WORK_MS;
     request_fail(r, 501, "fake", NULL, "this is a stand-in for tests");
 }
 

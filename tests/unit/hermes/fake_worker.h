@@ -13,6 +13,7 @@ bool fake_worker_asked(int argc, char **argv);
  *   busy…     ready, and always has a request      deaf…   ready, ignores SIGTERM
  *   mute…     ready, then never answers again (it stops itself)
  *   starved…  fails for want of memory: it says that it needs a petabyte
+ *   work…     ready at once; busy for 200 ms after each request   …large…  says that it needs 100 MiB
  *   clean…    as ok, but exits 9 when its environment is not clean */
 int fake_worker_main(int argc, char **argv);
 

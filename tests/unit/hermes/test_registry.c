@@ -183,8 +183,8 @@ static void test_use_is_no_change(void **state)
     assert_int_equal(registry_version(f->store, &before, &err), 0);
     struct writer_options options = {.path = fixture_path(f, "vx11.db")};
     assert_int_equal(writer_start(&options, &w, &err), 0);
-    assert_int_equal(registry_used(w, row.api.id, 7000), 0);
-    assert_int_equal(registry_used(w, row.api.id, 6000), 0);
+    assert_int_equal(registry_used(w, row.api.id, 1, 7000), 0);
+    assert_int_equal(registry_used(w, row.api.id, 1, 6000), 0);
     assert_int_equal(writer_stop(w, 5000), 0);
     assert_int_equal(registry_get(f->store, "m", f->arena, &row, &err), 0);
     assert_int_equal(row.api.usage_count, 2);
