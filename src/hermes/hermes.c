@@ -413,8 +413,11 @@ static void hermes_health(void *context, struct health *hl)
     (void)snprintf(detail, sizeof detail, "%zu engines have failed; GET /hermes/engines says why", failed);
     health_add(hl, "engines", failed > 0 ? 1 : 0, failed > 0 ? detail : NULL);
     if (externals_count(h->externals) > 0) {
-        const size_t down = externals_down(h->externals, detail, sizeof detail);
+        size_t down = externals_down(h->externals, HERMES_EXTERNAL_KIND_COMMAND, detail, sizeof detail);
         health_add(hl, "external_engines", down > 0 ? 1 : 0, down > 0 ? detail : NULL);
+        /* Who keeps an address is not us: that it is down is told, and no fault of this module. */
+        down = externals_down(h->externals, HERMES_EXTERNAL_KIND_ADDRESS, detail, sizeof detail);
+        health_add(hl, "engine_addresses", 0, down > 0 ? detail : NULL);
     }
 }
 

@@ -312,13 +312,13 @@ int externals_configure(struct externals *all, const struct config *config, stru
     return rc;
 }
 
-size_t externals_down(const struct externals *all, char *out, size_t size)
+size_t externals_down(const struct externals *all, int kind, char *out, size_t size)
 {
     size_t n = 0;
     for (size_t i = 0; i < all->count; i++) {
         const struct external *x = all->list[i];
         const char *why = x->problem[0] ? x->problem : x->reason;
-        if (!x->problem[0] && x->state != HERMES_EXTERNAL_STATE_DOWN)
+        if (x->kind != kind || (!x->problem[0] && x->state != HERMES_EXTERNAL_STATE_DOWN))
             continue;
         if (n++ == 0)
             (void)snprintf(out, size, "%s: %s", x->name, why);

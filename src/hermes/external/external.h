@@ -93,8 +93,9 @@ struct external *externals_of_model(struct externals *all, const char *model);
 struct external *externals_find(struct externals *all, const char *name);
 size_t externals_count(const struct externals *all);
 struct external *externals_at(const struct externals *all, size_t i);
-/* Commands that cannot be started, addresses that are down; the first one's reason into out. */
-size_t externals_down(const struct externals *all, char *out, size_t size);
+/* Of one kind (enum hermes_external_kind): commands that cannot be started, addresses that are down. The first
+ * one's reason into out. */
+size_t externals_down(const struct externals *all, int kind, char *out, size_t size);
 
 /* ---- address.c ---- */
 /* Asks an address now, unless it was asked within max_age_ms. fn runs once: at once (then *out is NULL), or

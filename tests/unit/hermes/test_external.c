@@ -402,7 +402,7 @@ static void test_no_program(void **state)
     assert_false(a.ready);
     assert_non_null(strstr(a.text, "no program"));
     char why[256];
-    assert_int_equal(externals_down(b->externals, why, sizeof why), 1);
+    assert_int_equal(externals_down(b->externals, HERMES_EXTERNAL_KIND_COMMAND, why, sizeof why), 1);
 }
 
 static int64_t child_of(struct bench *b)
