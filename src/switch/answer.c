@@ -271,7 +271,7 @@ static void stream_break(struct attempt *a, const char *code, const char *text)
     struct dispatch *d = a->d;
     struct request *r = d->r;
     struct common_error_body body = {
-        .message = text, .type = "upstream_error", .code = code, .request_id = request_id(r)};
+        .message = text, .type = "api_error", .code = code, .request_id = request_id(r)};
     struct common_error message = {.error = &body};
     struct buf out = BUF_INIT;
     bool told = a->failed_midway && a->own_end == 0; /* the provider's own error event went through */
