@@ -143,20 +143,34 @@ size_t task_words_next(struct task_words *w, char *out, size_t size)
 
 /* ---- phrases ---- */
 
-static const struct task_phrase *phrase_find(const char *words)
+/* The first phrase that does not come before the words. */
+static size_t phrase_bound(const char *words)
 {
     size_t low = 0, high = task_phrase_count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        int order = strcmp(words, task_phrases[mid].words);
-        if (order == 0)
-            return &task_phrases[mid];
-        if (order < 0)
-            high = mid;
-        else
+        if (strcmp(task_phrases[mid].words, words) < 0)
             low = mid + 1;
+        else
+            high = mid;
     }
-    return NULL;
+    return low;
+}
+
+static const struct task_phrase *phrase_find(const char *words)
+{
+    size_t at = phrase_bound(words);
+    return at < task_phrase_count && strcmp(task_phrases[at].words, words) == 0 ? &task_phrases[at] : NULL;
+}
+
+/* Whether any phrase begins with this word; most words of a text begin none. A space sorts before all that a
+ * word is made of, so that such a phrase is where the word itself would be. */
+static bool phrase_begins(const char *word)
+{
+    size_t at = phrase_bound(word), n = strlen(word);
+    if (at == task_phrase_count || strncmp(task_phrases[at].words, word, n) != 0)
+        return false;
+    return task_phrases[at].words[n] == '\0' || task_phrases[at].words[n] == ' ';
 }
 
 struct tally {
@@ -192,6 +206,9 @@ struct window { /* the words that have been read and not yet been looked at */
 static size_t window_match(const struct window *w, const struct task_phrase **found)
 {
     char text[LONGEST * TASK_WORD_SIZE];
+    *found = NULL;
+    if (!phrase_begins(w->words[0]))
+        return 1;
     for (size_t n = w->count; n > 0; n--) {
         size_t at = 0;
         for (size_t i = 0; i < n; i++) {
@@ -206,7 +223,6 @@ static size_t window_match(const struct window *w, const struct task_phrase **fo
         if (*found)
             return n;
     }
-    *found = NULL;
     return 1;
 }
 
