@@ -89,5 +89,8 @@ size_t log_tail(char *out, size_t size);
 const char *log_current_request(void); /* async-signal-safe; "" when none */
 /* True when key or value should not be written anywhere. */
 bool log_is_secret(const char *key, const char *value);
+/* Appends the text with each secret in it replaced by "[redacted]". 0 or VX11_ENOMEM. */
+struct buf;
+int log_redact(const char *text, size_t len, struct buf *out);
 
 #endif

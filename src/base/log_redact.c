@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/buf.h"
 #include "base/log_internal.h"
 #include "base/str.h"
 
@@ -227,4 +228,16 @@ bool log_is_secret(const char *key, const char *value)
     if (key && log_key_is_secret(key, strlen(key)))
         return true;
     return value && log_find_secret(value, strlen(value), 0, &start, &end);
+}
+
+int log_redact(const char *text, size_t len, struct buf *out)
+{
+    size_t at = 0, start, end;
+    while (log_find_secret(text, len, at, &start, &end)) {
+        buf_append(out, text + at, start - at);
+        buf_puts(out, "[redacted]");
+        at = end;
+    }
+    buf_append(out, text + at, len - at);
+    return out->failed ? VX11_ENOMEM : 0;
 }

@@ -170,6 +170,7 @@ int module_reload(struct module *m, struct arena *a, struct config_change **chan
     m->config = next;
     if (module_open_log(m, err) != 0)
         log_warn("module", "the log could not be reopened", LOG_S("reason", err ? err->text : ""));
+    telemetry_reload(m->telemetry);
     if (m->spec->reload && m->context_ready)
         m->spec->reload(m, m->context, before, next);
     for (size_t i = 0; i < *n; i++)
@@ -244,10 +245,15 @@ static void on_client_closed(void *ctx)
     module_close_handles(m);
 }
 
+static void on_spans_sent(struct module *m)
+{
+    client_close(m->client, on_client_closed, m);
+}
+
 static void on_work_stopped(struct module *m)
 {
     module_events_close(m->events);
-    client_close(m->client, on_client_closed, m);
+    telemetry_stop(m->telemetry, on_spans_sent);
 }
 
 static void on_drained(void *ctx)
@@ -281,6 +287,7 @@ static void module_close_handles(struct module *m)
         return;
     m->handles_ready = false;
     metrics_stop(m->metrics);
+    telemetry_close(m->telemetry);
     uv_close((uv_handle_t *)&m->on_term, NULL);
     uv_close((uv_handle_t *)&m->on_int, NULL);
     uv_close((uv_handle_t *)&m->on_hup, NULL);
@@ -359,6 +366,8 @@ static int module_open_loop(struct module *m, struct error *err)
     if (!m->writer_queued || !m->writer_lost)
         return error_set(err, VX11_ENOMEM, "out of memory");
     int rc = client_create(&m->loop, &m->client, err);
+    if (rc == 0)
+        rc = telemetry_create(m, &m->telemetry, err);
     if (rc != 0)
         return rc;
     uv_signal_init(&m->loop, &m->on_term);
@@ -389,6 +398,7 @@ static int module_listen(struct module *m, struct error *err)
         .listener_count = n,
         .auth = m->auth,
         .metrics = m->metrics,
+        .tracer = telemetry_tracer(m->telemetry),
         .version = VX11_VERSION,
         .request_timeout_ms = limits->request_timeout_ms,
         .max_body = (uint64_t)limits->max_body_bytes,
@@ -440,6 +450,7 @@ static void module_close(struct module *m)
         log_error("module", "rows were lost on stopping", LOG_I("rows", lost));
     server_destroy(m->server);
     module_events_destroy(m->events);
+    telemetry_destroy(m->telemetry);
     auth_destroy(m->auth);
     metrics_destroy(m->metrics);
     if (m->store)

@@ -5,6 +5,7 @@
 #include "module/module.h"
 
 struct module_events;
+struct telemetry;
 
 struct module_peer {
     char name[32];
@@ -43,6 +44,7 @@ struct module {
     struct auth *auth;
     struct server *server;
     struct module_events *events;
+    struct telemetry *telemetry;
     struct module_peer peers[MODULE_PEERS];
     size_t peer_count;
     int64_t begun_ms;
@@ -63,6 +65,15 @@ int module_state_load(struct module *m, struct error *err);
 /* health.c: what every module says of itself: its writes and its database. */
 void module_look(struct module *m); /* once a second */
 void module_health(void *module, struct health *h);
+
+/* telemetry.c: spans to a collector. */
+int telemetry_create(struct module *m, struct telemetry **out, struct error *err);
+struct tracer *telemetry_tracer(struct telemetry *t);
+void telemetry_reload(struct telemetry *t);
+/* Sends what is left, for a second at most; then `stopped` runs, now or later. */
+void telemetry_stop(struct telemetry *t, void (*stopped)(struct module *m));
+void telemetry_close(struct telemetry *t); /* before the loop closes its handles */
+void telemetry_destroy(struct telemetry *t);
 
 /* events.c */
 int module_events_create(struct module *m, struct module_events **out);

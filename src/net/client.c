@@ -268,6 +268,7 @@ void client_finish(struct client_call *call, int code)
     if (code == 0)
         call->error.text[0] = 0;
     call->events.on_done(call, call->ctx, code, &call->error);
+    client_call_span_end(call, code);
     client_call_recycle(call);
     if (--c->live_count == 0)
         uv_unref((uv_handle_t *)&c->check);

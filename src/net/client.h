@@ -13,11 +13,14 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "contract/contract.h"
+#include "net/trace.h"
 
 struct client;
 struct client_call;
 
 int client_create(uv_loop_t *loop, struct client **out, struct error *err);
+/* Calls with a sampled trace get a span of their own, which the next hop sees as its parent. */
+void client_set_tracer(struct client *c, struct tracer *t);
 /* Cancels every call (their done functions run with VX11_ECANCELLED), closes handles; done (may be NULL) runs
  * when the loop holds nothing of ours. */
 void client_close(struct client *c, void (*done)(void *ctx), void *ctx);
@@ -76,6 +79,8 @@ void client_cancel(struct client_call *call);
 void client_pause(struct client_call *call);
 void client_resume(struct client_call *call);
 int client_call_status(const struct client_call *call); /* 0 before the headers */
+/* To add to, until on_done has returned; NULL: it is not traced. */
+struct trace_span *client_call_span(struct client_call *call);
 /* A header of the reply, NULL: absent; valid until on_done returned. */
 const char *client_call_header(const struct client_call *call, const char *name);
 /* Retry-After in ms, -1: not given or not sound. */

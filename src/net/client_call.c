@@ -228,6 +228,7 @@ int client_call_create(struct client *c, struct client_call **out)
 
 void client_call_destroy(struct client_call *call)
 {
+    trace_span_drop(call->span);
     curl_easy_cleanup(call->easy);
     buf_free(&call->text);
     buf_free(&call->body);
@@ -252,6 +253,8 @@ void client_call_recycle(struct client_call *call)
         buf_free(&call->body);
     call->events = (struct client_events){0};
     call->ctx = NULL;
+    trace_span_drop(call->span); /* of a call that never began */
+    call->span = NULL;
     c->pool_count++;
     list_push(c->pool.next, &call->all); /* at the front: the warmest is used first */
 }
@@ -401,7 +404,8 @@ static int headers_build(struct client_call *call, const struct client_target *t
     if (rc == 0 && o->request_id)
         rc = header_add(call, &lines, "X-Request-Id", o->request_id, err);
     if (rc == 0 && o->trace)
-        rc = header_add(call, &lines, "traceparent", o->trace, err);
+        rc = header_add(call, &lines, "traceparent", call->span ? trace_span_parent(call->span) : o->trace,
+                        err);
     if (rc == 0 && call->deadline_ms > 0)
         rc = header_deadline(call, &lines, err);
     if (rc == 0)
@@ -566,6 +570,34 @@ static int call_prepare(struct client_call *call, const struct client_target *ta
     return rc != 0 ? error_set(err, rc, "out of memory") : 0;
 }
 
+static void call_span(struct client_call *call, const char *method, const char *path, const char *parent)
+{
+    char name[200];
+    size_t len = strcspn(path, "?"); /* what is asked for may be a secret */
+    snprintf(name, sizeof name, "%s %.*s", method, (int)(len < 160 ? len : 160), path);
+    call->span = trace_span_start(call->client->tracer, TRACE_CLIENT, name, parent, call->started);
+    trace_span_text(call->span, "http.request.method", method);
+}
+
+void client_call_span_end(struct client_call *call, int result)
+{
+    char peer[300];
+    struct trace_span *span = call->span;
+    if (!span)
+        return;
+    call->span = NULL;
+    trace_span_text(span, "server.address", client_peer_name(call, peer, sizeof peer));
+    if (call->status > 0)
+        trace_span_int(span, "http.response.status_code", call->status);
+    if (result != 0)
+        trace_span_text(span, "error.type", error_name(result));
+    if (result != 0)
+        trace_span_error(span, call->error.text);
+    else if (call->status >= 400)
+        trace_span_error(span, NULL);
+    trace_span_end(span);
+}
+
 int client_start(struct client *c, const struct client_target *target, const char *method, const char *path,
                  const char *content_type, const void *body, size_t body_len,
                  const struct client_call_options *options, const struct client_events *events, void *ctx,
@@ -579,6 +611,8 @@ int client_start(struct client *c, const struct client_target *target, const cha
         return error_set(err, VX11_ECLOSED, "the HTTP client is closed");
     if (client_call_take(c, &call) != 0)
         return error_set(err, VX11_ENOMEM, "out of memory");
+    if (options && options->trace && tracer_on(c->tracer))
+        call_span(call, method, path, options->trace);
     int rc = call_prepare(call, target, method, path, content_type, body, body_len, options ? options : &none,
                           err);
     if (rc != 0) {
@@ -603,6 +637,16 @@ int client_start(struct client *c, const struct client_target *target, const cha
 int client_call_status(const struct client_call *call)
 {
     return call->phase == CALL_STREAMING || call->phase == CALL_FREE ? call->status : 0;
+}
+
+struct trace_span *client_call_span(struct client_call *call)
+{
+    return call->span;
+}
+
+void client_set_tracer(struct client *c, struct tracer *t)
+{
+    c->tracer = t;
 }
 
 const char *client_call_header(const struct client_call *call, const char *name)

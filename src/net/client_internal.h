@@ -69,6 +69,7 @@ struct client_call {
 
     struct client_events events;
     void *ctx;
+    struct trace_span *span; /* NULL: not traced */
 
     struct buf text; /* URL, method, socket path and header lines, each ended by NUL */
     struct buf body;
@@ -106,6 +107,7 @@ struct client_fd { /* by file descriptor */
 
 struct client {
     uv_loop_t *loop;
+    struct tracer *tracer; /* borrowed; NULL: none */
     CURLM *multi;
     uv_check_t check; /* referenced while calls are live: it is what keeps the loop running for them */
     uv_prepare_t prepare;
@@ -177,6 +179,7 @@ void client_handle_closed(struct client *c);
 void client_socket_action(struct client *c, curl_socket_t fd, int events);
 
 /* client_call.c */
+void client_call_span_end(struct client_call *call, int result); /* after on_done */
 /* Ends a call with this code and sentence, from anywhere; its on_done runs later. The first reason stays. */
 void client_fail(struct client_call *call, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -21,6 +21,7 @@
 #include "contract/contract.h"
 #include "net/auth.h"
 #include "net/metrics.h"
+#include "net/trace.h"
 
 struct server;
 struct request;
@@ -47,6 +48,7 @@ struct server_options {
     struct auth *auth; /* NULL: every route but the open ones is refused, except for peers on the Unix socket
                           with our uid */
     struct metrics *metrics; /* borrowed; the server registers its own series */
+    struct tracer *tracer;   /* borrowed; NULL: no spans */
     const char *version;
     const char *const *allowed_hosts; /* besides 127.0.0.1, localhost, [::1] (any port) and listeners' hosts;
                                          NULL-terminated, may be NULL */
@@ -106,6 +108,7 @@ const char *request_path(const struct request *r);    /* decoded path, without q
 const char *request_query(const struct request *r);   /* raw query string, "" when none */
 const char *request_id(const struct request *r);      /* the caller's X-Request-Id when sound, else a ULID */
 const char *request_trace(const struct request *r);   /* W3C traceparent of this hop: "00-TRACE-SPAN-01" */
+struct trace_span *request_span(struct request *r);   /* of this hop, to add to; NULL: it is not traced */
 int64_t request_deadline_ms(const struct request *r); /* monotonic ms when it must be over; INT64_MAX: none */
 const struct principal *
 request_principal(const struct request *r); /* who asks; never NULL in a handler of a guarded route */

@@ -77,13 +77,33 @@ static void count(struct request *r, int status, double seconds)
         metric_add(s->m_bytes_out, (double)r->bytes_out);
 }
 
+/* What the kit answers by itself (health, metrics) is nobody's trace. */
+static void trace(struct request *r, int status)
+{
+    struct server *s = r->server;
+    if (!tracer_on(s->o.tracer) || r->index >= s->o.contract->route_count)
+        return;
+    struct trace_span *span = request_span(r);
+    trace_span_text(span, "http.request.method", r->method);
+    trace_span_text(span, "http.route", r->route->path);
+    trace_span_text(span, "url.path", r->path);
+    trace_span_int(span, "http.response.status_code", status);
+    trace_span_text(span, "vx11.request_id", r->id);
+    trace_span_text(span, "vx11.principal", r->principal.name[0] ? r->principal.name : NULL);
+    if (status >= 500 || status == 499)
+        trace_span_error(span, status == 499 ? "the client left" : NULL);
+    r->span = NULL;
+    trace_span_end(span);
+}
+
 void account_request(struct request *r, int status)
 {
     if (r->accounted)
         return;
-    r->accounted = true;
     double seconds = (double)(clock_mono_ns() - r->started_ns) / 1e9;
     count(r, status, seconds);
+    trace(r, status);
+    r->accounted = true;
     if (!log_enabled(LOG_INFO))
         return;
     log_set_request(r->id);

@@ -92,6 +92,8 @@ struct request {
     char method[16];
     char id[65];
     char trace[56]; /* made when asked for */
+    char trace_parent[17];   /* the caller's span; "" when there is none */
+    struct trace_span *span; /* made when asked for; ends with the request */
     struct request_headers headers;
     size_t index; /* of the route, SIZE_MAX: none */
     const struct contract_route *route;

@@ -497,12 +497,35 @@ const char *request_trace(const struct request *r)
         return w->trace;
     char trace_id[33];
     const char *given = r->conn ? r->headers.traceparent : NULL;
-    if (!given || !parse_traceparent(given, trace_id))
+    const struct tracer *tracer = w->server->o.tracer;
+    bool sampled;
+    if (given && parse_traceparent(given, trace_id)) {
+        snprintf(w->trace_parent, sizeof w->trace_parent, "%.16s", given + 36);
+        char flags[TRACE_PARENT_LEN + 1];
+        snprintf(flags, sizeof flags, "%.55s", given); /* a later version may say more */
+        sampled = trace_sampled(flags);
+    } else {
         snprintf(trace_id, sizeof trace_id, "%016llx%016llx", (unsigned long long)span_next(w->server),
                  (unsigned long long)span_next(w->server));
+        /* Who sends no traces leaves it to the next one. */
+        sampled = !tracer_on(tracer) || tracer_samples(tracer, trace_id);
+    }
     uint64_t span = span_next(w->server);
-    snprintf(w->trace, sizeof w->trace, "00-%s-%016llx-01", trace_id, (unsigned long long)(span ? span : 1));
+    snprintf(w->trace, sizeof w->trace, "00-%s-%016llx-%s", trace_id, (unsigned long long)(span ? span : 1),
+             sampled ? "01" : "00");
     return w->trace;
+}
+
+struct trace_span *request_span(struct request *r)
+{
+    char name[160];
+    struct tracer *tracer = r->server->o.tracer;
+    if (r->span || r->accounted || !tracer_on(tracer) || !r->route)
+        return r->span;
+    snprintf(name, sizeof name, "%s %s", r->method, r->route->path);
+    r->span = trace_span_adopt(tracer, TRACE_SERVER, name, request_trace(r),
+                               r->trace_parent[0] ? r->trace_parent : NULL, r->started_ns);
+    return r->span;
 }
 
 int64_t request_deadline_ms(const struct request *r)

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "switch/selection/selector.h"
+#include "switch/observe/observe.h"
 
 static const char sql_decision[] =
     "INSERT INTO decision (id, request_id, at, route, principal_id, principal_name, requested_model, "
@@ -140,4 +141,5 @@ void account_write(struct dispatch *d)
                   LOG_S("reason", error_describe(rc)));
     buf_free(&a->alternatives);
     buf_free(&explained);
+    observe_request(d);
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "switch/dialect.h"
+#include "switch/observe/observe.h"
 
 /* Above this much waiting for the caller, the provider is not read any further. */
 #define ANSWER_HIGH_WATER  (256u * 1024u)
@@ -188,6 +189,7 @@ int answer_chunk(struct attempt *a, const char *data, size_t len, const char *ev
         a->failed_midway = true;
         return VX11_ECORRUPT;
     }
+    observe_chunk(a, &u);
     return chunk_take(a, data, len, event, &u);
 }
 

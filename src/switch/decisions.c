@@ -21,6 +21,9 @@ static const char sql_request[] = "SELECT " COLUMNS
                                   " FROM decision d LEFT JOIN usage u ON u.decision_id = d.id "
                                   "WHERE d.request_id = ?1 AND " FILTER;
 
+static const char sql_one[] = "SELECT " COLUMNS " FROM decision d LEFT JOIN usage u ON u.decision_id = d.id "
+                              "WHERE d.id = ?1";
+
 struct listing {
     struct arena *arena;
     struct switch_decision *rows;
@@ -76,6 +79,17 @@ static int read_decision(void *ctx, const struct store_row *row)
     d->has_first_token_ms = !row_is_null(row, 18);
     d->first_token_ms = d->has_first_token_ms ? row_real(row, 18) : 0;
     return ++l->count < l->most ? 0 : 1;
+}
+
+int decision_read(struct switch_ *sw, struct arena *a, const char *id, struct switch_decision *out,
+                  struct error *err)
+{
+    struct listing l = {.arena = a, .rows = out, .most = 1};
+    const struct store_value value = STORE_T(id);
+    const int rc = store_query(module_store(sw->m), sql_one, &value, 1, read_decision, &l, err);
+    if (rc < 0)
+        return rc;
+    return l.count > 0 ? 0 : error_set(err, VX11_ENOT_FOUND, "there is no decision %s", id);
 }
 
 void decisions_list(struct request *r, void *module)

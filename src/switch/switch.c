@@ -1,5 +1,6 @@
 /* Switch: start, routes, stop, and what it says of itself. The work is in the files that switch_internal.h
  * draws. */
+#include "switch/observe/observe.h"
 #include "switch/queue/queue.h"
 #include "switch/switch_internal.h"
 
@@ -161,7 +162,8 @@ static int switch_start(struct module *m, void **context, struct error *err)
     uv_timer_init(module_loop(m), &sw->limits);
     sw->limits.data = sw;
     uv_timer_start(&sw->limits, on_limits, LIMITS_EVERY_MS, LIMITS_EVERY_MS);
-    return queue_start(sw, &sw->queue, err);
+    rc = observe_start(sw, &sw->observe, err);
+    return rc != 0 ? rc : queue_start(sw, &sw->queue, err);
 }
 
 static void on_limits_closed(uv_handle_t *handle)
@@ -208,6 +210,7 @@ static void switch_free(void *context)
 {
     struct switch_ *sw = context;
     queue_free(sw->queue);
+    observe_free(sw->observe);
     selector_free(sw->selector);
     providers_free(sw);
     limits_destroy(sw->budgets);
@@ -276,6 +279,7 @@ static const request_handler handlers[SWITCH_ROUTE_COUNT] = {
     [SWITCH_ROUTE_CACHE] = cache_show,
     [SWITCH_ROUTE_CACHE_CLEAR] = cache_empty,
     [SWITCH_ROUTE_DECISIONS] = decisions_list,
+    [SWITCH_ROUTE_DECISION] = observe_on_decision,
     [SWITCH_ROUTE_WARMUP_STATUS] = admin_warmup_status,
     [SWITCH_ROUTE_WARMUP_MANUAL] = admin_warmup_manual,
     [SWITCH_ROUTE_ADMIN_PRELOAD_MODEL] = admin_preload,
