@@ -4,16 +4,28 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/str.h"
 #include "hermes/gguf.h"
+#include "hermes/pull/choose.h"
 
+#define PARTS_MOST     1000 /* of a split model */
 #define NAME_MAX_MADE  120
 #define NAME_MAX_TAKEN 128
 
-int model_facts_stat(const char *path, int64_t *size, int64_t *mtime_ns, struct error *err)
+/* Path of part `part` of the split model that `path` is a part of, into out. */
+static bool part_path(const char *path, unsigned part, unsigned parts, size_t prefix, char *out, size_t size)
+{
+    int n =
+        snprintf(out, size, "%.*s-%05u-of-%05u%s", (int)prefix, path, part, parts, path + strlen(path) - 5);
+    return n > 0 && (size_t)n < size;
+}
+
+static int stat_one(const char *path, int64_t *size, int64_t *mtime_ns, struct error *err)
 {
     struct stat st;
     if (stat(path, &st) != 0)
@@ -22,6 +34,64 @@ int model_facts_stat(const char *path, int64_t *size, int64_t *mtime_ns, struct 
         return error_set(err, VX11_EINVALID, "it is not a regular file");
     *size = st.st_size;
     *mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    return 0;
+}
+
+/* A split model is its first part's path; its size is that of all, its time the newest. */
+int model_facts_stat(const char *path, int64_t *size, int64_t *mtime_ns, struct error *err)
+{
+    unsigned part, parts;
+    size_t prefix;
+    char name[PATH_MAX];
+    int rc = stat_one(path, size, mtime_ns, err);
+    if (rc != 0 || !split_name(path, &part, &parts, &prefix) || part != 1)
+        return rc;
+    for (unsigned i = 2; i <= parts && i <= PARTS_MOST; i++) {
+        int64_t more, when;
+        struct error ignored = {0};
+        if (!part_path(path, i, parts, prefix, name, sizeof name) ||
+            stat_one(name, &more, &when, &ignored) != 0)
+            continue; /* reading it will say so */
+        *size += more;
+        if (when > *mtime_ns)
+            *mtime_ns = when;
+    }
+    return 0;
+}
+
+/* Adds the other parts to what the first one's header says. The loader finds them by their names, as we do.
+ */
+static int parts_read(const char *path, struct gguf_info *info, struct error *err)
+{
+    unsigned part, parts;
+    size_t prefix;
+    char name[PATH_MAX];
+    if (!split_name(path, &part, &parts, &prefix) || parts != (uint64_t)info->split_count ||
+        parts > PARTS_MOST)
+        return 0; /* gguf_check_model refuses it */
+    if (part != 1)
+        return error_set(err, VX11_EUNSUPPORTED,
+                         "it is part %u of %u of a split model: its first part stands for it", part, parts);
+    for (unsigned i = 2; i <= parts; i++) {
+        struct gguf_info more;
+        struct arena *scratch = arena_create(GGUF_ARENA_LIMIT);
+        int rc = !scratch ? VX11_ENOMEM
+                 : part_path(path, i, parts, prefix, name, sizeof name)
+                     ? gguf_read_file(name, scratch, &more, err)
+                     : error_set(err, VX11_ETOO_LARGE, "its path is too long");
+        if (rc == 0) {
+            info->tensors += more.tensors;
+            info->parameters += more.parameters;
+            if (!info->quantisation)
+                info->quantisation = more.quantisation;
+        }
+        arena_destroy(scratch);
+        if (rc == VX11_ENOT_FOUND)
+            return error_set(err, VX11_EUNSUPPORTED, "part %u of %u of the split model is missing", i, parts);
+        if (rc != 0)
+            return rc == VX11_ENOMEM ? rc : error_prefix(err, rc, "part %u of %u", i, parts);
+    }
+    info->split_count = -1;
     return 0;
 }
 
@@ -63,6 +133,8 @@ int model_facts_read(const char *path, struct arena *a, struct model_facts *out)
     int rc = model_facts_stat(path, &out->size_bytes, &out->mtime_ns, &err);
     if (rc == 0)
         rc = gguf_read_file(path, scratch, &info, &err);
+    if (rc == 0 && info.split_count > 1)
+        rc = parts_read(path, &info, &err);
     if (rc == 0) {
         facts_of_header(&info, a, out);
         rc = gguf_check_model(&info, &err);

@@ -695,10 +695,11 @@ int gguf_check_model(const struct gguf_info *info, struct error *err)
         return error_set(err, VX11_EUNSUPPORTED,
                          "it is the eye of a model (architecture clip), not a language model");
     if (info->split_count > 1)
-        return error_set(err, VX11_EUNSUPPORTED,
-                         "it is one of %" PRId64
-                         " parts of a split model; split models cannot be loaded yet, join the parts first",
-                         info->split_count);
+        return error_set(
+            err, VX11_EUNSUPPORTED,
+            "it is one of %" PRId64
+            " parts of a split model, and its name does not say which (NAME-00001-of-0000N.gguf)",
+            info->split_count);
     if (info->tensors == 0)
         return error_set(err, VX11_EUNSUPPORTED, "it has no tensors, only a header");
     if (!info->tokenizer)

@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/str.h"
+#include "hermes/pull/choose.h"
 
 static void *grow(struct arena *a, void *items, size_t count, size_t *cap, size_t size)
 {
@@ -63,6 +65,20 @@ static bool is_model_name(const char *name)
     return len > 5 && strcasecmp(name + len - 5, ".gguf") == 0;
 }
 
+/* Part 2 and so on of a split model whose first part, which stands for all, lies beside it. */
+static bool is_later_part(int fd, const char *name)
+{
+    unsigned part, parts;
+    size_t prefix;
+    char first[256];
+    struct stat st;
+    if (!split_name(name, &part, &parts, &prefix) || part == 1)
+        return false;
+    int n = snprintf(first, sizeof first, "%.*s-00001-of-%05u%s", (int)prefix, name, parts,
+                     name + strlen(name) - 5);
+    return n > 0 && (size_t)n < sizeof first && fstatat(fd, first, &st, 0) == 0;
+}
+
 static bool walk_over(struct scan_job *job)
 {
     if (job->result == 0 && atomic_load(&job->cancel))
@@ -78,7 +94,7 @@ static void walk_entry(struct scan_job *job, int fd, const char *folder, const c
     if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return; /* gone in between */
     bool link = S_ISLNK(st.st_mode);
-    if (!S_ISDIR(st.st_mode) && !is_model_name(name))
+    if (!S_ISDIR(st.st_mode) && (!is_model_name(name) || is_later_part(fd, name)))
         return;
     const char *path = arena_printf(job->arena, "%s/%s", folder, name);
     if (!path) {

@@ -169,10 +169,10 @@ static void events_tell(void **state)
     (void)snprintf(path, sizeof path, "/hermes/pulls/%s/events", id);
     http(&r, &at, "GET", path, NULL);
     assert_int_equal(r.status, 200);
-    assert_true(sse_count(r.raw.body) >= 3);
-    assert_non_null(strstr(r.raw.body, "event: progress"));
-    assert_non_null(strstr(r.raw.body, "event: end"));
-    assert_non_null(strstr(r.raw.body, "\"eta_ms\":"));
+    assert_true(sse_count(r.raw.body.data) >= 3);
+    assert_non_null(strstr(r.raw.body.data, "event: progress"));
+    assert_non_null(strstr(r.raw.body.data, "event: end"));
+    assert_non_null(strstr(r.raw.body.data, "\"eta_ms\":"));
     http_free(&r);
     assert_string_equal(pull_state(id), "done");
     eventually(5000, system_count(&sys, "SELECT count(*) FROM event WHERE type = 'hermes.model.pull'") >= 3);
@@ -265,7 +265,7 @@ static void refusals(void **state)
     http_free(&r);
     http(&r, &at, "POST", "/hermes/search_models", "{\"query\":\"tiny\"}");
     assert_error(&r, 403, "search_not_allowed");
-    assert_non_null(strstr(r.raw.body, "hermes.hub.search"));
+    assert_non_null(strstr(r.raw.body.data, "hermes.hub.search"));
     http_free(&r);
     http(&r, &at, "DELETE", "/hermes/models/vx11-guide?delete_file=true", NULL);
     assert_error(&r, 409, "model_builtin");

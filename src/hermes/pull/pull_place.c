@@ -196,7 +196,7 @@ static int register_all(void *ctx, struct store *s, struct error *err)
         rc = registry_add(s, HERMES_MODEL_SOURCE_PULLED, name, false, &j->facts, now, a, &r->taken, err);
     if (rc == 0)
         rc = registry_by_path(s, j->facts.path, a, &r->row, err);
-    if (rc == 0 && j->parts[0].got[0] && j->part_count == 1)
+    if (rc == 0 && j->parts[0].got[0])
         rc = registry_set_hash(s, &r->row, j->parts[0].got, now, err);
     if (rc == 0)
         rc = registry_remember(s, j->facts.path, err);
@@ -305,10 +305,9 @@ int pulls_delete_files(struct pulls *p, const struct registry_model *row, struct
                             : fs_open_beneath(root, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, err);
         rc = folder < 0 ? folder : delete_parts(folder, slash ? slash + 1 : inside, parts, err);
         if (rc == 0 && slash) { /* the folders that were made for it, when they are empty now */
-            for (char *end = dir; end; end = strrchr(dir, '/')) {
-                if (unlinkat(root, dir, AT_REMOVEDIR) != 0)
-                    break;
-                if ((end = strrchr(dir, '/')) == NULL)
+            while (unlinkat(root, dir, AT_REMOVEDIR) == 0) {
+                char *end = strrchr(dir, '/');
+                if (!end)
                     break;
                 *end = '\0';
             }

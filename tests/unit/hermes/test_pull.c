@@ -23,6 +23,7 @@
 #include "hermes/pull/journal.h"
 #include "hermes/pull/pulls.h"
 #include "hermes/pull/source.h"
+#include "hermes/scan.h"
 #include "hub.h"
 #include "net/client.h"
 
@@ -635,6 +636,77 @@ static void test_taken(void **state)
     buf_free(&mine);
 }
 
+/* One part of a split model: the first has the facts, each one tensor. */
+static void split_make(struct buf *b, unsigned part, unsigned parts)
+{
+    const uint64_t narrow[1] = {64};
+    gw_begin(b, 3, 1, part == 0 ? 9 : 3);
+    if (part == 0) {
+        gw_pair_string(b, "general.architecture", "llama");
+        gw_pair_u32(b, "llama.context_length", 128);
+        gw_pair_u32(b, "llama.embedding_length", 64);
+        gw_pair_u32(b, "llama.block_count", 2);
+        gw_pair_string(b, "tokenizer.ggml.model", "llama");
+        gw_pair_tokens(b, "tokenizer.ggml.tokens", 4);
+    }
+    gw_pair_u32(b, "split.no", part);
+    gw_pair_u32(b, "split.count", parts);
+    gw_pair_u32(b, "split.tensors.count", parts);
+    gw_tensor(b, part == 0 ? "a" : part == 1 ? "b" : "c", 1, narrow, 0, 0);
+    gw_pad(b, 32);
+    gw_zeros(b, 64 * 4 + part * 100000); /* of different lengths */
+}
+
+static void scan_done(void *ctx, const struct hermes_scan_reply *reply, const struct error *err)
+{
+    bool *done = ctx;
+    if (!reply)
+        fail_msg("%s", err->text);
+    assert_int_equal(reply->refused_count, 0);
+    assert_int_equal(reply->added_count + reply->changed_count, 0);
+    *done = true;
+}
+
+static void test_split(void **state)
+{
+    struct registry_model row;
+    struct error err = {0};
+    int64_t total = 0;
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        char file[64];
+        struct buf part = BUF_INIT;
+        (void)snprintf(file, sizeof file, "Q4_K_M/big-%05u-of-00003.gguf", i + 1);
+        split_make(&part, i, 3);
+        total += (int64_t)part.len;
+        hub_server_put(w.hub, "acme/Big-GGUF", file, part.data, part.len, true);
+        buf_free(&part);
+    }
+    struct hermes_pull *p = pull_fine("hf:acme/Big-GGUF");
+    assert_int_equal(p->parts_count, 3);
+    assert_int_equal(p->bytes, total);
+    assert_string_equal(p->model, "big");
+    assert_int_equal(registry_get(w.f->store, "big", w.f->arena, &row, &err), 0);
+    assert_int_equal(row.api.status, HERMES_MODEL_STATUS_AVAILABLE);
+    assert_int_equal(row.api.size_bytes, total);
+    assert_int_equal(row.api.parameters, 3 * 64);
+    assert_non_null(strstr(row.api.path, "00001-of-00003"));
+    /* A scan finds nothing new and refuses nothing. */
+    struct scanner *scanner;
+    bool done = false;
+    assert_int_equal(scanner_create(&w.f->loop, w.f->store, &scanner), 0);
+    const char *root = arena_printf(w.f->arena, "%s/models", w.f->home);
+    assert_int_equal(scanner_set_roots(scanner, &root, 1), 0);
+    assert_int_equal(scanner_run(scanner, scan_done, &done, NULL, &err), 0);
+    fixture_run(w.f, &done, 5000);
+    w.closed = false;
+    scanner_close(scanner, on_closed, NULL);
+    fixture_run(w.f, &w.closed, 5000);
+    /* All parts go with it. */
+    assert_int_equal(pulls_delete_files(w.pulls, &row, &err), 0);
+    assert_false(fs_exists(arena_printf(w.f->arena, "%s/models/acme", w.f->home)));
+}
+
 /* ---- deletion ---- */
 
 static void test_delete(void **state)
@@ -867,8 +939,8 @@ int main(int argc, char **argv)
         T(test_changed),        T(test_bad_chunk),
         T(test_cancel_discard), T(test_joins),
         T(test_rate),           T(test_no_room),
-        T(test_taken),          T(test_delete),
-        T(test_delete_link),
+        T(test_taken),          T(test_split),
+        T(test_delete),         T(test_delete_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
