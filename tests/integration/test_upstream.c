@@ -48,7 +48,7 @@ static const struct fault {
     {"no-http-stream", UP_NO_HTTP, true, 502, "upstream_broken", "failed", "null|null|null|"},
     {"half-early", UP_HALF_EARLY, true, 502, "upstream_broken", "failed", "null|null|null|"},
     {"half-late", UP_HALF_LATE, true, 200, "upstream_broken", "failed", "5|2|null|"},
-    {"no-done", UP_NO_DONE, true, 200, "upstream_broken", "failed", "5|4|null|"},
+    {"no-done", UP_NO_DONE, true, 200, "upstream_broken", "failed", "5|3|null|"},
     {"busy", UP_429, false, 429, "rate_limited", "failed", "null|null|null|"},
     {"busy-stream", UP_429, true, 429, "rate_limited", "failed", "null|null|null|"},
     {"down", UP_500, false, 502, "upstream_error", "failed", "null|null|null|"},

@@ -43,12 +43,13 @@ static enum limits_budget narrower(const struct limits_account *a)
     return month - a->month_tokens < day - a->day_tokens ? LIMITS_TOKENS_PER_MONTH : LIMITS_TOKENS_PER_DAY;
 }
 
-void limits_headers(const struct limits_hold *h, int64_t now, struct request *r)
+void limits_headers(struct limits_hold *h, int64_t now, struct request *r)
 {
     struct limits_account *a = h->account;
     char text[32];
-    if (!a)
+    if (!a || h->told)
         return;
+    h->told = true;
     account_turn(a, now);
     int64_t requests = a->bounds.of[LIMITS_REQUESTS_PER_MINUTE];
     if (requests > 0) {
@@ -67,7 +68,7 @@ void limits_headers(const struct limits_hold *h, int64_t now, struct request *r)
     }
 }
 
-void limits_refusal_headers(const struct limits_hold *h, const struct limits_refusal *why, int64_t now,
+void limits_refusal_headers(struct limits_hold *h, const struct limits_refusal *why, int64_t now,
                             struct request *r)
 {
     limits_headers(h, now, r);

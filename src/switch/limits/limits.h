@@ -77,6 +77,7 @@ struct limits_hold {
     struct limits_account *payer;   /* of an attempt: who pays */
     int64_t tokens, cost;
     bool open;
+    bool told; /* its headers are set */
 };
 
 /* First of all, before the cache and the selection. 0, or VX11_EFULL with *why. In both cases *out must be
@@ -119,10 +120,11 @@ struct limits_spent {
 void limits_settle(struct limits *l, struct limits_hold *request, const struct limits_spent *spent,
                    int64_t now);
 
-/* x-ratelimit-* headers for a request that is not refused, on its reply. Nothing where no limit is set. */
-void limits_headers(const struct limits_hold *h, int64_t now, struct request *r);
+/* x-ratelimit-* headers for a request that is not refused, on its reply, once. Nothing where no limit is set.
+ */
+void limits_headers(struct limits_hold *h, int64_t now, struct request *r);
 /* On a refused one: the same, Retry-After and error.reset_at. Before request_fail. */
-void limits_refusal_headers(const struct limits_hold *h, const struct limits_refusal *why, int64_t now,
+void limits_refusal_headers(struct limits_hold *h, const struct limits_refusal *why, int64_t now,
                             struct request *r);
 /* "1s", "6m0s", "250ms", as OpenAI writes times. Returns out. */
 char *limits_duration(int64_t ms, char out[32]);

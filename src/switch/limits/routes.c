@@ -171,13 +171,32 @@ static void fail(struct request *r, int rc, struct error *err)
     request_fail_error(r, err);
 }
 
+/* Whose may be seen: NULL (everyone's) by those who may do everything, by others only their own. */
+static int account_seen(struct switch_ *sw, struct request *r, const struct limits_account **out,
+                        struct error *err)
+{
+    const struct principal *p = request_principal(r);
+    struct limits_key *k;
+    *out = NULL;
+    if (principal_allows(p, CONTRACT_SCOPE_ADMIN))
+        return 0;
+    int rc = key_get(sw->budgets, p, &k, err);
+    if (rc == 0) {
+        *out = k->account;
+        key_drop(k);
+    }
+    return rc;
+}
+
 void budgets_list(struct request *r, void *module)
 {
     struct switch_ *sw = module;
     struct error err = {0};
     struct holders h = {.l = sw->budgets, .a = request_arena(r), .now = clock_wall_ms()};
     limits_tick(sw->budgets, h.now);
-    int rc = holders_read(sw, &h, &err);
+    int rc = account_seen(sw, r, &h.only, &err);
+    if (rc == 0)
+        rc = holders_read(sw, &h, &err);
     if (rc != 0) {
         fail(r, rc, &err);
         return;
@@ -304,7 +323,7 @@ static int on_usage(void *ctx, const struct store_row *row)
 #define SUMS                                                                                                 \
     ", sum(requests), sum(failed), sum(refused), sum(cancelled), sum(cache_hits), sum(prompt_tokens),"       \
     " sum(completion_tokens), sum(cached_tokens), sum(cost_micro), sum(unpriced), sum(estimated), 0, "
-#define WHERE " FROM usage_day WHERE day >= ?1 AND day < ?2"
+#define WHERE " FROM usage_day WHERE day >= ?1 AND day < ?2 AND (?4 IS NULL OR principal_id = ?4)"
 
 void usage_report(struct request *r, void *module)
 {
@@ -325,12 +344,16 @@ void usage_report(struct request *r, void *module)
     int64_t now = clock_wall_ms(), until = q->has_until ? q->until : now;
     int64_t since = limits_day(q->has_since ? q->since : limits_month(now));
     struct usage_rows u = {.a = request_arena(r), .by = (enum switch_usage_by)q->by};
+    const struct limits_account *only;
+    int rc = account_seen(sw, r, &only, &err);
     u.list = arena_array(u.a, (size_t)q->limit + 1, sizeof *u.list);
-    int rc = u.list ? 0 : VX11_ENOMEM;
+    if (rc == 0 && !u.list)
+        rc = VX11_ENOMEM;
     if (rc == 0)
         rc = store_query(module_store(sw->m), queries[u.by],
-                         (struct store_value[]){STORE_I(since), STORE_I(until), STORE_I(q->limit)}, 3,
-                         on_usage, &u, &err);
+                         (struct store_value[]){STORE_I(since), STORE_I(until), STORE_I(q->limit),
+                                                store_text(only ? only->id : NULL)},
+                         4, on_usage, &u, &err);
     if (rc != 0) {
         fail(r, rc, &err);
         return;
