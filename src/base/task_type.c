@@ -8,7 +8,7 @@
 
 #define HEAD_BYTES                                                                                           \
     1600 /* what is wanted stands at the beginning or at the end; what lies between is material */
-#define TAIL_BYTES 600
+#define TAIL_BYTES 400
 #define LONGEST    3 /* words of a phrase */
 #define ENOUGH     2 /* weight below which nothing is said */
 
