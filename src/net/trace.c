@@ -227,9 +227,9 @@ static bool attribute_open(struct trace_span *s, const char *key)
 
 static void put_text(struct buf *out, const char *text)
 {
-    size_t len = strnlen(text, VALUE_MAX);
-    if (text[len] != '\0')
-        len -= utf8_incomplete_tail(text, len); /* not in the middle of a character */
+    size_t len = strlen(text);
+    if (len > VALUE_MAX)
+        len = VALUE_MAX - utf8_incomplete_tail(text, VALUE_MAX); /* not in the middle of a character */
     buf_put_json_string(out, text, len);
 }
 
