@@ -9,9 +9,11 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -78,9 +80,24 @@ static void ask(const char *body, struct http_reply *r)
     http(r, &at, "POST", "/hermes/models/pull", body);
 }
 
+/* Hermes may be on its way up. */
+static bool hermes_listens(void)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)sys.hermes_port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool yes = fd >= 0 && connect(fd, (const struct sockaddr *)(const void *)&in, sizeof in) == 0;
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
 static const char *pull_state(const char *id)
 {
     static char text[32];
+    if (!hermes_listens())
+        return "";
     struct http_at at = system_hermes(&sys);
     struct http_reply r;
     char path[80];
@@ -93,6 +110,8 @@ static const char *pull_state(const char *id)
 
 static int64_t pull_number(const char *id, const char *pointer)
 {
+    if (!hermes_listens())
+        return -1;
     struct http_at at = system_hermes(&sys);
     struct http_reply r;
     char path[80];
