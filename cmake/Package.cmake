@@ -79,8 +79,8 @@ set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
     "One front door for local and cloud models: an OpenAI-compatible gateway, a model
 registry, engines on llama.cpp, and the command line that shows it all.")
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "passwd")
-# For providers elsewhere, over TLS.
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "ca-certificates")
+# For providers elsewhere, over TLS; around command-line tools and programs.
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "ca-certificates, bubblewrap")
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA

@@ -13,7 +13,7 @@ ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 
 BUILD="build-essential cmake ninja-build pkg-config ccache git ca-certificates
     libuv1-dev libmicrohttpd-dev libcurl4-openssl-dev libsqlite3-dev libsodium-dev
-    libzstd-dev libedit-dev libncurses-dev libfyaml-dev libwslay-dev"
+    libzstd-dev libedit-dev libncurses-dev libfyaml-dev libwslay-dev bubblewrap"
 TEST="libcmocka-dev clang libclang-rt-dev sqlite3 curl zsh fish"
 LINT="clang clang-tidy clang-format cppcheck shellcheck"
 # nginx itself is unpacked, not installed (tools/deps/nginx.sh): these are its libraries.
