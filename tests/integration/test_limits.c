@@ -378,6 +378,7 @@ static void a_provider_without_budget_is_passed_over(void **state)
              "SELECT count(*) FROM decision WHERE request_id = '%s' AND coalesce(candidates, '') || "
              "alternatives LIKE '%%used up%%'",
              id);
+    eventually(5000, system_count(&sys, sql) == 1);
     http_free(&r);
     ask(&r, sys.token, "tight/alone");
     assert_error(&r, 429, "budget_exceeded");
