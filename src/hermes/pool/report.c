@@ -145,8 +145,8 @@ int64_t engines_need(struct engines *all, const struct engine_model *model)
     const bool own = !e;
     if (own && !(e = engine_find_or_create(all, model)))
         return 0;
-    const int64_t bytes =
-        e->worker && e->state == HERMES_ENGINE_STATE_READY ? e->need_bytes : capacity_need(e);
+    const bool ready = e->worker && e->state == HERMES_ENGINE_STATE_READY;
+    const int64_t bytes = (ready ? e->need_bytes : capacity_need(e)) + e->process_bytes;
     if (own)
         engine_free(e);
     return bytes;

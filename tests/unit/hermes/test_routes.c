@@ -33,6 +33,7 @@ struct bench {
     char said[512], piece[512];
     bool told, exited;
     int64_t status;
+    const char *budget; /* NULL: none */
 };
 
 /* ---- the process ---- */
@@ -81,7 +82,8 @@ static void start_hermes(struct bench *b)
     (void)snprintf(home, sizeof home, "VX11_HOME=%s", b->f->home);
     (void)snprintf(port, sizeof port, "VX11_HERMES__PORT=%d", free_port());
     (void)snprintf(program, sizeof program, "VX11_ENGINE_BIN=%s", self);
-    char asan[512], lsan[512];
+    char asan[512], lsan[512], budget[64];
+    (void)snprintf(budget, sizeof budget, "VX11_HERMES__MEMORY_BUDGET_BYTES=%s", b->budget ? b->budget : "0");
     (void)snprintf(asan, sizeof asan, "ASAN_OPTIONS=%.400s",
                    getenv("ASAN_OPTIONS") ? getenv("ASAN_OPTIONS") : "");
     (void)snprintf(lsan, sizeof lsan, "LSAN_OPTIONS=%.400s",
@@ -92,6 +94,7 @@ static void start_hermes(struct bench *b)
                    program,
                    asan,
                    lsan,
+                   budget,
                    (char *)(uintptr_t) "VX11_HERMES__SCAN_INTERVAL_MS=60000",
                    (char *)(uintptr_t) "VX11_HERMES__MAX_LOADED=2",
                    NULL};
@@ -267,7 +270,7 @@ static void test_add_and_remove(void **state)
     body.path = "relative.gguf";
     assert_int_equal(call(b, HERMES_ROUTE_MODELS_ADD, NULL, &body).status, 422);
 
-    struct hermes_model_name name = {.name = "ok"};
+    struct hermes_model_remove_params name = {.name = "ok"};
     assert_int_equal(call(b, HERMES_ROUTE_MODELS_REMOVE, &name, NULL).status, 204);
     scan_now(b);
     assert_int_equal(get(b, "ok").status, 404); /* removed is removed, though its file lies there */
@@ -317,6 +320,53 @@ static void test_engines(void **state)
     assert_int_equal(((struct hermes_model *)a.message)->usage_count, 0);
 }
 
+/* A pin is kept, shows, and must fit the budget with the others; a plan does nothing. */
+static void test_pins_and_plans(void **state)
+{
+    struct bench *b = *state;
+    const struct hermes_plan_request ask = {.model = "ok"}, nobody = {.model = "none"};
+    struct hermes_model_name ok = {.name = "ok"}, none = {.name = "none"};
+    scan_now(b);
+    struct answer a = call(b, HERMES_ROUTE_PLAN, NULL, &ask);
+    assert_int_equal(a.status, 200);
+    const struct hermes_plan *plan = a.message;
+    assert_int_equal(plan->verdict, HERMES_PLAN_VERDICT_START);
+    assert_true(plan->need_bytes >= plan->least_bytes && plan->least_bytes > 0);
+    assert_int_equal(call(b, HERMES_ROUTE_PLAN, NULL, &nobody).status, 404);
+    a = call(b, HERMES_ROUTE_ENGINES_LIST, NULL, NULL);
+    assert_int_equal(((struct hermes_engine_list *)a.message)->engines_count, 0);
+
+    a = call(b, HERMES_ROUTE_MODELS_LIST, NULL, NULL);
+    const int64_t version = ((struct hermes_model_list *)a.message)->version;
+    a = call(b, HERMES_ROUTE_MODELS_PIN, &ok, NULL);
+    assert_int_equal(a.status, 200);
+    assert_true(((struct hermes_model *)a.message)->pinned);
+    assert_int_equal(call(b, HERMES_ROUTE_MODELS_PIN, &ok, NULL).status, 200); /* again */
+    assert_int_equal(call(b, HERMES_ROUTE_MODELS_PIN, &none, NULL).status, 404);
+    a = call(b, HERMES_ROUTE_MODELS_LIST, NULL, NULL);
+    assert_int_equal(((struct hermes_model_list *)a.message)->version, version + 1);
+    a = acquire(b, "ok");
+    assert_true(((struct hermes_engine *)a.message)->pinned);
+
+    end_hermes(b, SIGTERM);
+    b->budget = "40MiB"; /* one of them, not two */
+    start_hermes(b);
+    a = get(b, "ok");
+    assert_true(((struct hermes_model *)a.message)->pinned);
+    struct hermes_model_name fails = {.name = "fail"};
+    a = call(b, HERMES_ROUTE_MODELS_PIN, &fails, NULL);
+    assert_int_equal(a.status, 409);
+    assert_string_equal(a.code, "over_budget");
+    assert_non_null(strstr(a.text, "bytes)"));
+    a = call(b, HERMES_ROUTE_RESOURCES, NULL, NULL);
+    const struct hermes_system_resources *r = a.message;
+    assert_true(r->has_memory_budget_bytes && r->memory_budget_bytes == 40 << 20);
+    assert_true(r->has_engines_free_bytes && r->engines_free_bytes == 40 << 20);
+    a = call(b, HERMES_ROUTE_MODELS_UNPIN, &ok, NULL);
+    assert_true(a.status == 200 && !((struct hermes_model *)a.message)->pinned);
+    assert_int_equal(call(b, HERMES_ROUTE_MODELS_PIN, &fails, NULL).status, 200);
+}
+
 /* A file that is replaced under a loaded engine: the next request gets the new one. */
 static void test_replaced_file(void **state)
 {
@@ -354,7 +404,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_models),        TEST(test_add_and_remove), TEST(test_engines),
-        TEST(test_replaced_file), TEST(test_killed),
+        TEST(test_replaced_file), TEST(test_killed),         TEST(test_pins_and_plans),
     };
     if (fake_worker_asked(argc, argv))
         return fake_worker_main(argc, argv);
