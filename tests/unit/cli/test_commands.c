@@ -33,10 +33,10 @@ static int teardown(void **state)
 /* Up to six arguments, NULL after the last. */
 static int vx11_in(const char *input, const char *const *arguments)
 {
-    const char *argv[10] = {program_vx11()};
+    const char *argv[24] = {program_vx11()};
     if (!argv[0])
         skip();
-    for (size_t i = 0; i < 8 && arguments[i]; i++)
+    for (size_t i = 0; i < 22 && arguments[i]; i++)
         argv[i + 1] = arguments[i];
     buf_clear(&out);
     buf_clear(&err);
