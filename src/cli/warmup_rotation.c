@@ -180,6 +180,22 @@ static bool engine_is(struct warmup *w, struct cli_warmup_check *check, const ch
     return false;
 }
 
+/* Whether there is a reason why the first in the order is left alone: requests, the group of the one that is to
+ * come, or that it alone would not free enough where another one does. */
+static bool passed_over(const struct hermes_model *first, const struct hermes_plan *plan,
+                        const struct hermes_model *target)
+{
+    const struct hermes_engine *e = first->engine;
+    for (size_t i = 0; i < plan->drain_count; i++)
+        if (strcmp(plan->drain[i].model, first->name) == 0)
+            return true;
+    if ((e->has_busy && e->busy > 0) || e->expected > 0 || e->parked > 0)
+        return true;
+    if (e->group && target && target->engine && str_eq(e->group, target->engine->group))
+        return true;
+    return plan->evict_count == 1 && e->has_need_bytes && e->need_bytes < plan->missing_bytes;
+}
+
 /* The pool makes room for `target`; it must take the documented one. */
 static bool rotate_by_pool(struct warmup *w, struct cli_warmup_check *check, const struct hermes_model_list *l,
                            const struct hermes_plan *plan, const char *target)
@@ -188,14 +204,10 @@ static bool rotate_by_pool(struct warmup *w, struct cli_warmup_check *check, con
     const char *out = plan->evict[0].model;
     w->rotation.how = CLI_WARMUP_ROTATION_HOW_POOL;
     w->rotation.unloaded = out;
-    if (!want || (strcmp(want->name, out) != 0 && plan->evict_count == 1)) {
-        /* A larger one goes before smaller ones where one is enough: then the order is among those. */
-        const struct hermes_model *m = warmup_find(l, out);
-        if (!m || plan->evict[0].frees_bytes < plan->missing_bytes) {
-            warmup_fail(check, w->c, "%s would be unloaded for %s; the order says %s", out, target,
-                        want ? want->name : "none");
-            return false;
-        }
+    if (!want || (strcmp(want->name, out) != 0 && !passed_over(want, plan, warmup_find(l, target)))) {
+        warmup_fail(check, w->c, "%s would be unloaded for %s; the order says %s", out, target,
+                    want ? want->name : "none");
+        return false;
     }
     return load(w, check, target) && engine_is(w, check, out, false) && engine_is(w, check, target, true);
 }
