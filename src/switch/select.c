@@ -220,7 +220,6 @@ static double quality_by_size(int64_t parameters)
 static void fact_local(struct choice_fact *f, const struct local_fact *local)
 {
     bool own = !(local && local->external);
-    f->stays = !(local && local->outside);
     /* VX11's own engines keep to a schema by their sampler, and read text only. */
     if (own && f->json_schema == FACT_UNKNOWN)
         f->json_schema = FACT_YES;
@@ -327,6 +326,8 @@ static void fact_fill(const struct gather *g, struct provider *p, const char *mo
         fact_info(f, info);
     if (p->kind == SWITCH_PROVIDER_KIND_LOCAL)
         fact_local(f, g->sw->selector ? selector_local(g->sw->selector, model) : NULL);
+    if (p->kind == SWITCH_PROVIDER_KIND_LOCAL)
+        f->stays = g->sw->selector && selector_stays(g->sw->selector, model);
     fact_learned(g, f);
     f->not_now = not_now(g, p, info);
 }

@@ -22,7 +22,8 @@ static void configure(const char *more)
 {
     struct buf yaml = BUF_INIT;
     buf_printf(&yaml,
-               "switch:\n  retries: 0\n%s  fluzo: {profile: balanced}\n  providers:\n"
+               "switch:\n  retries: 0\n%s  fluzo: {profile: balanced, interval_ms: 300, keep_samples: "
+               "true}\n  providers:\n"
                "    - {name: local, kind: local}\n",
                more);
     upstream_yaml(
@@ -36,6 +37,7 @@ static void configure(const char *more)
                   "model_info: [{model: mini, quality: 0.4, input_price: 0.05, output_price: 0.1, "
                   "vision: false}]");
     upstream_yaml(up, &yaml, "hidden", "", NULL);
+    upstream_yaml(up, &yaml, "mute", "slow", NULL);
     upstream_yaml(up, &yaml, "near", "here",
                   "local: true, enabled: true, model_info: [{model: here, quality: 0.2, input_price: 9, "
                   "output_price: 9}]");
@@ -43,7 +45,13 @@ static void configure(const char *more)
                     "    - {name: team, models: [penny/mini, big], prefer: quality}\n"
                     "    - {name: in-turn, models: [flash, big], prefer: order}\n"
                     "    - {name: ghost, models: [nobody-has-it]}\n"
+                    "    - {name: patience, models: [slow, big], prefer: order, mode: ECO}\n"
                     "  privacy: {local_only_tokens: [diary]}\n");
+    /* An engine of Hermes' that is somewhere else, as far as anybody knows. */
+    buf_printf(&yaml,
+               "hermes:\n  engines:\n    - {name: elsewhere, base_url: \"http://127.0.0.1:%d/elsewhere\", "
+               "health: /v1/models, models: [far]}\n",
+               upstream_port(up));
     system_config(&sys, yaml.data);
     buf_free(&yaml);
 }
@@ -176,7 +184,7 @@ static void abilities(void **state)
 
 static int seen_by_all(void)
 {
-    static const char *const names[] = {"good", "quick", "penny", "hidden"};
+    static const char *const names[] = {"good", "quick", "penny", "hidden", "mute", "elsewhere"};
     int n = 0;
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         struct upstream_seen seen;
@@ -207,6 +215,13 @@ static void what_must_stay_stays(void **state)
     assert_error(&r, 403, "privacy_local_only");
     http_free(&r);
     ask(&r, "team", "hi", NULL, "X-VX11-Privacy: local_only\r\n");
+    assert_error(&r, 403, "privacy_local_only");
+    http_free(&r);
+    /* Hermes' own, but its engine is an address. */
+    dry(&r, "{\"model\":\"far\",\"prompt\":\"hi\"}");
+    assert_string_equal(http_text(&r, "/provider"), "local");
+    http_free(&r);
+    ask(&r, "far", "hi", NULL, "X-VX11-Privacy: local_only\r\n");
     assert_error(&r, 403, "privacy_local_only");
     http_free(&r);
     /* Even when all that is here fails, nobody outside is asked. */
@@ -312,6 +327,45 @@ static void unnamed_models_are_not_chosen(void **state)
     http_free(&r);
     dry(&r, "{\"prompt\":\"hi\"}");
     assert_non_null(strstr(r.raw.body.data, "nobody named it"));
+    http_free(&r);
+}
+
+/* One that Switch chose has the mode's time, not its provider's two minutes, while another is left. */
+static void who_was_chosen_is_not_waited_for(void **state)
+{
+    struct http_at at = system_link(&sys);
+    struct http_reply r;
+    (void)state;
+    upstream_behave(up, "mute", UP_SILENT);
+    int64_t begun = clock_mono_ms();
+    http(&r, &at, "POST", "/v1/chat/completions", chat_body("patience", true));
+    int64_t took = clock_mono_ms() - begun;
+    assert_status(&r, 200);
+    assert_string_equal(http_header(&r, "X-VX11-Provider"), "good");
+    assert_non_null(strstr(http_header(&r, "X-VX11-Decision"), "mode=ECO"));
+    assert_true(took >= 4900 && took < 20000);
+    http_free(&r);
+}
+
+/* What Hermes tells of a local model: until it is loaded its load counts, and is a guess. */
+static void local_models_are_known(void **state)
+{
+    static const char body[] = "{\"model\":\"vx11-guide\",\"prompt\":\"hi\"}";
+    struct http_reply r;
+    (void)state;
+    answered_by("vx11-guide", "hi", NULL, NULL, "local");
+    for (int i = 0;; i++) { /* Hermes is asked every now and then */
+        dry(&r, body);
+        assert_string_equal(http_text(&r, "/explanation/candidates/0/provider"), "local");
+        if (!strstr(r.raw.body.data, "\"latency\",") && !strstr(r.raw.body.data, "\"load\""))
+            break;
+        http_free(&r);
+        assert_true(i < 100);
+        sleep_ms(50);
+    }
+    yyjson_val *price = yyjson_doc_ptr_get(r.json, "/explanation/candidates/0/price");
+    assert_true(yyjson_get_num(price) == 0);
+    assert_non_null(strstr(r.raw.body.data, "\"guessed\":[\"quality\"")); /* by its size */
     http_free(&r);
 }
 
@@ -451,6 +505,8 @@ static void the_host_is_looked_at(void **state)
     assert_true(yyjson_get_bool(yyjson_doc_ptr_get(r.json, "/profile/overridden")));
     assert_true(http_int(&r, "/profile/signals/cpus") >= 1);
     http_free(&r);
+    eventually(5000, system_count(&sys, "SELECT count(*) FROM fluzo_sample WHERE profile = 'balanced' AND "
+                                        "memory_pct > 0 AND cpu_pct IS NOT NULL") > 1);
     http(&r, &at, "GET", "/switch/fluzo/signals", NULL);
     assert_status(&r, 200);
     assert_true(http_int(&r, "/signals/memory_available_bytes") > 0);
@@ -480,10 +536,12 @@ int main(void)
         cmocka_unit_test(header_row_and_dry_run_agree),
         cmocka_unit_test(a_dry_run_has_no_effect),
         cmocka_unit_test(unnamed_models_are_not_chosen),
+        cmocka_unit_test(local_models_are_known),
         cmocka_unit_test(failures_are_learned),
         cmocka_unit_test(people_are_heard),
         cmocka_unit_test(modes),
         cmocka_unit_test(it_survives_a_restart),
+        cmocka_unit_test(who_was_chosen_is_not_waited_for),
         cmocka_unit_test(the_host_is_looked_at),
         cmocka_unit_test(stops_clean),
     };

@@ -169,36 +169,51 @@ int selector_set_mode(struct selector *s, enum switch_mode mode, struct error *e
 
 static void locals_drop(struct selector *s)
 {
-    for (size_t i = 0; i < s->local_count; i++)
+    for (size_t i = 0; i < s->local_count; i++) {
         free(s->locals[i].name);
+        free(s->locals[i].engine);
+    }
     free(s->locals);
     s->locals = NULL;
     s->local_count = 0;
 }
 
-/* Whether what the model is sent may leave this machine: its engine is an address, and nobody said that it is
- * here. The row of a model that only such an engine has says so by its path. */
-static bool engine_outside(const struct selector *s, const struct hermes_model *m)
+/* Name of the engine that is not VX11's own; NULL: its own, or no memory. The row of a model that only such
+ * an engine has says so by its path. */
+static char *engine_of(const struct hermes_model *m)
+{
+    if (m->engine && m->engine->engine)
+        return strdup(m->engine->engine);
+    if (!str_starts(m->path, EXTERNAL_ROWS))
+        return NULL;
+    const char *name = m->path + strlen(EXTERNAL_ROWS);
+    return strndup(name, strcspn(name, "/"));
+}
+
+static bool engine_has(const struct config_external_engine *e, const char *model)
+{
+    for (size_t i = 0; i < e->models_count; i++)
+        if (strcmp(e->models[i], model) == 0)
+            return true;
+    return false;
+}
+
+bool selector_stays(const struct selector *s, const char *model)
 {
     const struct config_hermes *c = module_config(s->sw->m)->values->hermes;
-    bool found = false, by_path = str_starts(m->path, EXTERNAL_ROWS);
-    const char *engine = m->engine ? m->engine->engine : NULL;
+    const struct local_fact *f = selector_local(s, model);
+    const char *engine = f ? f->engine : NULL;
+    bool known = false;
     for (size_t i = 0; i < c->engines_count; i++) {
         const struct config_external_engine *e = &c->engines[i];
-        size_t n = strlen(e->name);
-        bool its = str_eq(engine, e->name);
-        const char *rest = by_path ? m->path + strlen(EXTERNAL_ROWS) : "";
-        its |= by_path && strncmp(rest, e->name, n) == 0 && rest[n] == '/';
-        for (size_t k = 0; k < e->models_count && !its; k++)
-            its = strcmp(e->models[k], m->name) == 0;
-        if (!its)
-            continue;
-        found = true;
-        if (e->base_url && e->base_url[0] && !e->local)
-            return true;
+        bool its = !f || str_eq(engine, e->name) || engine_has(e, model);
+        bool address = e->base_url && e->base_url[0];
+        if (its && address && !e->local)
+            return false;
+        known |= its;
     }
     /* An engine that the configuration does not know (any more): nobody can vouch for it. */
-    return !found && (by_path || engine != NULL);
+    return known || !f || (!engine && !f->external);
 }
 
 static int64_t or_unknown(bool has, int64_t value)
@@ -218,7 +233,7 @@ static void local_fill(struct selector *s, struct local_fact *f, const struct he
     f->loading = e && (e->state == HERMES_ENGINE_STATE_LOADING || e->state == HERMES_ENGINE_STATE_STARTING);
     f->load_ms = e && e->has_load_ms ? e->load_ms : before ? before->load_ms : -1;
     f->external = str_starts(m->path, EXTERNAL_ROWS) || (e && e->engine);
-    f->outside = engine_outside(s, m);
+    f->engine = engine_of(m);
 }
 
 void selector_models(struct selector *s, const struct hermes_model *models, size_t n)

@@ -47,9 +47,12 @@ struct local_fact { /* negative: not known */
     int64_t last_used_at;
     bool ready, loading;
     bool external; /* of an engine that is not VX11's own */
-    bool outside;  /* its engine is an address, which nobody said is on this machine */
+    char *engine;  /* its name, then; NULL: not told */
 };
 const struct local_fact *selector_local(const struct selector *s, const char *model);
+/* Whether what a local model is sent stays on this machine: not when its engine is an address that nobody
+ * said is here, and not when that cannot be told. By the configuration as it is now. */
+bool selector_stays(const struct selector *s, const char *model);
 /* The loaded model used last besides `active` (may be NULL); NULL: none. */
 const char *selector_warm_model(const struct selector *s, const char *active);
 

@@ -197,6 +197,8 @@ static void what_is_local_stays(void **state)
     assert_int_equal(result[0].state, SWITCH_CANDIDATE_STATE_NOT_NOW);
     facts[0].stays = false;
     assert_int_equal(choose(facts, 5), 0);
+    facts[1].stand_in = true; /* nor the chain's fallback */
+    assert_int_equal(choose(facts, 5), 0);
     facts[2].stays = true; /* the configuration vouches for it */
     assert_int_equal(choose(facts, 5), 1);
     assert_string_equal(first(), "tool");
