@@ -87,6 +87,7 @@ struct generation *generation_create(const struct generation_options *o, generat
                              .max_tokens = o->max_tokens,
                              .sampling = o->sampling,
                              .stop_count = o->stop_count,
+                             .stop_given = o->stop_given,
                              .logprobs = o->logprobs,
                              .top_logprobs = o->top_logprobs,
                              .whole = o->whole,
@@ -151,7 +152,8 @@ static void node_discard(struct event_node *node)
 }
 
 void generation_emit(struct scheduler *s, struct generation *g, unsigned choice, const char *text, size_t len,
-                     const struct token_logprobs *logprobs, size_t logprob_count, enum finish finish)
+                     const struct token_logprobs *logprobs, size_t logprob_count, enum finish finish,
+                     const char *met)
 {
     if (g->error.code != 0)
         return;
@@ -165,6 +167,9 @@ void generation_emit(struct scheduler *s, struct generation *g, unsigned choice,
     node->generation = g;
     node->event.choice = choice;
     node->event.finish = finish;
+    for (size_t i = 0; met && i < g->stop_given; i++)
+        if (g->stops[i] == met)
+            node->event.stop = met;
     fresh_push(s, node);
 }
 

@@ -135,6 +135,7 @@ static void on_choice(struct reply *reply, const struct reply_part *part,
         return;
     if (event->finish != FINISH_NONE) {
         choice->finish = event->finish;
+        choice->stop = arena_strdup(request_arena(reply->request), event->stop);
         reply->unfinished--;
     }
     if (!reply->options.stream) {

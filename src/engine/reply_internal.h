@@ -24,7 +24,8 @@ struct reply_choice {
     size_t logprob_count;
     size_t characters; /* of its text so far: where the next token of a completion's logprobs begins */
     enum finish finish;
-    bool begun; /* its first chunk was sent */
+    const char *stop; /* string that ended it; NULL: none */
+    bool begun;       /* its first chunk was sent */
 };
 
 struct reply_part {

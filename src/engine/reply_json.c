@@ -233,6 +233,7 @@ int chat_chunk_send(struct reply *reply, const struct chunk *c)
     if (c->choice) {
         choice.index = c->choice->index;
         choice.finish_reason = finish_reason(c->choice);
+        choice.stop_reason = c->with_finish ? c->choice->stop : NULL;
     }
     if (c->logprob_count > 0 && !(choice.logprobs = chat_logprobs(reply, a, c->logprobs, c->logprob_count)))
         return VX11_ENOMEM;
@@ -376,7 +377,8 @@ static bool chat_choice_fill(struct reply *reply, struct arena *a, struct reply_
     *out = (struct openai_chat_choice){.index = in->index,
                                        .message = message,
                                        .has_finish_reason = true,
-                                       .finish_reason = finish_reason(in)};
+                                       .finish_reason = finish_reason(in),
+                                       .stop_reason = in->stop};
     if (reply->options.logprobs &&
         !(out->logprobs = chat_logprobs(reply, a, in->logprobs, in->logprob_count)))
         return false;

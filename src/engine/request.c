@@ -54,8 +54,8 @@ static bool stops_read(yyjson_val *stop, struct arena *a, struct generation_opti
         return false;
     }
     out->stops = stops;
-    if (!yyjson_is_arr(stop))
-        return stop_add(stop, stops, &out->stop_count, fault);
+    if (!yyjson_is_arr(stop) && !stop_add(stop, stops, &out->stop_count, fault))
+        return false;
     size_t i, max;
     yyjson_val *value;
     yyjson_arr_foreach(stop, i, max, value)
@@ -63,6 +63,7 @@ static bool stops_read(yyjson_val *stop, struct arena *a, struct generation_opti
         if (!stop_add(value, stops, &out->stop_count, fault))
             return false;
     }
+    out->stop_given = out->stop_count;
     return true;
 }
 

@@ -60,6 +60,7 @@ struct generation_event { /* valid during the callback */
     const struct token_logprobs *logprobs; /* of the tokens that text ends, when asked for */
     size_t logprob_count;
     enum finish finish; /* of this choice; FINISH_NONE: it goes on */
+    const char *stop;   /* with FINISH_STOP: the caller's stop string that was met; NULL: none */
     bool last; /* nothing comes any more of any choice; usage is set; the generation may be destroyed */
     const struct usage *usage; /* NULL unless last */
     const struct error *error; /* with FINISH_FAILED */
@@ -74,6 +75,7 @@ struct generation_options {
     struct sampling sampling; /* bias is copied */
     const char *const *stops; /* copied */
     size_t stop_count;
+    size_t stop_given; /* of these, the first ones are the caller's */
     bool logprobs;
     size_t top_logprobs;      /* at most GENERATION_TOP_MAX */
     int priority;             /* 0 is served first; at most GENERATION_PRIORITY_MAX */

@@ -35,7 +35,7 @@ struct generation {
     int64_t max_tokens;
     struct sampling sampling;
     const char **stops;
-    size_t stop_count;
+    size_t stop_count, stop_given;
     bool logprobs;
     size_t top_logprobs;
     bool whole, shift;
@@ -146,10 +146,11 @@ struct scheduler {
 };
 
 /* generation.c */
-/* Queues text (n bytes, copied) with logprobs (copied) of a choice; when memory is lacking the generation's
- * error is set. */
+/* Queues text (n bytes, copied) with logprobs (copied) of a choice; met: the stop string that ended it, of
+ * the generation's own, NULL: none. When memory is lacking the generation's error is set. */
 void generation_emit(struct scheduler *s, struct generation *g, unsigned choice, const char *text, size_t len,
-                     const struct token_logprobs *logprobs, size_t logprob_count, enum finish finish);
+                     const struct token_logprobs *logprobs, size_t logprob_count, enum finish finish,
+                     const char *met);
 /* Queues the last event; g must not be touched afterwards. */
 void generation_end(struct scheduler *s, struct generation *g, enum finish finish);
 

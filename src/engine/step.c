@@ -183,7 +183,8 @@ static void slot_emit(struct scheduler *s, struct slot *slot, enum finish finish
         slot->pending_count -= n;
         memmove(slot->pending, slot->pending + n, slot->pending_count * sizeof *slot->pending);
     }
-    generation_emit(s, slot->generation, slot->choice, text->data, text->len, out, out ? n : 0, finish);
+    generation_emit(s, slot->generation, slot->choice, text->data, text->len, out, out ? n : 0, finish,
+                    finish == FINISH_STOP ? slot->text.met : NULL);
     buf_clear(&slot->shown);
     free(out);
 }

@@ -68,15 +68,17 @@ out:
     return rc;
 }
 
-/* Where the first stop string in held begins, or SIZE_MAX. */
-static size_t stop_find(const struct text *t)
+/* Where the first stop string in held begins, or SIZE_MAX; notes which it is. */
+static size_t stop_find(struct text *t)
 {
     size_t first = SIZE_MAX;
     for (size_t i = 0; i < t->stop_count; i++) {
         const char *at =
             t->held.len ? memmem(t->held.data, t->held.len, t->stops[i], strlen(t->stops[i])) : NULL;
-        if (at && (size_t)(at - t->held.data) < first)
+        if (at && (size_t)(at - t->held.data) < first) {
             first = (size_t)(at - t->held.data);
+            t->met = t->stops[i];
+        }
     }
     return first;
 }

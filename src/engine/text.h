@@ -20,8 +20,9 @@ struct text {
     char partial[4];
     size_t partial_len;
     struct buf held;
-    size_t total; /* bytes of text so far, let out or held */
-    bool stopped; /* a stop string was found: nothing comes any more */
+    size_t total;    /* bytes of text so far, let out or held */
+    bool stopped;    /* a stop string was found: nothing comes any more */
+    const char *met; /* that one, of stops; NULL: none yet */
 };
 
 void text_init(struct text *t, const char *const *stops, size_t stop_count);

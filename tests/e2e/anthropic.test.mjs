@@ -63,6 +63,10 @@ test("a local model heeds system, max_tokens, a prefilled answer and stop sequen
   assert.equal(cut.usage.output_tokens, 3);
   const stopped = await client.messages.create(guide("Count from 1 to 9.", { stop_sequences: ["5"] }));
   assert.ok(stopped.content[0].text.includes("4") && !stopped.content[0].text.includes("5"));
+  assert.equal(stopped.stop_reason, "stop_sequence");
+  assert.equal(stopped.stop_sequence, "5");
+  const streamed = await client.messages.stream(guide("Count from 1 to 9.", { stop_sequences: ["7", "5"] })).finalMessage();
+  assert.deepEqual([streamed.stop_reason, streamed.stop_sequence], ["stop_sequence", "5"]);
   const named = await client.messages.create({ model: "vx11-guide", max_tokens: 32, temperature: 0, messages: [{ role: "user", content: "My name is Clara." }, { role: "assistant", content: [{ type: "text", text: "Nice to meet you, Clara." }] }, { role: "user", content: [{ type: "text", text: "What is my name?" }] }] });
   assert.match(named.content[0].text, /Clara/);
 });

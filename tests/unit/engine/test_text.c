@@ -126,6 +126,10 @@ static void test_held(void **state)
     assert_int_equal(text_feed(&t, "x", 1, &out), 0);
     assert_string_equal(out.data, "abENx");
     assert_int_equal(text_shown(&t), 5);
+    assert_null(t.met);
+    assert_int_equal(text_feed(&t, "END", 3, &out), 0);
+    assert_true(t.stopped);
+    assert_ptr_equal(t.met, stops[0]);
     text_free(&t);
     buf_free(&out);
 }
