@@ -189,6 +189,43 @@ static void tokens_a_day_and_a_kill(void **state)
                      0);
 }
 
+/* Killed in the middle of answers, again and again: what a budget has used is what the rows say, and nothing
+ * stays reserved for requests that are gone. */
+static void sums_hold_through_kills(void **state)
+{
+    enum { ROUNDS = 4, OPEN = 5 };
+    char token[128], want[80];
+    struct http_at at = {.port = sys.link_port, .token = token};
+    (void)state;
+    key_make("killed", token, "--tokens-per-day=1000000", NULL, NULL);
+    for (int round = 0; round < ROUNDS; round++) {
+        int fds[OPEN];
+        for (int i = 0; i < OPEN; i++)
+            fds[i] = http_open(&at, "POST", "/v1/chat/completions", chat_body("drip/m", true));
+        for (int i = 0; i < 4; i++)
+            assert_true(answers(token));
+        assert_true(raw_wait_for(fds[0], "t1 ", NULL));
+        raw_close(fds[1]); /* one leaves by itself */
+        pid_t pid = system_module_pid(&sys, "switch");
+        sleep_ms(round * 3);
+        process_kill(pid, SIGKILL);
+        for (int i = 0; i < OPEN; i++)
+            if (i != 1)
+                raw_close(fds[i]);
+        eventually(20000, system_module_pid(&sys, "switch") > 0 && system_module_pid(&sys, "switch") != pid);
+        system_wait_healthy(&sys);
+        snprintf(want, sizeof want, "%lld of 1e+06, 0",
+                 (long long)day_sum("killed", "prompt_tokens + completion_tokens"));
+        assert_string_equal(budget("killed", "tokens_per_day"), want);
+        assert_string_equal(strchr(budget("killed", "concurrent"), ','), ", 0");
+    }
+    assert_true(day_sum("killed", "requests") >= 2); /* those that were written before a kill */
+    assert_int_equal(
+        system_count(&sys, "SELECT (SELECT count(*) FROM usage) - (SELECT sum(requests) FROM usage_day)"), 0);
+    assert_int_equal(
+        system_count(&sys, "SELECT (SELECT count(*) FROM decision) - (SELECT count(*) FROM usage)"), 0);
+}
+
 static void requests_a_minute(void **state)
 {
     char token[128];
@@ -548,6 +585,7 @@ int main(void)
         cmocka_unit_test(replies_are_given_again),
         cmocka_unit_test(streams_are_kept),
         cmocka_unit_test(failures_are_not_kept),
+        cmocka_unit_test(sums_hold_through_kills),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
