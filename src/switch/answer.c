@@ -397,6 +397,7 @@ static void reply_good(struct attempt *a, const struct switch_upstream *u)
     struct buf out = BUF_INIT;
     struct error err = {0};
     cached_keep(a, a->reply.data, a->reply.len);
+    observe_whole(a, a->reply.data, a->reply.len);
     if (!d->dialect || !d->dialect->whole) {
         reply_send(a, &a->reply);
         return;

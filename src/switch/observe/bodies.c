@@ -16,6 +16,8 @@ static const char sql_get[] = "SELECT request, request_bytes, reply, reply_bytes
                               "WHERE request_id = ?1 ORDER BY rowid DESC LIMIT 1";
 static const char sql_principal[] = "SELECT request_id, principal_id FROM decision WHERE id = ?1";
 
+enum { CUT_SLACK = 256 }; /* looked at beyond the cut, for a secret that it goes through */
+
 static const struct config_switch *config_of(const struct dispatch *d)
 {
     return module_config(d->sw->m)->values->switch_;
@@ -23,30 +25,44 @@ static const struct config_switch *config_of(const struct dispatch *d)
 
 /* ---- gathering ---- */
 
-static void keep(struct dispatch *d, const char *text, size_t len, size_t most)
+static void keep(struct dispatch *d, const char *text, size_t len)
 {
+    size_t most = (size_t)config_of(d)->log_body_bytes + CUT_SLACK;
     d->kept_bytes += len;
     if (d->kept.len < most)
         buf_append(&d->kept, text, len < most - d->kept.len ? len : most - d->kept.len);
 }
 
-void bodies_chunk(struct attempt *a, const struct switch_upstream *u)
+/* Are this attempt's words kept? */
+static bool gathers(struct attempt *a)
 {
     struct dispatch *d = a->d;
-    const struct config_switch *c = config_of(d);
-    if (c->log_bodies == CONFIG_SWITCH_LOG_BODIES_OFF || (d->winner && d->winner != a))
-        return;
+    if (config_of(d)->log_bodies == CONFIG_SWITCH_LOG_BODIES_OFF || (d->winner && d->winner != a))
+        return false;
     if (d->kept_of != a) { /* another one's beginning, which nobody will see */
         buf_clear(&d->kept);
         d->kept_bytes = 0;
         d->kept_of = a;
     }
+    return true;
+}
+
+void bodies_chunk(struct attempt *a, const struct switch_upstream *u)
+{
+    if (!gathers(a))
+        return;
     for (size_t i = 0; i < u->choices_count; i++) {
         const struct switch_upstream_choice *choice = &u->choices[i];
         const char *text = choice->delta ? yyjson_get_str(choice->delta->content) : choice->text;
         if (text)
-            keep(d, text, strlen(text), (size_t)c->log_body_bytes);
+            keep(a->d, text, strlen(text));
     }
+}
+
+void bodies_whole(struct attempt *a, const char *data, size_t len)
+{
+    if (data && gathers(a))
+        keep(a->d, data, len);
 }
 
 /* At most `most` bytes of it with secrets taken out, in the arena; NULL: there is nothing. */
@@ -57,7 +73,7 @@ static const char *redacted(struct arena *a, const char *text, size_t len, size_
         return NULL;
     size_t some = len < most ? len : most;
     /* A secret that the cut goes through is looked for whole. */
-    size_t look = len < some + 256 ? len : some + 256;
+    size_t look = len < some + CUT_SLACK ? len : some + CUT_SLACK;
     look = utf8_valid_prefix(text, look);
     if (log_redact(text, look, &out) != 0) {
         buf_free(&out);
@@ -77,11 +93,6 @@ void bodies_write(struct dispatch *d)
                   (c->log_bodies == CONFIG_SWITCH_LOG_BODIES_ERRORS && a->outcome != SWITCH_OUTCOME_OK);
     size_t most = (size_t)c->log_body_bytes;
     if (wanted) {
-        const struct attempt *w = d->winner;
-        bool whole = w && w->reply.len > 0;
-        const char *reply = whole ? w->reply.data : d->kept.data;
-        size_t reply_len = whole ? w->reply.len : d->kept.len,
-               reply_bytes = whole ? w->reply.len : d->kept_bytes;
         struct arena *arena = request_arena(d->r);
         struct store_value row[] = {
             STORE_T(request_id(d->r)),
@@ -89,8 +100,8 @@ void bodies_write(struct dispatch *d)
             STORE_T(switch_outcome_names[a->outcome]),
             STORE_T(redacted(arena, d->body, d->body_len, most)),
             STORE_I(d->body_len),
-            STORE_T(redacted(arena, reply, reply_len, most)),
-            STORE_I(reply_bytes),
+            STORE_T(redacted(arena, d->kept.data, d->kept.len, most)),
+            STORE_I(d->kept_bytes),
         };
         int rc = writer_push(module_writer(d->sw->m), sql_insert, row, COUNT_OF(row));
         if (rc != 0)

@@ -6,6 +6,7 @@
 #include "switch/switch_internal.h"
 
 void bodies_chunk(struct attempt *a, const struct switch_upstream *u);
+void bodies_whole(struct attempt *a, const char *data, size_t len);
 void bodies_write(struct dispatch *d); /* frees what was gathered */
 
 #endif

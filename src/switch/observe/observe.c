@@ -76,6 +76,11 @@ void observe_chunk(struct attempt *a, const struct switch_upstream *u)
     bodies_chunk(a, u);
 }
 
+void observe_whole(struct attempt *a, const char *data, size_t len)
+{
+    bodies_whole(a, data, len);
+}
+
 void observe_failed(struct attempt *a, int status, const char *code)
 {
     struct trace_span *span = a->call ? client_call_span(a->call) : NULL;

@@ -12,6 +12,8 @@ void observe_free(struct observe *o);
 void observe_called(struct attempt *a);
 /* One chunk of the attempt's stream. */
 void observe_chunk(struct attempt *a, const struct switch_upstream *u);
+/* Its whole reply. */
+void observe_whole(struct attempt *a, const char *data, size_t len);
 void observe_failed(struct attempt *a, int status, const char *code);
 /* The request is over: its account is filled, its winner (or none) still there. */
 void observe_request(struct dispatch *d);

@@ -72,6 +72,8 @@ void run_stop(struct queue *q, const char *id); /* its lease is gone */
 enum task_kind { TASK_CHAT, TASK_SHUB, TASK_MADRE, TASK_MANIFESTATOR, TASK_SPAWNER };
 enum task_kind task_kind_of(const char *task_type);
 const char *task_module(enum task_kind kind); /* who does it; NULL: whoever answers chats */
+/* Name of the provider that is this module; NULL: none is. */
+const char *task_provider(const struct queue *q, const char *module);
 /* The chat that does the job. 0, or VX11_EINVALID with what is wrong with the payload. */
 int task_request(struct queue *q, const struct job *j, struct arena *a, struct switch_chat_request *out,
                  struct contract_error *err);

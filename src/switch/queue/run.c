@@ -212,6 +212,13 @@ static void run_call(struct run *run)
         run_failed(run, 422, "invalid_value", false, -1, text);
         return;
     }
+    const char *module = task_module(task_kind_of(run->job.task_type));
+    if (module && !task_provider(q, module)) {
+        char text[200];
+        snprintf(text, sizeof text, "%s does this, and no provider of kind module is %s", module, module);
+        run_failed(run, 503, "module_not_there", true, -1, text);
+        return;
+    }
     int rc = run_headers(run, &options, &err);
     if (rc == VX11_EPERMISSION) {
         run_failed(run, 403, "principal_gone", false, -1, err.text);

@@ -37,8 +37,7 @@ const char *task_module(enum task_kind kind)
     return kind == TASK_CHAT ? NULL : names[kind];
 }
 
-/* The provider that is this module; its own name when none is configured: Switch then says so. */
-static const char *module_provider(const struct queue *q, const char *module)
+const char *task_provider(const struct queue *q, const char *module)
 {
     for (size_t i = 0; i < q->sw->provider_count; i++) {
         const struct provider *p = q->sw->providers[i];
@@ -46,7 +45,7 @@ static const char *module_provider(const struct queue *q, const char *module)
             str_eq(p->module ? p->module : p->name, module))
             return p->name;
     }
-    return module;
+    return NULL;
 }
 
 static int wrong(struct contract_error *err, const char *pointer, const char *text)
@@ -112,9 +111,10 @@ int task_request(struct queue *q, const struct job *j, struct arena *a, struct s
     if (rc != 0)
         return rc;
     add_metadata(doc, root, j);
+    const char *provider = module ? task_provider(q, module) : NULL;
     if (module)
         yyjson_mut_obj_put(root, yyjson_mut_str(doc, "provider"),
-                           yyjson_mut_str(doc, module_provider(q, module)));
+                           yyjson_mut_str(doc, provider ? provider : module));
     else if (j->provider_hint && !yyjson_mut_obj_get(root, "provider_hint"))
         yyjson_mut_obj_add_str(doc, root, "provider_hint", j->provider_hint);
     yyjson_doc *whole = yyjson_mut_val_imut_copy(root, &alc);
