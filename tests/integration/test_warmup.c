@@ -297,7 +297,8 @@ static void rounds(void **state)
     assert_string_equal(http_text(&r, "/health/alpha"), "ready");
     http_free(&r);
     http(&r, &at, "POST", "/hermes/models/alpha/warm", "{\"timeout_ms\":100,\"tokens\":256}");
-    assert_true(r.status == 200 || r.status == 504);
+    if (r.status != 200 && r.status != 503 && r.status != 504) /* in time, no room in time, or not in time */
+        fail_msg("%d: %s", r.status, r.raw.body.data);
     http_free(&r);
 }
 
