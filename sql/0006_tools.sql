@@ -36,7 +36,7 @@ CREATE TABLE provider (
 CREATE TABLE tool_run (
     id             TEXT NOT NULL UNIQUE CHECK (length(id) = 26),                       -- ULID
     at             INTEGER NOT NULL,                                                   -- epoch ms of its start
-    kind           TEXT NOT NULL CHECK (kind IN ('chat', 'exec', 'test', 'probe')),    -- what for
+    kind           TEXT NOT NULL CHECK (kind IN ('chat', 'exec', 'test')),             -- what for
     name           TEXT NOT NULL,                                                      -- tool, or name of the allowed program
     program        TEXT,                                                               -- its path; NULL: it did not come to that
     principal_id   TEXT,                                                               -- who asked; NULL: VX11 itself

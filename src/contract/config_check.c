@@ -81,6 +81,30 @@ static int chain_check(const struct config_switch *s, struct contract_error *err
     return 0;
 }
 
+/* auto is Switch's own, and of two of one name nobody could say which is meant. */
+static int aliases_check(const struct config_switch *s, struct contract_error *err)
+{
+    const struct contract_path up[] = {{.key = "switch"}, {.up = &up[0], .key = "aliases"}};
+    for (size_t i = 0; i < s->aliases_count; i++) {
+        const struct config_alias *alias = &s->aliases[i];
+        const struct contract_path item = {.up = &up[1], .index = i}, name = {.up = &item, .key = "name"},
+                                   models = {.up = &item, .key = "models"};
+        if (str_eq(alias->name, "auto")) {
+            return contract_fail(err, &name, VX11_EINVALID, "cannot be auto");
+        }
+        if (alias->prefer == CONFIG_ALIAS_PREFER_ORDER && alias->models_count == 0) {
+            return contract_fail(err, &models, VX11_EINVALID, "are needed where their order is preferred");
+        }
+        for (size_t k = 0; k < i; k++) {
+            if (str_eq(s->aliases[k].name, alias->name)) {
+                return contract_fail(err, &name, VX11_EINVALID, "is \"%s\", as that of another alias",
+                                     alias->name);
+            }
+        }
+    }
+    return 0;
+}
+
 /* Which engine runs a model must be plain: a name stands in one list only. */
 static bool engine_model_taken(const struct config_hermes *h, size_t engine, size_t model)
 {
@@ -117,7 +141,8 @@ static int engines_check(const struct config_hermes *h, struct contract_error *e
     for (size_t i = 0; i < h->engines_count; i++) {
         const struct config_external_engine *e = &h->engines[i];
         const struct contract_path item = {.up = &up[1], .index = i};
-        const struct contract_path name = {.up = &item, .key = "name"}, models = {.up = &item, .key = "models"},
+        const struct contract_path name = {.up = &item, .key = "name"},
+                                   models = {.up = &item, .key = "models"},
                                    command = {.up = &item, .key = "command"};
         if (e->command_count == 0 && *e->base_url == '\0') {
             return contract_fail(err, &command, VX11_EINVALID, "or base_url is required");
@@ -160,7 +185,8 @@ static int groups_check(const struct config_hermes *h, struct contract_error *er
     const struct contract_path up[] = {{.key = "hermes"}, {.up = &up[0], .key = "groups"}};
     for (size_t i = 0; i < h->groups_count; i++) {
         const struct contract_path item = {.up = &up[1], .index = i};
-        const struct contract_path name = {.up = &item, .key = "name"}, models = {.up = &item, .key = "models"};
+        const struct contract_path name = {.up = &item, .key = "name"},
+                                   models = {.up = &item, .key = "models"};
         for (size_t k = 0; k < i; k++) {
             if (str_eq(h->groups[k].name, h->groups[i].name)) {
                 return contract_fail(err, &name, VX11_EINVALID, "is \"%s\", as that of another group",
@@ -172,6 +198,32 @@ static int groups_check(const struct config_hermes *h, struct contract_error *er
             if (group_model_taken(h, i, k)) {
                 return contract_fail(err, &model, VX11_EINVALID, "is \"%s\", which is in a group already",
                                      h->groups[i].models[k]);
+            }
+        }
+    }
+    return 0;
+}
+
+/* Names that requests use are one thing's. */
+static int tools_check(const struct config_hermes *h, struct contract_error *err)
+{
+    const struct contract_path up[] = {
+        {.key = "hermes"}, {.up = &up[0], .key = "tools"}, {.up = &up[0], .key = "exec_allow"}};
+    for (size_t i = 0; i < h->tools_count; i++) {
+        const struct contract_path item = {.up = &up[1], .index = i}, name = {.up = &item, .key = "name"};
+        for (size_t k = 0; k < i; k++) {
+            if (str_eq(h->tools[k].name, h->tools[i].name)) {
+                return contract_fail(err, &name, VX11_EINVALID, "is \"%s\", as that of another tool",
+                                     h->tools[i].name);
+            }
+        }
+    }
+    for (size_t i = 0; i < h->exec_allow_count; i++) {
+        const struct contract_path item = {.up = &up[2], .index = i}, name = {.up = &item, .key = "name"};
+        for (size_t k = 0; k < i; k++) {
+            if (str_eq(h->exec_allow[k].name, h->exec_allow[i].name)) {
+                return contract_fail(err, &name, VX11_EINVALID, "is \"%s\", as that of another entry",
+                                     h->exec_allow[i].name);
             }
         }
     }
@@ -234,8 +286,10 @@ int config_check(const struct config *cfg, struct contract_error *err)
     const struct config_config *v = cfg->values;
     int rc = providers_check(v->switch_, err);
     rc = rc != 0 ? rc : chain_check(v->switch_, err);
+    rc = rc != 0 ? rc : aliases_check(v->switch_, err);
     rc = rc != 0 ? rc : engines_check(v->hermes, err);
     rc = rc != 0 ? rc : groups_check(v->hermes, err);
+    rc = rc != 0 ? rc : tools_check(v->hermes, err);
     rc = rc != 0 ? rc : ports_check(v, err);
     rc = rc != 0 ? rc : log_check(v->log, err);
     if (rc == 0 && v->supervisor->backoff_min_ms > v->supervisor->backoff_max_ms) {

@@ -93,7 +93,12 @@ static bool sound(struct hermes *h, struct request *r, const struct config_provi
     if (p->kind != CONFIG_PROVIDER_KIND_OPENAI && p->kind != CONFIG_PROVIDER_KIND_ANTHROPIC)
         request_fail(r, 422, "invalid_kind", "/kind",
                      "a provider that is added is of kind openai or anthropic");
-    else if (!p->base_url[0] && p->preset == CONFIG_PROVIDER_PRESET_NONE)
+    else if (p->preset != CONFIG_PROVIDER_PRESET_NONE &&
+             (p->preset == CONFIG_PROVIDER_PRESET_ANTHROPIC) != (p->kind == CONFIG_PROVIDER_KIND_ANTHROPIC))
+        request_fail(r, 422, "invalid_provider", "/preset", "a provider of kind %s cannot have the preset %s",
+                     config_provider_kind_names[p->kind], config_provider_preset_names[p->preset]);
+    else if (!p->base_url[0] && p->kind == CONFIG_PROVIDER_KIND_OPENAI &&
+             p->preset == CONFIG_PROVIDER_PRESET_NONE)
         request_fail(r, 422, "invalid_provider", "/base_url", "where is it? It wants a base_url or a preset");
     else if (p->key_env[0] && p->key_file[0])
         request_fail(r, 422, "invalid_provider", "/key_file",

@@ -174,6 +174,14 @@ static bool find_named(struct detection *d, const char *name)
     return false;
 }
 
+static bool has_below_home(const struct detection *d, const char *name)
+{
+    char path[PATH_MAX];
+    return !name || (d->all->user_home[0] &&
+                     snprintf(path, sizeof path, "%s/%s", d->all->user_home, name) < (int)sizeof path &&
+                     access(path, F_OK) == 0);
+}
+
 static bool find_program(struct detection *d)
 {
     const struct tool_spec *s = d->tools[d->at]->spec;
@@ -188,7 +196,7 @@ static bool find_program(struct detection *d)
         return find_named(d, s->command);
     for (const struct tool_binary *b = s->def.binaries; b && b->name; b++) {
         d->prefix = b->prefix;
-        if (find_named(d, b->name))
+        if (has_below_home(d, b->wants) && find_named(d, b->name))
             return true;
     }
     return false;

@@ -1,19 +1,17 @@
 /* The known tools. Only flags that their makers document are here; what could not be confirmed is left out.
  *
- *   claude   code.claude.com/docs/en/cli-reference and /headless: -p, --output-format stream-json (wants
- * --verbose),
- *            --include-partial-messages, --model; the prompt may come by stdin; the last event's usage
- *   codex    developers.openai.com/codex/noninteractive and codex's docs/exec.md: exec, --json, --ephemeral,
- *            --skip-git-repo-check, --sandbox, --model, "-" for stdin; login status tells by its exit status
- *   gemini   geminicli.com/docs/cli/headless: stdin without a terminal is headless, --output-format
- * stream-json, --model qwen     qwenlm.github.io/qwen-code-docs/en/users/features/headless: the same ways in;
- * events as claude's copilot  docs.github.com copilot-cli programmatic reference: -p, -s, --model;
- * cli.github.com/manual/gh_copilot: gh copilot -- ARGUMENTS runs it ollama   its README and docs: run MODEL
- * with the prompt by stdin llm      llm.datasette.io/en/stable/help.html: prompt, --no-log, -m; the prompt
- * may come by stdin
+ * claude:  code.claude.com/docs/en/cli-reference, /headless: -p, --output-format stream-json (which wants
+ *          --verbose), --include-partial-messages, --model; prompt by stdin; usage in the last event
+ * codex:   developers.openai.com/codex/noninteractive: exec, --json, --ephemeral, --skip-git-repo-check,
+ *          --sandbox, --model, "-" for stdin; `login status` tells by its exit status
+ * gemini:  geminicli.com/docs/cli/headless: headless by stdin, --output-format stream-json, --model
+ * qwen:    qwenlm.github.io/qwen-code-docs/en/users/features/headless: the same; events as claude's
+ * copilot: docs.github.com, Copilot CLI programmatic reference: -p, -s, --model; cli.github.com/manual says
+ *          that `gh copilot -- …` runs it, and downloads it where it is missing: so only a gh that has it
+ * ollama:  its documentation of `run MODEL`, with the prompt by stdin
+ * llm:     llm.datasette.io/en/stable/help.html: prompt, --no-log, -m; prompt by stdin
  *
- * Each gets its prompt by stdin where it can: no limit on its length, and nothing in the list of processes.
- */
+ * Each gets its prompt by stdin where it can: no limit on its length, nothing in the list of processes. */
 #include "hermes/tools/known.h"
 
 #include <string.h>
@@ -54,7 +52,7 @@ const struct tool_def tools_known[] = {
     {
         .name = "claude",
         .title = "Claude Code",
-        .binaries = BINARIES({"claude", NULL}),
+        .binaries = BINARIES({"claude", NULL, NULL}),
         .args = LIST("-p", "--output-format", "stream-json", "--verbose", "--include-partial-messages",
                      "{model_args}"),
         .model_args = LIST("--model", "{model}"),
@@ -77,7 +75,7 @@ const struct tool_def tools_known[] = {
     {
         .name = "codex",
         .title = "Codex CLI",
-        .binaries = BINARIES({"codex", NULL}),
+        .binaries = BINARIES({"codex", NULL, NULL}),
         .args = LIST("exec", "--json", "--ephemeral", "--skip-git-repo-check", "--sandbox", "read-only",
                      "{model_args}", "-"),
         .model_args = LIST("--model", "{model}"),
@@ -103,7 +101,8 @@ const struct tool_def tools_known[] = {
     {
         .name = "copilot",
         .title = "GitHub Copilot CLI",
-        .binaries = BINARIES({"copilot", NULL}, {"gh", LIST("copilot", "--")}),
+        .binaries =
+            BINARIES({"copilot", NULL, NULL}, {"gh", LIST("copilot", "--"), ".local/share/gh/copilot"}),
         .args = LIST("-s", "{model_args}", "-p", "{prompt}"),
         .model_args = LIST("--model", "{model}"),
         .output = TOOL_OUTPUT_TEXT,
@@ -119,7 +118,7 @@ const struct tool_def tools_known[] = {
     {
         .name = "gemini",
         .title = "Gemini CLI",
-        .binaries = BINARIES({"gemini", NULL}),
+        .binaries = BINARIES({"gemini", NULL, NULL}),
         .args = LIST("--output-format", "stream-json", "{model_args}"),
         .model_args = LIST("--model", "{model}"),
         .prompt_by_stdin = true,
@@ -141,7 +140,7 @@ const struct tool_def tools_known[] = {
     {
         .name = "llm",
         .title = "llm",
-        .binaries = BINARIES({"llm", NULL}),
+        .binaries = BINARIES({"llm", NULL, NULL}),
         .args = LIST("prompt", "--no-log", "{model_args}"),
         .model_args = LIST("-m", "{model}"),
         .prompt_by_stdin = true,
@@ -157,7 +156,7 @@ const struct tool_def tools_known[] = {
     {
         .name = "ollama",
         .title = "Ollama",
-        .binaries = BINARIES({"ollama", NULL}),
+        .binaries = BINARIES({"ollama", NULL, NULL}),
         .args = LIST("run", "{model_args}"),
         .model_args = LIST("{model}"),
         .prompt_by_stdin = true,
@@ -173,7 +172,7 @@ const struct tool_def tools_known[] = {
     {
         .name = "qwen",
         .title = "Qwen Code",
-        .binaries = BINARIES({"qwen", NULL}),
+        .binaries = BINARIES({"qwen", NULL, NULL}),
         .args = LIST("--output-format", "stream-json", "--include-partial-messages", "{model_args}"),
         .model_args = LIST("--model", "{model}"),
         .prompt_by_stdin = true,

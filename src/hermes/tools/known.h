@@ -32,6 +32,7 @@ enum tool_output { TOOL_OUTPUT_TEXT, TOOL_OUTPUT_JSON, TOOL_OUTPUT_JSONL };
 struct tool_binary { /* a program that the tool may be */
     const char *name;
     const char *const *prefix; /* arguments that come first when it is this one; NULL: none */
+    const char *wants;         /* below HOME: only where this is there; NULL: nothing */
 };
 
 struct tool_def {
