@@ -67,6 +67,25 @@ static void reach(struct attempt *a)
 
 /* ---- the request ---- */
 
+/* Thoughts that nobody signed are another model's, and are refused there. */
+static void unsigned_remove(yyjson_mut_val *root)
+{
+    size_t i, n;
+    yyjson_mut_val *message, *block;
+    yyjson_mut_arr_foreach(yyjson_mut_obj_get(root, "messages"), i, n, message)
+    {
+        yyjson_mut_arr_iter iter;
+        yyjson_mut_val *content = yyjson_mut_obj_get(message, "content");
+        if (!yyjson_mut_is_arr(content))
+            continue;
+        yyjson_mut_arr_iter_init(content, &iter);
+        while ((block = yyjson_mut_arr_iter_next(&iter)))
+            if (yyjson_mut_equals_str(yyjson_mut_obj_get(block, "type"), "thinking") &&
+                yyjson_mut_get_len(yyjson_mut_obj_get(block, "signature")) == 0)
+                yyjson_mut_arr_iter_remove(&iter);
+    }
+}
+
 /* The caller's own words with the provider's name of the model. */
 static int body_own(struct attempt *a, const char **out, size_t *len, struct error *err)
 {
@@ -84,6 +103,7 @@ static int body_own(struct attempt *a, const char **out, size_t *len, struct err
     if (copy) {
         yyjson_mut_doc_set_root(doc, copy);
         yyjson_mut_obj_put(copy, yyjson_mut_str(doc, "model"), yyjson_mut_str(doc, a->candidate->model));
+        unsigned_remove(copy);
         *out = yyjson_mut_write_opts(doc, 0, &alc, len, NULL);
     }
     return *out ? 0 : error_set(err, VX11_ENOMEM, "out of memory");
@@ -93,8 +113,7 @@ static int request_make(struct attempt *a, const char **path, const char **body,
                         struct error *err)
 {
     struct dispatch *d = a->d;
-    const struct config_model_info *info =
-        provider_info(a->provider, a->candidate->model);
+    const struct config_model_info *info = provider_info(a->provider, a->candidate->model);
     *path = "/messages";
     if (d->wish.kind != DISPATCH_CHAT)
         return error_set(err, VX11_EUNSUPPORTED, "Anthropic's API answers chats only");

@@ -153,6 +153,22 @@ test("thoughts go both ways with their signatures", async () => {
   }
 });
 
+test("another model's thoughts, which nobody signed, are not shown to a server of Anthropic's", async () => {
+  const said = [{ type: "thinking", thinking: "hm", signature: "" }, { type: "text", text: "Good day." }];
+  await client.messages.create({ model: "claude-test-1", max_tokens: 64, messages: [{ role: "user", content: "hello" }, { role: "assistant", content: said }, { role: "user", content: "more" }] });
+  assert.deepEqual(claude.last().body.messages[1].content, [said[1]]);
+});
+
+test("usage that a provider does not tell is estimated", async () => {
+  for (const streamed of [false, true]) {
+    gpt.fault({ mute: true });
+    const q = ask("gpt-test", "a question of some length, so that there is something to count");
+    const reply = streamed ? await client.messages.stream(q).finalMessage() : await client.messages.create(q);
+    assert.ok(reply.usage.input_tokens > 5 && reply.usage.output_tokens > 5, JSON.stringify(reply.usage));
+  }
+  await eventually(() => queryOne(system.home, "SELECT n FROM (SELECT COUNT(*) AS n FROM usage WHERE estimated = 1) WHERE n >= 2"));
+});
+
 test("what is said in Anthropic's words reaches a server of Anthropic's as it was said", async () => {
   claude.clear();
   const q = ask("claude-test-1", [{ type: "text", text: "hi", cache_control: { type: "ephemeral" } }], { stop_sequences: ["END"], top_k: 3, metadata: { user_id: "u1" } });

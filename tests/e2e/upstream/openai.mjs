@@ -71,7 +71,7 @@ async function stream(res, q, r, fault) {
     for (const piece of c.function.arguments.match(/.{1,5}/gs)) send([{ index: 0, delta: { tool_calls: [{ index, function: { arguments: piece } }] }, finish_reason: null }]);
   }
   send([{ index: 0, delta: {}, finish_reason }]);
-  if (q.stream_options?.include_usage) send([], r.usage);
+  if (q.stream_options?.include_usage && r.usage) send([], r.usage);
   res.write("data: [DONE]\n\n");
   return res.end();
 }
@@ -91,6 +91,7 @@ export const startOpenAI = () => listen({
     if (r.path !== "/v1/chat/completions") throw new Refused(404, "invalid_request_error", "Not found");
     check(r.body);
     const out = answer(r.body);
+    if (fault.mute) delete out.usage; // as many servers do
     if (!r.body.stream) return out;
     await stream(res, r.body, out, fault);
     return undefined;
