@@ -1,6 +1,6 @@
 -- What Switch learns and measures to choose by.
 
-ALTER TABLE decision ADD COLUMN task_type TEXT;                          -- type of the task; null: the request was refused before that was known
+ALTER TABLE decision ADD COLUMN task_type TEXT;                          -- type of the task; null: nobody was chosen (refused before that, or answered from the cache)
 ALTER TABLE decision ADD COLUMN mode TEXT CHECK (mode IN ('ECO', 'BALANCED', 'HIGH-PERF', 'CRITICAL')); -- mode that applied
 ALTER TABLE decision ADD COLUMN score REAL;                              -- of who answered or failed last; null: nobody was asked
 ALTER TABLE decision ADD COLUMN candidates TEXT;                         -- JSON: {candidates: [Candidate]} with terms, reasons, outcomes; at most 16
