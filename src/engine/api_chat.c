@@ -77,7 +77,7 @@ void api_chat_completions(struct request *r, void *module)
     struct request_fault fault = {0};
     struct generation_options o;
     struct chat_request chat = {.prompt = TOKENS_INIT};
-    e->requests++;
+    engine_request_arrived(e);
     if (!api_model_ready(e, r, q->model) || !api_model_generates(e, r, "model_cannot_chat"))
         return;
     const struct request_options options = options_of(q);

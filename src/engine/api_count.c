@@ -11,7 +11,7 @@ void api_count(struct request *r, void *module)
     const struct openai_chat_request *q = request_body(r);
     struct request_fault fault = {0};
     struct chat_request chat = {.prompt = TOKENS_INIT};
-    e->requests++;
+    engine_request_arrived(e);
     if (!api_model_ready(e, r, q->model) || !api_model_generates(e, r, "model_cannot_chat"))
         return;
     bool read = chat_request_read(e, q, 1, request_arena(r), &chat, &fault);

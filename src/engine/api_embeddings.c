@@ -221,7 +221,7 @@ void api_embeddings(struct request *r, void *module)
     struct engine *e = module;
     const struct openai_embedding_request *body = request_body(r);
     struct request_fault fault = {0};
-    e->requests++;
+    engine_request_arrived(e);
     if (!api_model_ready(e, r, body->model))
         return;
     struct embedding *q = arena_zalloc(request_arena(r), sizeof *q);

@@ -36,6 +36,13 @@ bool api_model_ready(struct engine *e, struct request *r, const char *name)
     return true;
 }
 
+void engine_request_arrived(struct engine *e)
+{
+    e->requests++;
+    if (e->requests_shared)
+        atomic_store(e->requests_shared, e->requests);
+}
+
 /* ---- status ---- */
 
 enum { CAPABILITIES = 3 };
@@ -245,7 +252,7 @@ void api_tokenize(struct request *r, void *module)
     struct arena *a = request_arena(r);
     struct tokens tokens = TOKENS_INIT;
     struct error err = {0};
-    e->requests++;
+    engine_request_arrived(e);
     if (!api_model_ready(e, r, NULL))
         return;
     if (tokenize(e->model, q->content, strlen(q->content), q->add_special, q->parse_special, &tokens, &err) !=
@@ -276,7 +283,7 @@ void api_detokenize(struct request *r, void *module)
     struct arena *a = request_arena(r);
     struct buf text = BUF_INIT;
     struct error err = {0};
-    e->requests++;
+    engine_request_arrived(e);
     if (!api_model_ready(e, r, NULL))
         return;
     llama_token *tokens = arena_array(a, q->tokens_count + 1, sizeof *tokens);

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include "base/clock.h"
@@ -295,6 +296,11 @@ int engine_run(const struct engine_options *options)
         log_error("engine", "cannot start", LOG_S("reason", err.text));
         (void)fprintf(stderr, "vx11-engine: %s\n", err.text);
         return ENGINE_EXIT_ERROR;
+    }
+    if (options->count_fd > 0) {
+        void *page =
+            mmap(NULL, sizeof *e->requests_shared, PROT_READ | PROT_WRITE, MAP_SHARED, options->count_fd, 0);
+        e->requests_shared = page != MAP_FAILED ? page : NULL;
     }
     notify(e, "ready");
     (void)uv_run(&e->loop, UV_RUN_DEFAULT);

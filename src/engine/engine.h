@@ -33,6 +33,8 @@ struct engine_options {
     size_t queue_limit;                 /* requests that may wait */
     unsigned choices_most;              /* most answers to one request, 1 … GENERATION_CHOICES_MAX */
     int64_t drain_ms;
+    int count_fd;  /* of a page shared with the parent: how many requests have arrived, as its first number,
+                      for  it to know even when we are killed; 0, -1: none */
     int notify_fd; /* "ready\n" goes there when we listen and again when the model is loaded, or one line that
                       says why it could not be; -1: nowhere */
 };

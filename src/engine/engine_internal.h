@@ -32,10 +32,11 @@ struct engine {
     struct embedder *embedder;
     struct arena *scratch; /* for one event's chunk */
     struct buf chunk;
-    int state;           /* enum engine_state */
-    int64_t requests;    /* for answers, embeddings and tokens, since the start */
-    struct model *model; /* NULL until it is loaded */
-    int64_t started_ms;  /* monotonic */
+    int state;                        /* enum engine_state */
+    int64_t requests;                 /* for answers, embeddings and tokens, since the start */
+    _Atomic int64_t *requests_shared; /* the same, for the parent to see; NULL: nobody looks */
+    struct model *model;              /* NULL until it is loaded */
+    int64_t started_ms;               /* monotonic */
     int exit_code;
     bool ending;
 
@@ -56,6 +57,7 @@ struct engine {
 };
 
 /* api_status.c */
+void engine_request_arrived(struct engine *e);
 void api_status(struct request *r, void *module);
 void api_models(struct request *r, void *module);
 void api_tokenize(struct request *r, void *module);

@@ -367,6 +367,8 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "vx11-engine: %s\n", err.text);
         return ENGINE_EXIT_ERROR;
     }
+    s.engine.count_fd =
+        s.parent_pid && fcntl(4, F_GET_SEALS) >= 0 ? 4 : -1; /* memory, as only it has seals */
     s.engine.notify_fd = s.parent_pid && fcntl(3, F_SETFD, FD_CLOEXEC) == 0 ? 3 : -1;
     code = engine_run(&s.engine);
     free(s.template);

@@ -27,6 +27,7 @@ struct worker {
     int pid;
     struct client_call *probe;
     struct client_target target;
+    _Atomic int64_t *requests; /* that have arrived there; shared with it; NULL: only its status says */
     struct external *external; /* NULL: our own program */
     int port, output;          /* of an external one: 0: a socket or an address; file of its output */
     int64_t output_bytes;

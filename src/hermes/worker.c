@@ -7,9 +7,11 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "api/engine_client.h"
@@ -37,6 +39,8 @@ static void worker_release(struct worker *w)
     struct engines *all = w->timer.data;
     if (w->external)
         external_close(w);
+    if (w->requests)
+        munmap((void *)w->requests, sizeof *w->requests);
     free(w);
     engines_release(all);
 }
@@ -95,6 +99,8 @@ static void worker_finish(struct worker *w)
     struct engine *e = w->engine;
     if (!e)
         return;
+    if (w->requests) /* those of its last moments too */
+        engine_requests(e, atomic_load(w->requests));
     w->engine = NULL;
     e->worker = NULL;
     describe_end(w, reason, sizeof reason);
@@ -472,6 +478,18 @@ static int fill_paths(const struct engine *e, struct worker *w, struct error *er
     return 0;
 }
 
+/* A page that both see. Its descriptor; -1: then its status alone says what has arrived. */
+static int share_requests(struct worker *w)
+{
+    const int fd = memfd_create("vx11-requests", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)sizeof *w->requests) != 0)
+        return fd;
+    void *page = mmap(NULL, sizeof *w->requests, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (page != MAP_FAILED)
+        w->requests = page;
+    return fd;
+}
+
 static int spawn_process(struct engine *e, struct worker *w, struct error *err)
 {
     struct arguments args;
@@ -484,7 +502,9 @@ static int spawn_process(struct engine *e, struct worker *w, struct error *err)
         return error_set(err, rc, "out of memory");
     }
     fill_arguments(e, w, &args);
-    uv_stdio_container_t stdio[4] = {{.flags = UV_IGNORE}, {.flags = UV_IGNORE}};
+    uv_stdio_container_t stdio[5] = {{.flags = UV_IGNORE}, {.flags = UV_IGNORE}};
+    stdio[4].data.fd = share_requests(w);
+    stdio[4].flags = w->requests ? UV_INHERIT_FD : UV_IGNORE;
     stdio[2].flags = stdio[3].flags = (uv_stdio_flags)(UV_CREATE_PIPE | UV_WRITABLE_PIPE);
     stdio[2].data.stream = (uv_stream_t *)&w->errors;
     stdio[3].data.stream = (uv_stream_t *)&w->notify;
@@ -496,11 +516,13 @@ static int spawn_process(struct engine *e, struct worker *w, struct error *err)
         /* A session of its own: Ctrl-C in a terminal is for the supervisor, which stops us in order. The
            worker watches --parent-pid. */
         .flags = UV_PROCESS_DETACHED,
-        .stdio_count = 4,
+        .stdio_count = 5,
         .stdio = stdio,
     };
     rc = uv_spawn(e->all->loop, &w->process, &options);
     free_environment(&env);
+    if (stdio[4].data.fd >= 0)
+        close(stdio[4].data.fd);
     if (rc != 0)
         return error_set(err, VX11_EUNAVAILABLE, "%.300s cannot be started: %s", e->all->program,
                          uv_strerror(rc));

@@ -183,8 +183,10 @@ static void kill_one(struct swarm *s, struct client *clients)
     const struct swarm_worker *victim = &w[random_below((unsigned)n)];
     process_kill(victim->pid, SIGKILL);
     s->kills++;
-    for (int i = 0; i < s->clients; i++)
+    for (int i = 0; i < s->clients; i++) {
         clients[i].struck = clients[i].fd >= 0 && strcmp(clients[i].model, victim->model) == 0;
+        s->struck += clients[i].struck;
+    }
 }
 
 /* ---- all of it ---- */

@@ -151,9 +151,13 @@ static void soak(void **state)
                       .model = any_model};
     (void)state;
     assert_true(s.requests > 0);
+    const int64_t before = uses();
     swarm_run(&s);
     check(&s);
     assert_true(s.kills > 0);
+    eventually(5000, uses() - before >= s.served);
+    sleep_ms(300); /* one that lost its engine was taken twice */
+    assert_true(uses() - before <= s.served + s.struck);
 }
 
 static void stops_clean(void **state)

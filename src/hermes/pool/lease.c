@@ -78,7 +78,7 @@ void leases_drop(struct engine *e)
 /* ---- what a worker says ---- */
 
 /* One that came after its lease had ended is a use all the same; one that nobody was sent with is not. */
-static void requests_arrived(struct engine *e, int64_t total)
+void engine_requests(struct engine *e, int64_t total)
 {
     int64_t n = total - e->requests_seen;
     e->requests_seen = total;
@@ -142,7 +142,7 @@ void engine_measured(struct engine *e, const struct engine_status *s)
     e->busy_at_mono = clock_mono_ms();
     if (e->busy > 0)
         e->last_used_mono = e->busy_at_mono;
-    requests_arrived(e, s->requests);
+    engine_requests(e, s->requests);
     leases_expire(e);
     if (e->lease_count > 0)
         e->poll_ms = e->poll_ms * 3 / 2 < POLL_MOST_MS ? e->poll_ms * 3 / 2 : POLL_MOST_MS;

@@ -29,6 +29,8 @@ void leases_expire(struct engine *e); /* those whose request did not come in tim
 void leases_drop(struct engine *e);   /* its process is gone */
 /* Takes what a worker says of itself: requests that have arrived, and what it holds. */
 void engine_measured(struct engine *e, const struct engine_status *s);
+/* It has taken so many requests by now. */
+void engine_requests(struct engine *e, int64_t total);
 /* Monotonic ms when it is unloaded if nobody uses it; INT64_MAX: never. */
 int64_t engine_expires(const struct engine *e);
 /* When to ask it again. */
