@@ -8,7 +8,7 @@ struct ask {
     struct cli *c;
     const struct contract_message *type; /* of the reply; NULL: none is expected */
     bool done;
-    int result, status; /* as in struct client_reply */
+    int result, status;  /* as in struct client_reply */
     const void *message; /* in the command's arena; NULL: failed, or none is expected */
     char code[64], text[512];
     struct client_call *call;

@@ -8,8 +8,8 @@
 #include "base/str.h"
 #include "cli/ask.h"
 
-#define ASK_MS   10000
-#define WARM_MS  660000
+#define ASK_MS     10000
+#define WARM_MS    660000
 #define NAMES_MOST 64
 
 struct pooling {
@@ -27,8 +27,8 @@ static void warm_print(struct pooling *p, const struct hermes_warm_result *w)
     char load[24] = "-";
     if (w->has_load_ms)
         str_format_duration(w->load_ms, load);
-    printf("%s: %s %s", terminal_line(p->c->arena, w->model), w->loaded_before ? "loaded already, ready in" : "loaded in",
-           load);
+    printf("%s: %s %s", terminal_line(p->c->arena, w->model),
+           w->loaded_before ? "loaded already, ready in" : "loaded in", load);
     if (w->has_first_token_ms)
         printf(", first %s after %.1f ms", w->has_tokens ? "token" : "vector", w->first_token_ms);
     if (w->has_tokens)
@@ -51,8 +51,8 @@ static int models_warm(struct pooling *p)
         const struct client_call_options options = ask_within(WARM_MS);
         struct ask a;
         ask_begin(&a, p->c, &hermes_warm_result_message);
-        if (!ask_wait(&a, hermes_models_warm_call(p->c->client, cli_target(p->c, "hermes"), &params, &body, &options,
-                                                  ask_reply, &a, &a.call))) {
+        if (!ask_wait(&a, hermes_models_warm_call(p->c->client, cli_target(p->c, "hermes"), &params, &body,
+                                                  &options, ask_reply, &a, &a.call))) {
             const int code = ask_failed(&a, "hermes");
             worst = worst == CLI_OK ? code : worst;
             if (code == CLI_NOT_RUNNING)
@@ -82,9 +82,10 @@ static int models_pin(struct pooling *p, bool pin)
         const struct client_target *hermes = cli_target(p->c, "hermes");
         struct ask a;
         ask_begin(&a, p->c, &hermes_model_message);
-        if (!ask_wait(&a, pin ? hermes_models_pin_call(p->c->client, hermes, &params, &options, ask_reply, &a, &a.call)
-                              : hermes_models_unpin_call(p->c->client, hermes, &params, &options, ask_reply, &a,
-                                                         &a.call)))
+        if (!ask_wait(&a, pin ? hermes_models_pin_call(p->c->client, hermes, &params, &options, ask_reply, &a,
+                                                       &a.call)
+                              : hermes_models_unpin_call(p->c->client, hermes, &params, &options, ask_reply,
+                                                         &a, &a.call)))
             return ask_failed(&a, "hermes");
         if (p->json)
             (void)cli_print_json(&hermes_model_message, a.message);
@@ -102,8 +103,8 @@ static void steps_print(struct pooling *p, const char *label, const struct herme
     for (size_t i = 0; i < n; i++) {
         char bytes[24];
         printf("%-10s %s, which gives back %s; used %" PRId64 " times\n", label,
-               terminal_line(p->c->arena, steps[i].model), str_format_bytes((uint64_t)steps[i].frees_bytes, bytes),
-               steps[i].usage_count);
+               terminal_line(p->c->arena, steps[i].model),
+               str_format_bytes((uint64_t)steps[i].frees_bytes, bytes), steps[i].usage_count);
     }
 }
 
@@ -114,7 +115,8 @@ static int models_plan(struct pooling *p)
     struct ask a;
     char need[24], used[24], budget[24];
     ask_begin(&a, p->c, &hermes_plan_message);
-    if (!ask_wait(&a, hermes_plan_call(p->c->client, cli_target(p->c, "hermes"), &body, &options, ask_reply, &a, &a.call)))
+    if (!ask_wait(&a, hermes_plan_call(p->c->client, cli_target(p->c, "hermes"), &body, &options, ask_reply,
+                                       &a, &a.call)))
         return ask_failed(&a, "hermes");
     const struct hermes_plan *plan = a.message;
     if (p->json)

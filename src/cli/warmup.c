@@ -13,16 +13,17 @@
 #include "base/str.h"
 #include "net/sse.h"
 
-#define ASK_MS     10000
-#define CHAT_MS    600000
-#define ROWS_MS    10000 /* for rows and counts to be written */
-#define AGAIN_MS   50
-#define TOKENS     8
-#define NOT_RUN    3 /* exit code: it could not run */
+#define ASK_MS   10000
+#define CHAT_MS  600000
+#define ROWS_MS  10000 /* for rows and counts to be written */
+#define AGAIN_MS 50
+#define TOKENS   8
+#define NOT_RUN  3 /* exit code: it could not run */
 
 /* ---- checks ---- */
 
-static void check_say(struct cli_warmup_check *check, struct cli *c, int state, const char *fmt, va_list args)
+static void __attribute__((format(printf, 4, 0)))
+check_say(struct cli_warmup_check *check, struct cli *c, int state, const char *fmt, va_list args)
 {
     check->state = state;
     check->detail = arena_vprintf(c->arena, fmt, args);
@@ -77,8 +78,8 @@ const struct hermes_model_list *warmup_models(struct warmup *w, struct cli_warmu
     const struct client_call_options options = ask_within(ASK_MS);
     struct ask a;
     ask_begin(&a, w->c, &hermes_model_list_message);
-    if (ask_wait(&a, hermes_models_list_call(w->c->client, cli_target(w->c, "hermes"), &options, ask_reply, &a,
-                                             &a.call)))
+    if (ask_wait(&a, hermes_models_list_call(w->c->client, cli_target(w->c, "hermes"), &options, ask_reply,
+                                             &a, &a.call)))
         return a.message;
     w->lost = w->lost || a.result != 0;
     warmup_fail(check, w->c, "the models cannot be listed: %s", a.text);
@@ -121,17 +122,18 @@ static bool choose_all(struct warmup *w, struct cli_warmup_check *check, const s
         const struct hermes_model *m = warmup_find(l, w->names[i]);
         if (!m || !generates(m)) {
             warmup_fail(check, w->c, "%s %s", w->names[i],
-                        !m           ? "is not registered"
+                        !m            ? "is not registered"
                         : !m->enabled ? "is switched off"
-                        : m->reason  ? m->reason
-                                     : "does not generate");
+                        : m->reason   ? m->reason
+                                      : "does not generate");
             return false;
         }
         choose(w, m);
     }
     for (int builtin = 0; builtin < 2; builtin++)
         for (size_t i = 0; w->name_count == 0 && i < l->models_count && (int64_t)w->count < w->want; i++)
-            if (generates(&l->models[i]) && (l->models[i].source == HERMES_MODEL_SOURCE_BUILTIN) == (builtin == 1))
+            if (generates(&l->models[i]) &&
+                (l->models[i].source == HERMES_MODEL_SOURCE_BUILTIN) == (builtin == 1))
                 choose(w, &l->models[i]);
     return true;
 }
@@ -149,8 +151,8 @@ static void check_registered(struct warmup *w, struct cli_warmup_check *check)
     if (!choose_all(w, check, l))
         return;
     if (sound < 2)
-        warmup_fail(check, w->c, "%zu enabled model%s with a sound file that generate%s; two are needed", sound,
-                    sound == 1 ? "" : "s", sound == 1 ? "s" : "");
+        warmup_fail(check, w->c, "%zu enabled model%s with a sound file that generate%s; two are needed",
+                    sound, sound == 1 ? "" : "s", sound == 1 ? "s" : "");
     else if (w->count < 2)
         warmup_fail(check, w->c, "two models are needed, and one was named");
     else
@@ -176,7 +178,8 @@ static void take_chunk(struct chatting *t, yyjson_val *root)
     yyjson_val *choice = yyjson_arr_get_first(yyjson_obj_get(root, "choices"));
     yyjson_val *tokens = yyjson_obj_get(yyjson_obj_get(root, "usage"), "completion_tokens");
     yyjson_val *delta = yyjson_obj_get(choice, "delta");
-    const char *text = yyjson_get_str(delta ? yyjson_obj_get(delta, "content") : yyjson_obj_get(choice, "text"));
+    const char *text =
+        yyjson_get_str(delta ? yyjson_obj_get(delta, "content") : yyjson_obj_get(choice, "text"));
     const char *thought = yyjson_get_str(yyjson_obj_get(delta, "reasoning_content"));
     const char *error = yyjson_get_str(yyjson_obj_get(yyjson_obj_get(root, "error"), "message"));
     if (error)
@@ -260,10 +263,11 @@ static int chat_body(const struct warmup_model *m, struct buf *out)
         rc = buf_puts(out, m->chat ? ",\"messages\":[{\"role\":\"user\",\"content\":\"Say hello.\"}]"
                                    : ",\"prompt\":\"Hello\"");
     if (rc == 0)
-        rc = buf_printf(out,
-                        ",\"max_tokens\":%d,\"temperature\":0,\"stream\":true,\"stream_options\":{\"include_usage\":"
-                        "true}}",
-                        TOKENS);
+        rc = buf_printf(
+            out,
+            ",\"max_tokens\":%d,\"temperature\":0,\"stream\":true,\"stream_options\":{\"include_usage\":"
+            "true}}",
+            TOKENS);
     return rc;
 }
 
@@ -280,8 +284,8 @@ static void chat(struct warmup *w, const struct warmup_model *m, struct chatting
     int rc = chat_body(m, &body);
     if (rc == 0)
         rc = client_start(w->c->client, cli_target(w->c, "link"), "POST",
-                          m->chat ? "/v1/chat/completions" : "/v1/completions", "application/json", body.data, body.len,
-                          &options, &chat_events, t, &call, &err);
+                          m->chat ? "/v1/chat/completions" : "/v1/completions", "application/json", body.data,
+                          body.len, &options, &chat_events, t, &call, &err);
     if (rc == 0) {
         cli_wait(w->c, &t->done);
     } else {
@@ -301,8 +305,8 @@ static bool load(struct warmup *w, struct cli_warmup_check *check, struct warmup
     const struct client_call_options options = ask_within(CHAT_MS + ASK_MS);
     struct ask a;
     ask_begin(&a, w->c, &hermes_warm_result_message);
-    if (!ask_wait(&a, hermes_models_warm_call(w->c->client, cli_target(w->c, "hermes"), &params, &body, &options,
-                                              ask_reply, &a, &a.call))) {
+    if (!ask_wait(&a, hermes_models_warm_call(w->c->client, cli_target(w->c, "hermes"), &params, &body,
+                                              &options, ask_reply, &a, &a.call))) {
         w->lost = w->lost || a.result != 0;
         m->view.reason = arena_strdup(w->c->arena, a.text);
         warmup_fail(check, w->c, "%s cannot be loaded: %s", m->name, a.text);
@@ -329,7 +333,8 @@ static bool warm_one(struct warmup *w, struct cli_warmup_check *check, struct wa
     m->view.first_token_ms = (double)(t.first_ns - t.began_ns) / 1e6;
     m->view.has_tokens = t.tokens > 0;
     m->view.tokens = t.tokens;
-    const double judged = m->view.generation_ms + (w->strict && m->view.has_load_ms ? (double)m->view.load_ms : 0);
+    const double judged =
+        m->view.generation_ms + (w->strict && m->view.has_load_ms ? (double)m->view.load_ms : 0);
     if (t.result != 0 || t.status != 200 || t.text[0] || !t.complete) {
         m->view.reason = arena_strdup(w->c->arena, t.text[0] ? t.text : "its answer broke off");
         warmup_fail(check, w->c, "%s did not answer: %s", m->name, m->view.reason ? m->view.reason : "");
@@ -355,9 +360,9 @@ static void check_warm(struct warmup *w, struct cli_warmup_check *check)
             buf_free(&text);
             return;
         }
-        (void)buf_printf(&text, "%s%s: %s in %" PRId64 " ms, %" PRId64 " tokens in %.0f ms", i > 0 ? "; " : "", m->name,
-                         m->view.loaded_before ? "was loaded, ready" : "loaded", m->view.load_ms, m->view.tokens,
-                         m->view.generation_ms);
+        (void)buf_printf(&text, "%s%s: %s in %" PRId64 " ms, %" PRId64 " tokens in %.0f ms",
+                         i > 0 ? "; " : "", m->name, m->view.loaded_before ? "was loaded, ready" : "loaded",
+                         m->view.load_ms, m->view.tokens, m->view.generation_ms);
     }
     warmup_good(check, w->c, "%s (limit %" PRId64 " ms, %s)", text.data ? text.data : "", w->within_ms,
                 w->strict ? "the load counted" : "the load apart");
@@ -372,8 +377,8 @@ static const struct switch_decision_list *decisions(struct warmup *w, struct cli
     const struct client_call_options options = ask_within(ASK_MS);
     struct ask a;
     ask_begin(&a, w->c, &switch_decision_list_message);
-    if (ask_wait(&a, switch_decisions_call(w->c->client, cli_target(w->c, "switch"), query, &options, ask_reply, &a,
-                                           &a.call)))
+    if (ask_wait(&a, switch_decisions_call(w->c->client, cli_target(w->c, "switch"), query, &options,
+                                           ask_reply, &a, &a.call)))
         return a.message;
     w->lost = w->lost || a.result != 0;
     warmup_fail(check, w->c, "the decisions cannot be read: %s", a.text);
@@ -403,7 +408,8 @@ static bool decision_found(struct warmup *w, struct cli_warmup_check *check, str
             return true;
         warmup_sleep(w, AGAIN_MS);
     } while (clock_mono_ms() < until);
-    warmup_fail(check, w->c, "request %s of %s has no decision that says it was answered", m->view.request_id, m->name);
+    warmup_fail(check, w->c, "request %s of %s has no decision that says it was answered", m->view.request_id,
+                m->name);
     return false;
 }
 
@@ -446,10 +452,11 @@ static bool counted(struct warmup *w, struct cli_warmup_check *check, struct war
             break;
         warmup_sleep(w, AGAIN_MS);
     }
-    warmup_fail(check, w->c, "%s: the count grew by %" PRId64 ", after %" PRId64 " call%s of ours and %" PRId64
-                             " of others",
-                m->name, m->view.usage_after - m->view.usage_before, m->view.calls, m->view.calls == 1 ? "" : "s",
-                m->view.others);
+    warmup_fail(check, w->c,
+                "%s: the count grew by %" PRId64 ", after %" PRId64 " call%s of ours and %" PRId64
+                " of others",
+                m->name, m->view.usage_after - m->view.usage_before, m->view.calls,
+                m->view.calls == 1 ? "" : "s", m->view.others);
     return false;
 }
 
@@ -462,20 +469,22 @@ static void check_usage(struct warmup *w, struct cli_warmup_check *check)
         calls += w->models[i].view.calls;
         strangers += w->models[i].view.others;
     }
-    warmup_good(check, w->c, "the counts of %zu models grew by exactly the %" PRId64 " calls made%s", w->count, calls,
-                strangers > 0 ? ", and those of others" : "");
+    warmup_good(check, w->c, "the counts of %zu models grew by exactly the %" PRId64 " calls made%s",
+                w->count, calls, strangers > 0 ? ", and those of others" : "");
 }
 
 /* ---- all of them ---- */
 
-static const char *const check_names[WARMUP_CHECKS] = {"models registered", "warm-up", "rotation", "decisions logged",
-                                                       "usage counted"};
+static const char *const check_names[WARMUP_CHECKS] = {"models registered", "warm-up", "rotation",
+                                                       "decisions logged", "usage counted"};
 
 static void checks_run(struct warmup *w)
 {
     for (int i = 0; i < WARMUP_CHECKS; i++)
-        w->checks[i] = (struct cli_warmup_check){
-            .number = i + 1, .name = check_names[i], .state = CLI_WARMUP_CHECK_STATE_SKIPPED, .detail = "not run"};
+        w->checks[i] = (struct cli_warmup_check){.number = i + 1,
+                                                 .name = check_names[i],
+                                                 .state = CLI_WARMUP_CHECK_STATE_SKIPPED,
+                                                 .detail = "not run"};
     check_registered(w, &w->checks[0]);
     if (w->checks[0].state != CLI_WARMUP_CHECK_STATE_OK)
         return;
@@ -523,7 +532,8 @@ static int report(struct warmup *w)
     return code != 0 ? code : out.ok ? CLI_OK : CLI_FAILED;
 }
 
-static int number_option(int argc, char **argv, int *i, const char *name, int64_t min, int64_t max, int64_t *out)
+static int number_option(int argc, char **argv, int *i, const char *name, int64_t min, int64_t max,
+                         int64_t *out)
 {
     const char *text;
     const int is = cli_option("warmup", argc, argv, i, name, &text);

@@ -1,7 +1,8 @@
 /* Check 3 of the warm-up: who may be unloaded, in which order, and that it is done.
  *
  * A model that is not loaded is loaded: where there is no room the pool unloads the one that comes first in
- * its order. Where there is room for all, the first in that order is unloaded by request, and loaded again. */
+ * its order. Where there is room for all, the first in that order is unloaded by request, and loaded again.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,10 +12,10 @@
 #include "base/str.h"
 #include "cli/warmup.h"
 
-#define ASK_MS     10000
-#define WORK_MS    660000
-#define PLAN_MS    30000 /* for engines that are in use to come to rest */
-#define AGAIN_MS   200
+#define ASK_MS   10000
+#define WORK_MS  660000
+#define PLAN_MS  30000 /* for engines that are in use to come to rest */
+#define AGAIN_MS 200
 
 enum rotation_state rotation_state_of(bool used, int64_t last_used_at, int64_t now, int64_t age_ms)
 {
@@ -97,15 +98,16 @@ static const struct hermes_plan *plan_of(struct warmup *w, struct cli_warmup_che
     const struct client_call_options options = ask_within(ASK_MS);
     struct ask a;
     ask_begin(&a, w->c, &hermes_plan_message);
-    if (ask_wait(&a, hermes_plan_call(w->c->client, cli_target(w->c, "hermes"), &body, &options, ask_reply, &a,
-                                      &a.call)))
+    if (ask_wait(&a, hermes_plan_call(w->c->client, cli_target(w->c, "hermes"), &body, &options, ask_reply,
+                                      &a, &a.call)))
         return a.message;
     warmup_fail(check, w->c, "Hermes does not say how %s would be loaded: %s", model, a.text);
     return NULL;
 }
 
 /* Waits until what is in use has come to rest. */
-static const struct hermes_plan *settled_plan(struct warmup *w, struct cli_warmup_check *check, const char *model)
+static const struct hermes_plan *settled_plan(struct warmup *w, struct cli_warmup_check *check,
+                                              const char *model)
 {
     const int64_t until = clock_mono_ms() + PLAN_MS;
     for (;;) {
@@ -127,8 +129,8 @@ static bool load(struct warmup *w, struct cli_warmup_check *check, const char *m
     const struct client_call_options options = ask_within(WORK_MS);
     struct ask a;
     ask_begin(&a, w->c, &hermes_warm_result_message);
-    if (ask_wait(&a, hermes_models_warm_call(w->c->client, cli_target(w->c, "hermes"), &params, &body, &options,
-                                             ask_reply, &a, &a.call))) {
+    if (ask_wait(&a, hermes_models_warm_call(w->c->client, cli_target(w->c, "hermes"), &params, &body,
+                                             &options, ask_reply, &a, &a.call))) {
         const struct hermes_warm_result *r = a.message;
         w->rotation.loaded = model;
         w->rotation.has_load_ms = r->has_load_ms;
@@ -145,8 +147,8 @@ static bool unload(struct warmup *w, struct cli_warmup_check *check, const char 
     const struct client_call_options options = ask_within(WORK_MS);
     struct ask a;
     ask_begin(&a, w->c, NULL);
-    if (ask_wait(&a, hermes_engines_stop_call(w->c->client, cli_target(w->c, "hermes"), &params, &options, ask_reply,
-                                              &a, &a.call)))
+    if (ask_wait(&a, hermes_engines_stop_call(w->c->client, cli_target(w->c, "hermes"), &params, &options,
+                                              ask_reply, &a, &a.call)))
         return true;
     warmup_fail(check, w->c, "%s cannot be unloaded: %s", model, a.text);
     return false;
@@ -158,8 +160,8 @@ static bool engine_is(struct warmup *w, struct cli_warmup_check *check, const ch
     const struct client_call_options options = ask_within(ASK_MS);
     struct ask a;
     ask_begin(&a, w->c, &hermes_engine_list_message);
-    if (!ask_wait(&a, hermes_engines_list_call(w->c->client, cli_target(w->c, "hermes"), &options, ask_reply, &a,
-                                               &a.call))) {
+    if (!ask_wait(&a, hermes_engines_list_call(w->c->client, cli_target(w->c, "hermes"), &options, ask_reply,
+                                               &a, &a.call))) {
         warmup_fail(check, w->c, "the engines cannot be listed: %s", a.text);
         return false;
     }
@@ -171,7 +173,8 @@ static bool engine_is(struct warmup *w, struct cli_warmup_check *check, const ch
         const bool runs = e->state == HERMES_ENGINE_STATE_READY || e->has_pid;
         if (runs == there)
             return true;
-        warmup_fail(check, w->c, "GET /hermes/engines shows %s as %s", model, hermes_engine_state_names[e->state]);
+        warmup_fail(check, w->c, "GET /hermes/engines shows %s as %s", model,
+                    hermes_engine_state_names[e->state]);
         return false;
     }
     if (!there)
@@ -180,8 +183,8 @@ static bool engine_is(struct warmup *w, struct cli_warmup_check *check, const ch
     return false;
 }
 
-/* Whether there is a reason why the first in the order is left alone: requests, the group of the one that is to
- * come, or that it alone would not free enough where another one does. */
+/* Whether there is a reason why the first in the order is left alone: requests, the group of the one that is
+ * to come, or that it alone would not free enough where another one does. */
 static bool passed_over(const struct hermes_model *first, const struct hermes_plan *plan,
                         const struct hermes_model *target)
 {
@@ -197,8 +200,9 @@ static bool passed_over(const struct hermes_model *first, const struct hermes_pl
 }
 
 /* The pool makes room for `target`; it must take the documented one. */
-static bool rotate_by_pool(struct warmup *w, struct cli_warmup_check *check, const struct hermes_model_list *l,
-                           const struct hermes_plan *plan, const char *target)
+static bool rotate_by_pool(struct warmup *w, struct cli_warmup_check *check,
+                           const struct hermes_model_list *l, const struct hermes_plan *plan,
+                           const char *target)
 {
     const struct hermes_model *want = first_to_go(l);
     const char *out = plan->evict[0].model;
@@ -213,8 +217,8 @@ static bool rotate_by_pool(struct warmup *w, struct cli_warmup_check *check, con
 }
 
 /* There is room for all of them: the first to go is unloaded, and comes back. */
-static bool rotate_by_request(struct warmup *w, struct cli_warmup_check *check, const struct hermes_model_list *l,
-                              const char *target)
+static bool rotate_by_request(struct warmup *w, struct cli_warmup_check *check,
+                              const struct hermes_model_list *l, const char *target)
 {
     const struct hermes_model *out = first_to_go(l);
     if (!out) {
@@ -243,7 +247,8 @@ void warmup_rotate(struct warmup *w, struct cli_warmup_check *check)
             target = m->name;
     }
     for (size_t i = 0; !target && i < l->models_count; i++)
-        if (usable(&l->models[i]) && !loaded(&l->models[i]) && l->models[i].source != HERMES_MODEL_SOURCE_ENGINE)
+        if (usable(&l->models[i]) && !loaded(&l->models[i]) &&
+            l->models[i].source != HERMES_MODEL_SOURCE_ENGINE)
             target = l->models[i].name;
     const struct hermes_plan *plan = target ? settled_plan(w, check, target) : NULL;
     if (target && !plan)
@@ -269,6 +274,6 @@ void warmup_rotate(struct warmup *w, struct cli_warmup_check *check)
                 "%zu in use, %zu eligible, %s is next; %s was unloaded (%s), %s loaded in %" PRId64 " ms",
                 w->rotation.models_count - eligible, eligible, w->rotation.next ? w->rotation.next : "none",
                 w->rotation.unloaded,
-                w->rotation.how == CLI_WARMUP_ROTATION_HOW_POOL ? "to make room" : "on request", w->rotation.loaded,
-                w->rotation.has_load_ms ? w->rotation.load_ms : 0);
+                w->rotation.how == CLI_WARMUP_ROTATION_HOW_POOL ? "to make room" : "on request",
+                w->rotation.loaded, w->rotation.has_load_ms ? w->rotation.load_ms : 0);
 }

@@ -14,7 +14,7 @@ struct acquire {
     struct hermes *hermes;
     engine_acquired_fn fn;
     void *ctx;
-    struct engine_wait *engine;     /* one of the two is waited for */
+    struct engine_wait *engine; /* one of the two is waited for */
     struct external_wait *external;
     bool no_request, begun; /* begun: hermes_acquire has returned */
     char id[ULID_LEN + 1], name[129];
@@ -79,7 +79,8 @@ static void on_checked(void *ctx, struct external *x)
         const bool up = x->state == HERMES_EXTERNAL_STATE_UP;
         refuse(&why, 503, up ? "model_missing" : "engine_down", 1000);
         if (up)
-            (void)snprintf(why.text, sizeof why.text, "the engine %.64s no longer has %.128s", x->name, a->name);
+            (void)snprintf(why.text, sizeof why.text, "the engine %.64s no longer has %.128s", x->name,
+                           a->name);
         else
             (void)snprintf(why.text, sizeof why.text, "the engine %.64s of %.128s is down: %.250s", x->name,
                            a->name, x->reason);
@@ -110,8 +111,7 @@ static int begin(struct acquire *a, const struct registry_model *row, const stru
     const bool address = x && x->kind == HERMES_EXTERNAL_KIND_ADDRESS;
     struct engine_model model;
     if (address && row->api.enabled) {
-        const int64_t fresh =
-            x->state == HERMES_EXTERNAL_STATE_UP ? 2 * x->check_interval_ms : DOWN_FRESH_MS;
+        const int64_t fresh = x->state == HERMES_EXTERNAL_STATE_UP ? 2 * x->check_interval_ms : DOWN_FRESH_MS;
         const int rc = external_check(x, fresh, on_checked, a, &a->external);
         return rc == 0 ? 0 : error_set(err, rc, "%s cannot be asked: %s", x->name, error_describe(rc));
     }

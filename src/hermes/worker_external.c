@@ -99,10 +99,10 @@ int external_prepare(struct engine *e, struct worker *w, struct error *err)
     int rc = x->problem[0] ? error_set(err, VX11_EUNAVAILABLE, "%s: %s", x->name, x->problem) : 0;
     w->output = -1;
     w->external = external_ref(x);
-    if (rc == 0 && (x->by_socket &&
-                    (size_t)snprintf(w->socket, sizeof w->socket, "%s/run/engine-%s.sock", home,
-                                     e->id + ULID_LEN - 10) >= sizeof w->socket))
-        rc = error_set(err, VX11_ETOO_LARGE, "the path of VX11's home is too long for a Unix socket below it");
+    if (rc == 0 && (x->by_socket && (size_t)snprintf(w->socket, sizeof w->socket, "%s/run/engine-%s.sock",
+                                                     home, e->id + ULID_LEN - 10) >= sizeof w->socket))
+        rc =
+            error_set(err, VX11_ETOO_LARGE, "the path of VX11's home is too long for a Unix socket below it");
     if (rc == 0 && !x->by_socket && !x->base_url)
         rc = free_port(&w->port, err);
     if (rc == 0)
@@ -114,10 +114,10 @@ int external_prepare(struct engine *e, struct worker *w, struct error *err)
     if (w->port > 0)
         (void)snprintf(w->base_url, sizeof w->base_url, "http://127.0.0.1:%d", w->port);
     else
-        (void)snprintf(w->base_url, sizeof w->base_url, "%s", x->by_socket ? "http://localhost" : x->base_url);
+        (void)snprintf(w->base_url, sizeof w->base_url, "%s",
+                       x->by_socket ? "http://localhost" : x->base_url);
     (void)snprintf(w->log, sizeof w->log, "%.3900s/log/external-%s.out", home, file_name(e));
-    w->target =
-        (struct client_target){.base_url = w->base_url, .socket = x->by_socket ? w->socket : NULL};
+    w->target = (struct client_target){.base_url = w->base_url, .socket = x->by_socket ? w->socket : NULL};
     if (x->by_socket)
         (void)unlink(w->socket);
     output_open(w);
@@ -218,8 +218,8 @@ static int64_t count_slots(const struct buf *body)
     struct contract_error bad;
     size_t i, n;
     int64_t busy = -1;
-    if (a && body->len > 0 &&
-        contract_json_parse(a, body->data, body->len, NULL, &root, &bad) == 0 && yyjson_is_arr(root)) {
+    if (a && body->len > 0 && contract_json_parse(a, body->data, body->len, NULL, &root, &bad) == 0 &&
+        yyjson_is_arr(root)) {
         busy = 0;
         yyjson_arr_foreach(root, i, n, slot)
         {
@@ -322,11 +322,10 @@ static void ask(struct asking *a)
     const struct engines *all = w->engine->all;
     struct error err = {0};
     const int64_t limit = all->params.answer_limit_ms > 0 ? all->params.answer_limit_ms : PROBE_LIMIT_MS;
-    const struct client_call_options options = {.deadline_ms = clock_mono_ms() + limit,
-                                                .connect_timeout_ms = limit,
-                                                .once = true};
-    if (client_start(all->client, &w->target, "GET", a->slots ? w->external->slots : w->external->health, NULL,
-                     NULL, 0, &options, &asking_events, a, &w->probe, &err) != 0) {
+    const struct client_call_options options = {
+        .deadline_ms = clock_mono_ms() + limit, .connect_timeout_ms = limit, .once = true};
+    if (client_start(all->client, &w->target, "GET", a->slots ? w->external->slots : w->external->health,
+                     NULL, NULL, 0, &options, &asking_events, a, &w->probe, &err) != 0) {
         w->probe = NULL;
         log_error("engines", "an engine cannot be asked", LOG_S("model", w->engine->name),
                   LOG_S("reason", err.text));
@@ -343,8 +342,7 @@ void external_probe(struct worker *w)
         return;
     }
     a->w = w;
-    a->connections = w->port > 0 && w->engine->state == HERMES_ENGINE_STATE_READY
-                         ? proc_port_connections(w->port)
-                         : -1;
+    a->connections =
+        w->port > 0 && w->engine->state == HERMES_ENGINE_STATE_READY ? proc_port_connections(w->port) : -1;
     ask(a);
 }

@@ -71,7 +71,8 @@ static void asking_failed(struct asking *a, const struct client_reply *reply)
                      reply->error.text);
     else
         request_fail(r, reply->status >= 400 ? reply->status : 502,
-                     reply->error_code[0] ? reply->error_code : "hermes_failed", NULL, "%s", reply->error.text);
+                     reply->error_code[0] ? reply->error_code : "hermes_failed", NULL, "%s",
+                     reply->error.text);
     free(a);
 }
 
@@ -118,7 +119,8 @@ static struct hermes_model_list *keep_models(struct asking *a, const struct clie
     struct hermes_model_list *out = arena_alloc(arena, sizeof *out);
     char *text = arena_strndup(arena, reply->body, reply->body_len);
     return out && text &&
-                   contract_parse(&hermes_model_list_message, arena, text, reply->body_len, NULL, out, &bad) == 0
+                   contract_parse(&hermes_model_list_message, arena, text, reply->body_len, NULL, out,
+                                  &bad) == 0
                ? out
                : NULL;
 }
@@ -267,9 +269,9 @@ void admin_preload(struct request *r, void *module)
     const struct hermes_model_name params = {.name = name};
     const struct hermes_warm_request body = {.tokens = 1, .timeout_ms = 600000};
     const struct client_call_options options = options_of(a);
-    asking_started(a, hermes_models_warm_call(HERMES(a), &params, &body, &options, on_reply, a, &a->call), true);
+    asking_started(a, hermes_models_warm_call(HERMES(a), &params, &body, &options, on_reply, a, &a->call),
+                   true);
 }
-
 
 struct reading {
     char *out;
@@ -329,7 +331,9 @@ static void default_set(struct asking *a, const char *warm)
     }
     const struct switch_admin_model_reply out = {
         .status = SWITCH_ADMIN_MODEL_REPLY_STATUS_OK,
-        .active = a->model[0] ? a->model : a->sw->active_model[0] ? a->sw->active_model : NULL,
+        .active = a->model[0]              ? a->model
+                  : a->sw->active_model[0] ? a->sw->active_model
+                                           : NULL,
         .warm = warm,
     };
     asking_reply(a, &switch_admin_model_reply_message, &out);
@@ -344,8 +348,8 @@ static bool known_elsewhere(const struct switch_ *sw, const char *name)
         const size_t n = strlen(p->name);
         if (!p->enabled)
             continue;
-        if (provider_offers(p, name) ||
-            (slash && (size_t)(slash - name) == n && strncmp(p->name, name, n) == 0 && provider_offers(p, slash + 1)))
+        if (provider_offers(p, name) || (slash && (size_t)(slash - name) == n &&
+                                         strncmp(p->name, name, n) == 0 && provider_offers(p, slash + 1)))
             return true;
     }
     return false;

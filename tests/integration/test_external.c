@@ -30,28 +30,29 @@ static int start(void **state)
     (void)state;
     system_init(&sys);
     address_port = 21000 + (int)(getpid() % 20000);
-    (void)snprintf(yaml, sizeof yaml,
-                   "hermes:\n"
-                   "  max_loaded: 2\n"
-                   "  engines:\n"
-                   "    - name: fake\n"
-                   "      command: [%s, serve, --port, \"{port}\", --model, \"{model}\", --name, theirs]\n"
-                   "      models: [" GUIDE "]\n"
-                   "      upstream_model: theirs\n"
-                   "    - name: own\n"
-                   "      command: [%s, serve, --port, \"{port}\", --answer-ms, \"900\", --child, %s/child]\n"
-                   "      models: [of-own]\n"
-                   "      memory_bytes: 50 MiB\n"
-                   "    - name: third\n"
-                   "      command: [%s, serve, --socket, \"{socket}\"]\n"
-                   "      models: [of-third]\n"
-                   "    - name: broken\n"
-                   "      command: [%s, serve, --port, \"{port}\", --want-env, NEVER_SET, --say, \"no licence\"]\n"
-                   "      models: [of-broken]\n"
-                   "    - name: away\n"
-                   "      base_url: http://127.0.0.1:%d\n"
-                   "      check_interval_ms: 300\n",
-                   self, self, sys.home, self, self, address_port);
+    (void)snprintf(
+        yaml, sizeof yaml,
+        "hermes:\n"
+        "  max_loaded: 2\n"
+        "  engines:\n"
+        "    - name: fake\n"
+        "      command: [%s, serve, --port, \"{port}\", --model, \"{model}\", --name, theirs]\n"
+        "      models: [" GUIDE "]\n"
+        "      upstream_model: theirs\n"
+        "    - name: own\n"
+        "      command: [%s, serve, --port, \"{port}\", --answer-ms, \"900\", --child, %s/child]\n"
+        "      models: [of-own]\n"
+        "      memory_bytes: 50 MiB\n"
+        "    - name: third\n"
+        "      command: [%s, serve, --socket, \"{socket}\"]\n"
+        "      models: [of-third]\n"
+        "    - name: broken\n"
+        "      command: [%s, serve, --port, \"{port}\", --want-env, NEVER_SET, --say, \"no licence\"]\n"
+        "      models: [of-broken]\n"
+        "    - name: away\n"
+        "      base_url: http://127.0.0.1:%d\n"
+        "      check_interval_ms: 300\n",
+        self, self, sys.home, self, self, address_port);
     system_config(&sys, yaml);
     system_up(&sys);
     return 0;
@@ -97,7 +98,8 @@ static void a_command_answers(void **state)
     chat_with(&r, GUIDE);
     assert_status(&r, 200);
     assert_string_equal(http_text(&r, "/choices/0/message/content"), "fake");
-    assert_true(str_starts(system_account(&sys, http_header(&r, "X-Request-Id")), "ok|200|local|" GUIDE "|1|3|"));
+    assert_true(
+        str_starts(system_account(&sys, http_header(&r, "X-Request-Id")), "ok|200|local|" GUIDE "|1|3|"));
     http_free(&r);
     engine_of(&r, GUIDE);
     assert_status(&r, 200);
@@ -302,9 +304,11 @@ static void hermes_is_killed(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_command_answers), cmocka_unit_test(streams_pass),       cmocka_unit_test(get_engine),
-        cmocka_unit_test(killed_and_again),  cmocka_unit_test(what_fails_is_said), cmocka_unit_test(room_is_made),
-        cmocka_unit_test(an_address_answers), cmocka_unit_test(hermes_is_killed),  cmocka_unit_test(stops_clean),
+        cmocka_unit_test(a_command_answers),  cmocka_unit_test(streams_pass),
+        cmocka_unit_test(get_engine),         cmocka_unit_test(killed_and_again),
+        cmocka_unit_test(what_fails_is_said), cmocka_unit_test(room_is_made),
+        cmocka_unit_test(an_address_answers), cmocka_unit_test(hermes_is_killed),
+        cmocka_unit_test(stops_clean),
     };
     if (fake_server_asked(argc, argv))
         return fake_server_main(argc, argv);

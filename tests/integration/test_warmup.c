@@ -142,8 +142,9 @@ static void preloaded(void **state)
     struct http_at at = system_hermes(&sys);
     struct http_reply r;
     (void)state;
-    eventually(30000, (http(&r, &at, "GET", "/hermes/warmup/status", NULL),
-                       http_int(&r, "/total_ready") + http_int(&r, "/total_failed") == 2 || (http_free(&r), false)));
+    eventually(30000,
+               (http(&r, &at, "GET", "/hermes/warmup/status", NULL),
+                http_int(&r, "/total_ready") + http_int(&r, "/total_failed") == 2 || (http_free(&r), false)));
     assert_int_equal(http_int(&r, "/total_ready"), 1);
     assert_string_equal(http_text(&r, "/models/0/model"), "absent");
     assert_string_equal(http_text(&r, "/models/0/state"), "failed");
@@ -153,7 +154,8 @@ static void preloaded(void **state)
     assert_true(http_int(&r, "/models/1/load_ms") > 0);
     http_free(&r);
     assert_true(system_engine_pid(&sys, "alpha") > 0);
-    assert_int_equal(system_count(&sys, "SELECT usage_count FROM model WHERE name = 'alpha'"), 0); /* no use */
+    assert_int_equal(system_count(&sys, "SELECT usage_count FROM model WHERE name = 'alpha'"),
+                     0); /* no use */
     struct http_at sw = system_switch(&sys);
     http(&r, &sw, "GET", "/switch/warmup/status", NULL);
     assert_status(&r, 200);
@@ -276,7 +278,8 @@ static void rounds(void **state)
     struct http_at at = system_hermes(&sys);
     struct http_reply r;
     (void)state;
-    http(&r, &at, "POST", "/hermes/warmup", "{\"models\":[\"takes-time\",\"takes-time\"],\"wait\":false,\"tokens\":2}");
+    http(&r, &at, "POST", "/hermes/warmup",
+         "{\"models\":[\"takes-time\",\"takes-time\"],\"wait\":false,\"tokens\":2}");
     assert_status(&r, 200);
     assert_true(yyjson_get_bool(yyjson_doc_ptr_get(r.json, "/running")));
     http_free(&r);
@@ -387,7 +390,8 @@ static void decisions_are_read(void **state)
     http_free(&r);
     http(&r, &sw, "GET", "/switch/decisions?model=alpha&limit=1&outcome=ok", NULL);
     assert_string_equal(http_text(&r, "/decisions/0/request_id"), id); /* the newest */
-    (void)snprintf(path, sizeof path, "/switch/decisions?model=alpha&limit=1&cursor=%s", http_text(&r, "/next_cursor"));
+    (void)snprintf(path, sizeof path, "/switch/decisions?model=alpha&limit=1&cursor=%s",
+                   http_text(&r, "/next_cursor"));
     http(&page, &sw, "GET", path, NULL);
     assert_status(&page, 200);
     assert_string_not_equal(http_text(&page, "/decisions/0/id"), http_text(&r, "/decisions/0/id"));
@@ -404,10 +408,11 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest alone[] = {cmocka_unit_test(too_few)};
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(preloaded),       cmocka_unit_test(warm_command),          cmocka_unit_test(five_checks),
-        cmocka_unit_test(eligible_by_age), cmocka_unit_test(failures),              cmocka_unit_test(rounds),
-        cmocka_unit_test(older_paths),     cmocka_unit_test(default_model_is_kept), cmocka_unit_test(decisions_are_read),
-        cmocka_unit_test(stops_clean),
+        cmocka_unit_test(preloaded),          cmocka_unit_test(warm_command),
+        cmocka_unit_test(five_checks),        cmocka_unit_test(eligible_by_age),
+        cmocka_unit_test(failures),           cmocka_unit_test(rounds),
+        cmocka_unit_test(older_paths),        cmocka_unit_test(default_model_is_kept),
+        cmocka_unit_test(decisions_are_read), cmocka_unit_test(stops_clean),
     };
     if (fake_server_asked(argc, argv))
         return fake_server_main(argc, argv);

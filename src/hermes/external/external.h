@@ -36,7 +36,7 @@ struct external {
     int stop_signal;
     int64_t start_timeout_ms, stop_timeout_ms, memory_bytes; /* 0: hermes.load_timeout_ms; …; unknown */
     /* both */
-    char *base_url; /* NULL: a port or socket that we choose */
+    char *base_url;                  /* NULL: a port or socket that we choose */
     char *health, *slots, *upstream; /* the last two may be NULL */
     char **models;
     size_t model_count;
@@ -93,8 +93,8 @@ struct external *externals_of_model(struct externals *all, const char *model);
 struct external *externals_find(struct externals *all, const char *name);
 size_t externals_count(const struct externals *all);
 struct external *externals_at(const struct externals *all, size_t i);
-/* Of one kind (enum hermes_external_kind): commands that cannot be started, addresses that are down. The first
- * one's reason into out. */
+/* Of one kind (enum hermes_external_kind): commands that cannot be started, addresses that are down. The
+ * first one's reason into out. */
 size_t externals_down(const struct externals *all, int kind, char *out, size_t size);
 
 /* ---- address.c ---- */

@@ -13,9 +13,9 @@ struct externals {
     struct externals_options options;
     struct external *list[EXTERNALS_MAX];
     size_t count;
-    uv_timer_t timer;      /* the next check of an address */
-    struct check *checks;  /* that run */
-    unsigned open;         /* checks, and the timer while it closes */
+    uv_timer_t timer;     /* the next check of an address */
+    struct check *checks; /* that run */
+    unsigned open;        /* checks, and the timer while it closes */
     bool closing;
     void (*closed)(void *ctx);
     void *closed_ctx;

@@ -31,7 +31,9 @@ static void external_message(const struct external *x, struct hermes_external_en
         .name = x->name,
         .kind = x->kind,
         .state = x->problem[0] ? HERMES_EXTERNAL_STATE_DOWN : x->state,
-        .reason = x->problem[0] ? x->problem : x->reason[0] ? x->reason : NULL,
+        .reason = x->problem[0]  ? x->problem
+                  : x->reason[0] ? x->reason
+                                 : NULL,
         .program = address || x->problem[0] ? NULL : x->argv[0],
         .base_url = x->base_url,
         .models = (const char **)x->models,
@@ -47,8 +49,8 @@ void external_list(struct request *r, void *module)
 {
     struct hermes *h = module;
     const size_t n = externals_count(h->externals);
-    struct hermes_external_engine_list reply = {.engines =
-                                                    arena_array(request_arena(r), n + 1, sizeof *reply.engines)};
+    struct hermes_external_engine_list reply = {
+        .engines = arena_array(request_arena(r), n + 1, sizeof *reply.engines)};
     struct hermes_engine *engines;
     size_t engine_count;
     if (!reply.engines || engines_list(h->engines, request_arena(r), &engines, &engine_count) != 0) {
@@ -87,7 +89,8 @@ static void reply_address(struct request *r, const char *id, const struct extern
         .models = (const char **)x->models,
         .models_count = x->model_count,
     };
-    const struct hermes_get_engine_reply reply = {.engine_id = id, .endpoint = x->base_url, .metadata = &meta};
+    const struct hermes_get_engine_reply reply = {
+        .engine_id = id, .endpoint = x->base_url, .metadata = &meta};
     request_reply(r, 200, &hermes_get_engine_reply_message, &reply);
 }
 
@@ -95,9 +98,9 @@ static void reply_engine(struct request *r, const char *id, const struct hermes_
 {
     const char *models[] = {e->model};
     struct hermes_engine_metadata meta = {
-        .kind = !e->engine     ? HERMES_ENGINE_METADATA_KIND_WORKER
-                : !e->has_pid  ? HERMES_ENGINE_METADATA_KIND_ADDRESS
-                               : HERMES_ENGINE_METADATA_KIND_COMMAND,
+        .kind = !e->engine    ? HERMES_ENGINE_METADATA_KIND_WORKER
+                : !e->has_pid ? HERMES_ENGINE_METADATA_KIND_ADDRESS
+                              : HERMES_ENGINE_METADATA_KIND_COMMAND,
         .model = e->model,
         .upstream_model = e->upstream_model,
         .has_pid = e->has_pid,

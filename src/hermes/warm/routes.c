@@ -32,8 +32,8 @@ static void warming_cancelled(struct request *r, void *ctx, int reason)
     struct warming *w = ctx;
     trial_cancel(w->trial);
     free(w);
-    request_fail(r, reason == VX11_ETIMEOUT ? 504 : 503, reason == VX11_ETIMEOUT ? "warm_timeout" : "stopping",
-                 NULL, "the trial was broken off");
+    request_fail(r, reason == VX11_ETIMEOUT ? 504 : 503,
+                 reason == VX11_ETIMEOUT ? "warm_timeout" : "stopping", NULL, "the trial was broken off");
 }
 
 static int64_t within_deadline(struct request *r, int64_t ms)

@@ -132,8 +132,8 @@ static void note_piece(struct trial *t)
 static const char *error_of(yyjson_val *root)
 {
     yyjson_val *error = yyjson_obj_get(root, "error");
-    const char *text = yyjson_is_obj(error) ? yyjson_get_str(yyjson_obj_get(error, "message"))
-                                            : yyjson_get_str(error);
+    const char *text =
+        yyjson_is_obj(error) ? yyjson_get_str(yyjson_obj_get(error, "message")) : yyjson_get_str(error);
     return error ? text ? text : "an error without a message" : NULL;
 }
 
@@ -190,7 +190,8 @@ static bool take_body(struct trial *t, char *code, size_t size, bool *vector)
     }
     yyjson_val *item = yyjson_arr_get_first(yyjson_obj_get(root, "data"));
     *vector = yyjson_arr_size(yyjson_obj_get(item, "embedding")) > 0;
-    const char *text = error_of(root), *name = yyjson_get_str(yyjson_obj_get(yyjson_obj_get(root, "error"), "code"));
+    const char *text = error_of(root),
+               *name = yyjson_get_str(yyjson_obj_get(yyjson_obj_get(root, "error"), "code"));
     if (text)
         (void)snprintf(t->result.reason, sizeof t->result.reason, "%.399s", text);
     if (name)
@@ -207,7 +208,8 @@ static void take_refusal(struct trial *t, int status)
     char code[64], text[400];
     bool vector;
     if (!take_body(t, code, sizeof code, &vector))
-        (void)snprintf(t->result.reason, sizeof t->result.reason, "the engine answered with status %d", status);
+        (void)snprintf(t->result.reason, sizeof t->result.reason, "the engine answered with status %d",
+                       status);
     if (!t->embeds && strcmp(code, "model_cannot_complete") == 0) {
         t->embeds = true;
         trial_ask(t);
@@ -251,7 +253,8 @@ static void on_done(struct client_call *call, void *ctx, int result, const struc
         target_drop(t);
         trial_acquire(t); /* unloaded, or ended, before it was asked */
     } else if (result != 0) {
-        trial_fail(t, 502, "warm_failed", result == VX11_ECANCELLED ? "its answer cannot be read" : err->text);
+        trial_fail(t, 502, "warm_failed",
+                   result == VX11_ECANCELLED ? "its answer cannot be read" : err->text);
     } else if (status != 200) {
         take_refusal(t, status);
     } else {

@@ -13,15 +13,15 @@
 
 struct warm_result {
     char model[129];
-    int state; /* enum hermes_warm_state */
+    int state;  /* enum hermes_warm_state */
     int status; /* HTTP status that says why it failed */
     char code[64], reason[400];
     int64_t at; /* epoch ms, 0: never */
     bool loaded_before;
-    int64_t load_ms;         /* -1: it was not loaded */
-    double first_token_ms;   /* negative: none came */
-    int64_t tokens;          /* -1: none */
-    double tokens_per_s;     /* negative: unknown */
+    int64_t load_ms;       /* -1: it was not loaded */
+    double first_token_ms; /* negative: none came */
+    int64_t tokens;        /* -1: none */
+    double tokens_per_s;   /* negative: unknown */
     int64_t runs, failures;
 };
 void warm_result_init(struct warm_result *r, const char *model);

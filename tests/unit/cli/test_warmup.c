@@ -19,11 +19,12 @@ static void who_is_eligible(void **state)
 
 static void who_goes_first(void **state)
 {
-    const struct hermes_model never = {.name = "never", .usage_count = 9},
-                              old = {.name = "old", .has_last_used_at = true, .last_used_at = 1, .usage_count = 9},
-                              rare = {.name = "rare", .has_last_used_at = true, .last_used_at = 2, .usage_count = 1},
-                              often = {.name = "often", .has_last_used_at = true, .last_used_at = 2, .usage_count = 2},
-                              again = {.name = "pften", .has_last_used_at = true, .last_used_at = 2, .usage_count = 2};
+    const struct hermes_model
+        never = {.name = "never", .usage_count = 9},
+        old = {.name = "old", .has_last_used_at = true, .last_used_at = 1, .usage_count = 9},
+        rare = {.name = "rare", .has_last_used_at = true, .last_used_at = 2, .usage_count = 1},
+        often = {.name = "often", .has_last_used_at = true, .last_used_at = 2, .usage_count = 2},
+        again = {.name = "pften", .has_last_used_at = true, .last_used_at = 2, .usage_count = 2};
     (void)state;
     assert_true(rotation_order(&never, &old) < 0);
     assert_true(rotation_order(&old, &rare) < 0); /* the last use counts before the number of uses */

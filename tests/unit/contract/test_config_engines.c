@@ -28,12 +28,15 @@ static void what_is_refused(void **state)
     refused(ENGINES "    - {name: a, base_url: \"http://x\"}\n    - {name: a, base_url: \"http://y\"}\n",
             "hermes.engines[1].name is \"a\"");
     refused(ENGINES "    - {name: a, command: [x], models: [m, m]}\n", "models[1] is \"m\"");
-    refused(ENGINES "    - {name: a, command: [x], models: [m]}\n    - {name: b, base_url: \"http://y\", models: [m]}\n",
-            "hermes.engines[1].models[0]");
+    refused(
+        ENGINES
+        "    - {name: a, command: [x], models: [m]}\n    - {name: b, base_url: \"http://y\", models: [m]}\n",
+        "hermes.engines[1].models[0]");
     refused(ENGINES "    - {name: a, base_url: \"http://x\", env: [1]}\n", "env must be an object");
     refused(ENGINES "    - {name: a, base_url: \"http://x\", env: {A: 1}}\n", "env.A");
     refused(ENGINES "    - {name: a, base_url: \"http://x\", env: {\"A=B\": \"1\"}}\n", "without =");
-    refused(ENGINES "    - {name: a, command: \"x --port {port}\", models: [m]}\n", "hermes.engines[0].command"); /* no list */
+    refused(ENGINES "    - {name: a, command: \"x --port {port}\", models: [m]}\n",
+            "hermes.engines[0].command"); /* no list */
     refused(ENGINES "    - {name: a, base_url: \"ftp://x\"}\n", "base_url");
     refused(ENGINES "    - {name: a, base_url: \"http://x\", health: \"health\"}\n", "health");
     refused(ENGINES "    - {name: a, base_url: \"http://x\", stop_signal: KILL}\n", "stop_signal");

@@ -75,8 +75,8 @@ static void reply(int fd, int status, const char *type, const char *body)
 {
     char head[256];
     (void)snprintf(head, sizeof head,
-                   "HTTP/1.1 %d X\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", status,
-                   type, strlen(body));
+                   "HTTP/1.1 %d X\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+                   status, type, strlen(body));
     put(fd, head);
     put(fd, body);
 }
@@ -101,28 +101,34 @@ static void generate(int fd, const char *body, bool chat)
         n = 0;
     nap(self.answer_ms);
     if (!strstr(body, "\"stream\":true")) {
-        (void)snprintf(event, sizeof event,
-                       "{\"id\":\"x\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"%s\",\"choices\":[{\"index\":"
-                       "0,\"message\":{\"role\":\"assistant\",\"content\":\"fake\"},\"text\":\"fake\",\"finish_reason\":"
-                       "\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":%d,\"total_tokens\":%d}}",
-                       self.name, n, n + 3);
+        (void)snprintf(
+            event, sizeof event,
+            "{\"id\":\"x\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"%s\",\"choices\":[{"
+            "\"index\":"
+            "0,\"message\":{\"role\":\"assistant\",\"content\":\"fake\"},\"text\":\"fake\",\"finish_reason\":"
+            "\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":%d,\"total_tokens\":%d}}",
+            self.name, n, n + 3);
         reply(fd, 200, "application/json", event);
         return;
     }
     put(fd, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n");
     for (int i = 0; i < n; i++) {
-        (void)snprintf(event, sizeof event,
-                       "data: {\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"%s\",\"choices\":"
-                       "[{\"index\":0,%s,\"finish_reason\":null}]}\n\n",
-                       self.name, chat ? "\"delta\":{\"content\":\" f\"}" : "\"text\":\" f\"");
+        (void)snprintf(
+            event, sizeof event,
+            "data: "
+            "{\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"%s\",\"choices\":"
+            "[{\"index\":0,%s,\"finish_reason\":null}]}\n\n",
+            self.name, chat ? "\"delta\":{\"content\":\" f\"}" : "\"text\":\" f\"");
         put(fd, event);
         nap(2);
     }
-    (void)snprintf(event, sizeof event,
-                   "data: {\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"%s\",\"choices\":[{"
-                   "\"index\":0,%s,\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":3,"
-                   "\"completion_tokens\":%d,\"total_tokens\":%d}}\n\ndata: [DONE]\n\n",
-                   self.name, chat ? "\"delta\":{}" : "\"text\":\"\"", n, n + 3);
+    (void)snprintf(
+        event, sizeof event,
+        "data: "
+        "{\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"%s\",\"choices\":[{"
+        "\"index\":0,%s,\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":3,"
+        "\"completion_tokens\":%d,\"total_tokens\":%d}}\n\ndata: [DONE]\n\n",
+        self.name, chat ? "\"delta\":{}" : "\"text\":\"\"", n, n + 3);
     put(fd, event);
 }
 
@@ -146,9 +152,11 @@ static void answer(int fd, const char *head, const char *body)
     char text[1024];
     if (strncmp(head, "GET /health ", 12) == 0) {
         const bool ready = age_ms() >= self.ready_ms;
-        reply(fd, ready ? 200 : 503, "application/json", ready ? "{\"status\":\"ok\"}" : "{\"status\":\"loading\"}");
+        reply(fd, ready ? 200 : 503, "application/json",
+              ready ? "{\"status\":\"ok\"}" : "{\"status\":\"loading\"}");
     } else if (strncmp(head, "GET /slots ", 11) == 0) {
-        (void)snprintf(text, sizeof text, "[{\"id\":0,\"is_processing\":%s},{\"id\":1,\"is_processing\":false}]",
+        (void)snprintf(text, sizeof text,
+                       "[{\"id\":0,\"is_processing\":%s},{\"id\":1,\"is_processing\":false}]",
                        atomic_load(&self.running) > 0 ? "true" : "false");
         reply(fd, 200, "application/json", text);
     } else if (strncmp(head, "GET /v1/models ", 15) == 0) {
@@ -209,7 +217,8 @@ static int listen_at(long port, const char *path)
     if (path)
         (void)snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    const int rc = path ? bind(fd, (struct sockaddr *)&un, sizeof un) : bind(fd, (struct sockaddr *)&in, sizeof in);
+    const int rc =
+        path ? bind(fd, (struct sockaddr *)&un, sizeof un) : bind(fd, (struct sockaddr *)&in, sizeof in);
     return rc == 0 && listen(fd, 64) == 0 ? fd : -1;
 }
 

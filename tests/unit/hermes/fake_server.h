@@ -1,7 +1,8 @@
 /* Fake server: a program that speaks as much of OpenAI's API as an engine of hermes.engines must, well or
  * badly. A test program that begins with fake_server_asked() can be named in such an engine's command:
  *
- *   PROGRAM serve [--port N | --socket PATH] [--model FILE] [--name NAME] [--ready-ms N] [--exit-ms N] [--deaf]
+ *   PROGRAM serve [--port N | --socket PATH] [--model FILE] [--name NAME] [--ready-ms N] [--exit-ms N]
+ * [--deaf]
  *           [--answer-ms N] [--child FILE] [--say TEXT] [--quiet] [--want-env NAME] [--offers A,B]
  *
  * --ready-ms: /health is 503 until then. --exit-ms: exits with status 7. --deaf: heeds no SIGTERM. --child:

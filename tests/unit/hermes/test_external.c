@@ -189,8 +189,8 @@ static void configure(struct bench *b, const char *arguments, const char *more)
     struct error err = {0};
     int n = snprintf(yaml, sizeof yaml, "hermes:\n  engines:\n    - name: x\n");
     if (arguments)
-        n += snprintf(yaml + n, sizeof yaml - (size_t)n, "      command: [%s, serve, %s]\n      models: [m, n]\n",
-                      b->self, arguments);
+        n += snprintf(yaml + n, sizeof yaml - (size_t)n,
+                      "      command: [%s, serve, %s]\n      models: [m, n]\n", b->self, arguments);
     (void)snprintf(yaml + n, sizeof yaml - (size_t)n, "%s", more ? more : "");
     struct config *config;
     if (config_load_text("test", yaml, strlen(yaml), NULL, &config, &err) != 0)
@@ -239,7 +239,8 @@ static void ask(struct bench *b, const char *name, int64_t wait_ms, struct answe
                                        .external = externals_of_model(b->externals, name)};
     *a = (struct answer){0};
     assert_non_null(model.external);
-    if (engines_acquire(b->engines, &model, &(struct engine_ask){.wait_ms = wait_ms}, on_acquired, a, &wait, &err) != 0)
+    if (engines_acquire(b->engines, &model, &(struct engine_ask){.wait_ms = wait_ms}, on_acquired, a, &wait,
+                        &err) != 0)
         fail_msg("%s", err.text);
 }
 
@@ -308,7 +309,8 @@ static void test_command(void **state)
 {
     struct bench *b = *state;
     char text[8192];
-    configure(b, "--port, \"{port}\", --model, \"{model}\", --ready-ms, \"150\"", "      upstream_model: theirs\n");
+    configure(b, "--port, \"{port}\", --model, \"{model}\", --ready-ms, \"150\"",
+              "      upstream_model: theirs\n");
     struct answer a = acquire(b, "m", 5000);
     if (!a.ready)
         fail_msg("%s", a.text);
@@ -419,7 +421,8 @@ static int64_t child_of(struct bench *b)
     return pid;
 }
 
-/* Whatever it started goes with it, when it is asked to stop, when it does not heed that, and when it dies. */
+/* Whatever it started goes with it, when it is asked to stop, when it does not heed that, and when it dies.
+ */
 static void test_group_ends(void **state)
 {
     struct bench *b = *state;
@@ -558,7 +561,8 @@ static void test_address(void **state)
     struct registry_model m;
     char more[256];
     const int port = 20000 + (int)(getpid() % 20000);
-    (void)snprintf(more, sizeof more, "      base_url: http://127.0.0.1:%d/\n      check_interval_ms: 100\n", port);
+    (void)snprintf(more, sizeof more, "      base_url: http://127.0.0.1:%d/\n      check_interval_ms: 100\n",
+                   port);
     configure(b, NULL, more);
     assert_int_equal(externals_find(b->externals, "x")->state, HERMES_EXTERNAL_STATE_UNKNOWN);
     assert_true(eventually_state(b, HERMES_EXTERNAL_STATE_DOWN));
@@ -596,9 +600,11 @@ static void test_registered_names(void **state)
     char more[256];
     const int port = 40000 + (int)(getpid() % 20000);
     assert_int_equal(
-        registry_add(b->f->store, HERMES_MODEL_SOURCE_ADDED, "one", true, &facts, 1, b->f->arena, NULL, &err), 0);
+        registry_add(b->f->store, HERMES_MODEL_SOURCE_ADDED, "one", true, &facts, 1, b->f->arena, NULL, &err),
+        0);
     const pid_t pid = start_server(b, port, "one,two");
-    (void)snprintf(more, sizeof more, "      base_url: http://127.0.0.1:%d\n      check_interval_ms: 100\n", port);
+    (void)snprintf(more, sizeof more, "      base_url: http://127.0.0.1:%d\n      check_interval_ms: 100\n",
+                   port);
     configure(b, NULL, more);
     assert_true(eventually_state(b, HERMES_EXTERNAL_STATE_UP));
     assert_int_equal(row(b, "one", &m), 0);
