@@ -317,6 +317,17 @@ static void a_dry_run_has_no_effect(void **state)
     assert_int_equal(system_count(&sys, "SELECT count(*) FROM job"), 0);
 }
 
+/* Headers of the caller's reach Switch through Link. */
+static void what_headers_say(void **state)
+{
+    struct http_reply r;
+    (void)state;
+    ask(&r, "smart", "Translate this letter", NULL, "X-VX11-Task-Type: code-review\r\nX-VX11-Mode: eco\r\n");
+    assert_status(&r, 200);
+    assert_non_null(strstr(http_header(&r, "X-VX11-Decision"), "; mode=ECO; task=code;"));
+    http_free(&r);
+}
+
 /* A provider's own list may be long and dear: Switch does not help itself to it. */
 static void unnamed_models_are_not_chosen(void **state)
 {
@@ -534,6 +545,7 @@ int main(void)
         cmocka_unit_test(abilities),
         cmocka_unit_test(what_must_stay_stays),
         cmocka_unit_test(header_row_and_dry_run_agree),
+        cmocka_unit_test(what_headers_say),
         cmocka_unit_test(a_dry_run_has_no_effect),
         cmocka_unit_test(unnamed_models_are_not_chosen),
         cmocka_unit_test(local_models_are_known),
