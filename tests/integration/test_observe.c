@@ -35,6 +35,7 @@ static struct {
     size_t count;
     int requests, refuse; /* so many are answered with 503 first */
     bool keyed;           /* each had its key */
+    bool deaf;            /* answers nobody any more */
     char wrong[200];      /* what was not as OTLP has it, "" if nothing */
 } collector = {.lock = PTHREAD_MUTEX_INITIALIZER, .keyed = true};
 
@@ -135,7 +136,7 @@ static bool collect(struct script_conn *c, const struct script_request *r)
 {
     static const char fine[] = "{\"partialSuccess\":{}}";
     pthread_mutex_lock(&collector.lock);
-    bool refuse = collector.requests++ < collector.refuse;
+    bool refuse = collector.requests++ < collector.refuse, deaf = collector.deaf;
     collector.keyed = collector.keyed && script_has(r, "x-api-key: key, one");
     if (strcmp(r->method, "POST") != 0 || strcmp(r->path, "/otel/v1/traces") != 0 ||
         !script_has(r, "Content-Type: application/json"))
@@ -143,6 +144,8 @@ static bool collect(struct script_conn *c, const struct script_request *r)
     if (!refuse)
         take_body(r->body, r->body_len);
     pthread_mutex_unlock(&collector.lock);
+    if (deaf)
+        return script_wait_close(c) && false;
     if (refuse)
         return script_puts(c, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
     return script_printf(c,
@@ -199,14 +202,6 @@ static int stop(void **state)
     upstream_stop(up);
     script_server_stop(collector.server);
     return 0;
-}
-
-static void stops_clean(void **state)
-{
-    (void)state;
-    system_stop(&sys);
-    assert_string_equal(collector.wrong, "");
-    assert_true(collector.keyed);
 }
 
 #define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -374,6 +369,27 @@ static void bodies(void **state)
     assert_non_null(strstr(http_text(&r, "/reply"), "\"hello\""));
     http_free(&r);
     assert_int_equal(http_status(&at, "GET", "/switch/decisions/01ARZ3NDEKTSV4RRFFQ69G5FAV", NULL), 404);
+}
+
+static void stops_clean(void **state)
+{
+    struct http_reply r;
+    (void)state;
+    /* A collector that does not answer keeps nobody: neither requests nor the stop. */
+    pthread_mutex_lock(&collector.lock);
+    collector.deaf = true;
+    pthread_mutex_unlock(&collector.lock);
+    for (int i = 0; i < 5; i++) {
+        chat(&r, "good-model", TRACE, false);
+        assert_status(&r, 200);
+        http_free(&r);
+    }
+    sleep_ms(200);
+    int64_t began = clock_mono_ms();
+    system_stop(&sys);
+    assert_true(clock_mono_ms() - began < 8000);
+    assert_string_equal(collector.wrong, "");
+    assert_true(collector.keyed);
 }
 
 int main(void)
