@@ -18,14 +18,13 @@ static struct upstream *up;
 
 /* good: very good and dear. quick: quick (made so by what is recorded), middling. penny: cheap. hidden: lists
  * its models by itself. near: on this machine, says the configuration. */
-static void configure(const char *more)
+static void configure(const char *profile)
 {
     struct buf yaml = BUF_INIT;
     buf_printf(&yaml,
-               "switch:\n  retries: 0\n%s  fluzo: {profile: balanced, interval_ms: 300, keep_samples: "
-               "true}\n  providers:\n"
-               "    - {name: local, kind: local}\n",
-               more);
+               "switch:\n  retries: 0\n  fluzo: {profile: %s, interval_ms: 300, keep_samples: true}\n"
+               "  providers:\n    - {name: local, kind: local}\n",
+               profile);
     upstream_yaml(
         up, &yaml, "good", "big",
         "model_info: [{model: big, quality: 0.98, input_price: 5, output_price: 9, context: 200000, "
@@ -61,7 +60,7 @@ static int start(void **state)
     (void)state;
     up = upstream_start();
     system_init(&sys);
-    configure("");
+    configure("balanced");
     system_up(&sys);
     return 0;
 }
@@ -537,6 +536,45 @@ static void the_host_is_looked_at(void **state)
     http_free(&r);
 }
 
+static bool applies(const char *mode)
+{
+    struct http_at at = system_switch(&sys);
+    struct http_reply r;
+    http(&r, &at, "POST", "/switch/control", "{\"action\":\"get_mode\"}");
+    bool is = r.status == 200 && str_eq(http_text(&r, "/effective_mode"), mode);
+    http_free(&r);
+    return is;
+}
+
+/* A host that is short of power spends less, whatever mode is set, unless it is the one for what matters. */
+static void a_strained_host_spends_less(void **state)
+{
+    struct http_at at = system_switch(&sys);
+    struct http_reply r;
+    (void)state;
+    control("{\"action\":\"set_mode\",\"mode\":\"HIGH-PERF\"}", 200, NULL);
+    assert_true(applies("HIGH-PERF"));
+    configure("low_power");
+    process_kill(sys.pid, 1);
+    eventually(8000, applies("ECO"));
+    http(&r, &at, "POST", "/switch/control", "{\"action\":\"get_mode\"}");
+    assert_string_equal(http_text(&r, "/mode"), "HIGH-PERF"); /* is set, and comes back */
+    http_free(&r);
+    http(&r, &at, "GET", "/switch/fluzo", NULL);
+    assert_true(yyjson_get_num(yyjson_doc_ptr_get(r.json, "/profile/pool_factor")) == 0.5);
+    http_free(&r);
+    ask(&r, "smart", "hi", NULL, NULL);
+    assert_non_null(strstr(http_header(&r, "X-VX11-Decision"), "mode=ECO"));
+    http_free(&r);
+    control("{\"action\":\"set_mode\",\"mode\":\"CRITICAL\"}", 200, NULL);
+    assert_true(applies("CRITICAL"));
+    configure("performance");
+    process_kill(sys.pid, 1);
+    eventually(8000, http_status(&at, "GET", "/switch/fluzo", NULL) == 200 && applies("CRITICAL"));
+    control("{\"action\":\"set_mode\",\"mode\":\"ECO\"}", 200, NULL);
+    assert_true(applies("ECO")); /* plenty of power is no reason to spend more */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -555,6 +593,7 @@ int main(void)
         cmocka_unit_test(it_survives_a_restart),
         cmocka_unit_test(who_was_chosen_is_not_waited_for),
         cmocka_unit_test(the_host_is_looked_at),
+        cmocka_unit_test(a_strained_host_spends_less),
         cmocka_unit_test(stops_clean),
     };
     return cmocka_run_group_tests(tests, start, stop);
