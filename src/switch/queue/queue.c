@@ -143,7 +143,7 @@ static void queue_arm(struct queue *q, int64_t not_before, int64_t lease, bool f
     if (failed)
         wait = AGAIN_MS;
     if (!q->closing)
-        uv_timer_start(&q->timer, on_timer, (uint64_t)wait, 0);
+        uv_timer_start(&q->timer, on_timer, (uint64_t)(wait > 0 ? wait : 1), 0); /* others get their turn */
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -155,8 +155,12 @@ static void on_timer(uv_timer_t *timer)
     queue_finish(q);
     queue_renew(q);
     int rc = job_next_due(s, &not_before, &lease, &err);
-    if (rc == 0 && lease <= clock_wall_ms())
+    if (rc == 0 && lease <= clock_wall_ms()) {
+        /* Ours are not lost, whatever held the loop up or set the clock. */
+        q->renew_at = 0;
+        queue_renew(q);
         rc = job_expire(s, clock_wall_ms(), on_expired, q, &err);
+    }
     if (rc == 0)
         rc = job_next_due(s, &not_before, &lease, &err);
     if (rc == 0)
