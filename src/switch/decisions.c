@@ -8,18 +8,21 @@
 #include "switch/switch_internal.h"
 
 #define COLUMNS                                                                                              \
-    "d.id, d.request_id, d.at, d.route, d.principal_name, d.requested_model, d.provider, d.model, d.reason, " \
+    "d.id, d.request_id, d.at, d.route, d.principal_name, d.requested_model, d.provider, d.model, "          \
+    "d.reason, "                                                                                             \
     "d.alternatives, d.attempts, d.stream, d.outcome, d.status, d.error, d.prompt_tokens, "                  \
-    "d.completion_tokens, u.cached_tokens, d.first_token_ms, d.total_ms"
+    "d.completion_tokens, u.cached_tokens, d.first_token_ms, d.total_ms, d.cost_micro, "                     \
+    "coalesce(u.estimated, 0), coalesce(u.from_cache, 0)"
 #define FILTER                                                                                               \
     "(?2 IS NULL OR d.model = ?2) AND (?3 IS NULL OR d.provider = ?3) AND (?4 IS NULL OR d.outcome = ?4) "   \
-    "AND (?5 IS NULL OR d.at >= ?5) AND (?6 IS NULL OR d.id < ?6) ORDER BY d.id DESC LIMIT ?7"
+    "AND (?5 IS NULL OR d.at >= ?5) AND (?6 IS NULL OR d.id < ?6) "                                          \
+    "AND (?8 IS NULL OR d.principal_id = ?8) ORDER BY d.id DESC LIMIT ?7"
 
 static const char sql_all[] = "SELECT " COLUMNS " FROM decision d LEFT JOIN usage u ON u.decision_id = d.id "
                               "WHERE ?1 IS NULL AND " FILTER;
-static const char sql_request[] = "SELECT " COLUMNS
-                                  " FROM decision d LEFT JOIN usage u ON u.decision_id = d.id "
-                                  "WHERE d.request_id = ?1 AND " FILTER;
+static const char sql_request[] =
+    "SELECT " COLUMNS " FROM decision d LEFT JOIN usage u ON u.decision_id = d.id "
+    "WHERE d.request_id = ?1 AND " FILTER;
 
 static const char sql_one[] = "SELECT " COLUMNS " FROM decision d LEFT JOIN usage u ON u.decision_id = d.id "
                               "WHERE d.id = ?1";
@@ -78,6 +81,10 @@ static int read_decision(void *ctx, const struct store_row *row)
     d->has_cached_tokens = optional(row, 17, &d->cached_tokens);
     d->has_first_token_ms = !row_is_null(row, 18);
     d->first_token_ms = d->has_first_token_ms ? row_real(row, 18) : 0;
+    d->has_cost = !row_is_null(row, 20);
+    d->cost = d->has_cost ? (double)row_int(row, 20) / 1e6 : 0;
+    d->estimated = row_int(row, 21) != 0;
+    d->from_cache = row_int(row, 22) != 0;
     return ++l->count < l->most ? 0 : 1;
 }
 
@@ -111,6 +118,9 @@ void decisions_list(struct request *r, void *module)
         q->has_since ? STORE_I(q->since) : STORE_N,
         STORE_T(q->cursor),
         STORE_I(q->limit),
+        /* Others' requests are for those who may do everything. */
+        STORE_T(principal_allows(request_principal(r), CONTRACT_SCOPE_ADMIN) ? NULL
+                                                                             : request_principal(r)->id),
     };
     const int rc = store_query(module_store(sw->m), q->request_id ? sql_request : sql_all, values,
                                COUNT_OF(values), read_decision, &l, &err);

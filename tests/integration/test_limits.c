@@ -24,7 +24,8 @@ static int start(void **state)
     struct buf yaml = BUF_INIT;
     (void)state;
     up = upstream_start();
-    buf_puts(&yaml, "switch:\n  chain: [tight, wide]\n  retries: 0\n  breaker_threshold: 1000\n  cache: "
+    buf_puts(&yaml, "link:\n  breaker_threshold: 1000\nswitch:\n  chain: [tight, wide]\n  retries: 0\n  "
+                    "breaker_threshold: 1000\n  cache: "
                     "{enabled: true, ttl_ms: 60000}\n"
                     "  budgets:\n    - {principal: free, tokens_per_day: 20}\n"
                     "  providers:\n    - {name: local, kind: local}\n");
@@ -332,6 +333,12 @@ static void models_of_a_key(void **state)
     assert_int_equal(yyjson_arr_size(yyjson_obj_get(yyjson_doc_get_root(r.json), "rows")), 1);
     assert_string_equal(http_text(&r, "/rows/0/principal"), "narrow");
     http_free(&r);
+    http(&r, &own, "GET", "/switch/decisions", NULL);
+    assert_status(&r, 200);
+    assert_true(yyjson_arr_size(yyjson_obj_get(yyjson_doc_get_root(r.json), "decisions")) > 0);
+    assert_null(strstr(r.raw.body.data, "\"principal\":\"owner\""));
+    assert_null(strstr(r.raw.body.data, "\"principal\":\"daily\""));
+    http_free(&r);
     assert_int_equal(http_status(&at, "GET", "/v1/models/good/m", NULL), 200);
     assert_int_equal(http_status(&at, "GET", "/v1/models/good/n", NULL), 404);
 }
@@ -387,6 +394,9 @@ static void cost(void **state)
     http(&r, &owner, "GET", "/switch/usage?by=principal", NULL);
     assert_status(&r, 200);
     assert_non_null(strstr(r.raw.body.data, "\"principal\":\"payer\""));
+    http_free(&r);
+    http(&r, &owner, "GET", "/switch/decisions?limit=50", NULL);
+    assert_non_null(strstr(r.raw.body.data, "\"cost\":0.000064"));
     http_free(&r);
     http(&r, &owner, "GET", "/switch/usage?by=model", NULL);
     assert_non_null(strstr(r.raw.body.data, "\"provider\":\"good\",\"model\":\"m\""));
