@@ -411,6 +411,42 @@ static void older_routes_answer(void **state)
     http_free(&r);
 }
 
+/* ---- the command line ---- */
+
+/* What a command said, when it ended with this code. */
+static bool says(int code, const char *text, const char *const *args)
+{
+    struct buf out = BUF_INIT;
+    const int got = system_run(&sys, &out, args);
+    const bool is = got == code && out.data && strstr(out.data, text);
+    if (!is)
+        print_error("code %d, wanted %d and \"%s\":\n%s\n", got, code, text, out.data ? out.data : "");
+    buf_free(&out);
+    return is;
+}
+#define SAYS(code, text, ...) assert_true(says(code, text, (const char *const[]){__VA_ARGS__, NULL}))
+
+static void commands_tell_it(void **state)
+{
+    (void)state;
+    SAYS(0, "answers 1.2.3", "tools");
+    SAYS(0, "\"usable\": true", "tools", "list", "--json");
+    SAYS(0, "nothing is written", "discover");
+    SAYS(0, "Nothing has changed", "tools", "detect");
+    SAYS(0, "claude is enabled", "tools", "enable", "claude");
+    SAYS(0, "claude is disabled", "tools", "disable", "claude");
+    SAYS(0, "answers answered in", "tools", "test", "answers");
+    SAYS(1, "is not enabled", "tools", "test", "claude");
+    SAYS(1, "there is no tool", "tools", "enable", "nothing");
+    SAYS(64, "which tool?", "tools", "enable");
+    SAYS(0, "mine is added", "providers", "add", "mine", "--url", "http://127.0.0.1:9/v1", "--key-env", "K",
+         "--model", "m");
+    SAYS(0, "http://127.0.0.1:9/v1", "providers");
+    SAYS(1, "there is a provider", "providers", "add", "mine", "--preset", "groq");
+    SAYS(0, "mine is removed", "providers", "remove", "mine");
+    SAYS(0, "None were added", "providers", "list");
+}
+
 /* ---- the end of Hermes ---- */
 
 static void jobs_outlive_hermes(void **state)
@@ -456,6 +492,7 @@ int main(void)
         cmocka_unit_test(planning_writes_nothing),
         cmocka_unit_test(applying_writes_it_once),
         cmocka_unit_test(older_routes_answer),
+        cmocka_unit_test(commands_tell_it),
         cmocka_unit_test(jobs_outlive_hermes),
         cmocka_unit_test(stops_clean),
     };
