@@ -244,3 +244,12 @@ test("a prompt that is to stay on the machine is not even counted elsewhere", as
   await assert.rejects(client.messages.create({ ...q, max_tokens: 5 }, stay), (e) => e.status === 403);
   assert.equal(claude.requests.filter((r) => r.method === "POST").length, 0);
 });
+
+test("429 is the package's own class, with Retry-After", async () => {
+  claude.clear();
+  claude.fault({ status: 429, type: "rate_limit_error", headers: { "retry-after": "1" } });
+  await assert.rejects(client.messages.create(ask("claude-test-1", "x")), (e) => e instanceof Anthropic.RateLimitError && e.type === "rate_limit_error" && e.headers.get("retry-after") === "1");
+  // It is left alone for as long as it asked.
+  await assert.rejects(client.messages.create(ask("claude-test-1", "x")), Anthropic.RateLimitError);
+  assert.equal(claude.requests.filter((r) => r.method === "POST").length, 1);
+});
