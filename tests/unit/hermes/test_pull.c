@@ -148,6 +148,14 @@ static int close_world(void **state)
     return fixture_close(state);
 }
 
+static void on_refused(struct client_call *call, void *ctx, int result, const struct error *err)
+{
+    (void)ctx, (void)err;
+    assert_int_equal(result, VX11_EPERMISSION);
+    assert_int_equal(client_call_status(call), 0);
+    w.closed = true;
+}
+
 static void ask(const char *source, char id[27])
 {
     const struct pull_wish wish = {.source = source, .asked_by = "test"};
@@ -479,6 +487,67 @@ static void test_redirects(void **state)
     knobs((struct hub_knobs){.redirect = arena_printf(w.f->arena, "/%s/resolve/main/%s", REPO, FILE1)});
     struct hermes_pull *p = pull_fails("hf:" REPO, "bad_redirect");
     assert_non_null(strstr(p->reason, "five"));
+}
+
+/* A hub on the internet: where its redirects may lead, and where its token goes. */
+static void test_ways(void **state)
+{
+    struct hub *h;
+    struct hub_url from, to;
+    struct config *config = NULL;
+    struct error err = {0};
+    static const char yaml[] =
+        "hermes:\n  hub: {endpoint: \"https://hub.example\", token_env: VX11_TEST_HUB_TOKEN}\n";
+    (void)state;
+    setenv("VX11_TEST_HUB_TOKEN", "hf_secret", 1);
+    assert_int_equal(config_load_text("t.yaml", yaml, sizeof yaml - 1, NULL, &config, &err), 0);
+    assert_int_equal(hub_create(&w.f->loop, w.client, config->values->hermes, &h, &err), 0);
+    assert_int_equal(hub_url_first(h, "https://hub.example/a/b/resolve/main/x.gguf", &from, &err), 0);
+    assert_true(from.token && !from.public_only);
+    static const struct {
+        const char *location, *url; /* NULL: refused */
+        bool token;
+    } ways[] = {
+        {"https://files.example/x?sig=1", "https://files.example/x?sig=1", false},
+        {"/api/resolve-cache/x", "https://hub.example:443/api/resolve-cache/x", true},
+        {"y.gguf", "https://hub.example:443/a/b/resolve/main/y.gguf", true},
+        {"//files.example/x", "https://files.example/x", false},
+        {"https://hub.example:444/x", "https://hub.example:444/x", false},
+        {"https://hub.example.evil.example/x", "https://hub.example.evil.example/x", false},
+        {"http://hub.example/x", NULL, false},
+        {"http://files.example/x", NULL, false},
+        {"https://127.0.0.1/x", NULL, false},
+        {"https://169.254.169.254/latest/meta-data", NULL, false},
+        {"https://[::1]/x", NULL, false},
+        {"https://[::ffff:10.0.0.1]/x", NULL, false},
+        {"https://localhost/x", NULL, false},
+        {"https://user:secret@files.example/x", NULL, false},
+        {"file:///etc/passwd", NULL, false},
+        {"", NULL, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(ways); i++) {
+        int rc = hub_url_next(h, &from, ways[i].location, &to, &err);
+        if ((rc == 0) != (ways[i].url != NULL))
+            fail_msg("%s: %d", ways[i].location, rc);
+        if (rc != 0)
+            continue;
+        assert_string_equal(to.url, ways[i].url);
+        assert_int_equal(to.token, ways[i].token);
+        assert_int_equal(to.public_only, !ways[i].token);
+    }
+    assert_int_not_equal(hub_url_first(h, "http://files.example/x.gguf", &to, &err), 0);
+    assert_int_not_equal(hub_url_first(h, "https://10.0.0.1/x.gguf", &to, &err), 0);
+    /* A name that leads to this machine: refused on the connection. */
+    assert_int_equal(hub_url_first(h, "https://files.example/x.gguf", &to, &err), 0);
+    (void)snprintf(to.url, sizeof to.url, "http://localhost:%d/plain/" FILE1, hub_server_port(w.hub));
+    struct client_call *call;
+    static const struct client_events events = {.on_done = on_refused};
+    w.closed = false;
+    assert_int_equal(hub_request(h, &to, "GET", NULL, 0, 2000, &events, NULL, &call, &err), 0);
+    fixture_run(w.f, &w.closed, 5000);
+    hub_free(h);
+    config_free(config);
+    unsetenv("VX11_TEST_HUB_TOKEN");
 }
 
 /* ---- going on ---- */
@@ -940,7 +1009,8 @@ int main(int argc, char **argv)
         T(test_cancel_discard), T(test_joins),
         T(test_rate),           T(test_no_room),
         T(test_taken),          T(test_split),
-        T(test_delete),         T(test_delete_link),
+        T(test_ways),           T(test_delete),
+        T(test_delete_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
