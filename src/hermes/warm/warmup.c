@@ -26,6 +26,7 @@ struct warmup {
     struct warm_result *results;
     size_t result_count, result_cap;
     bool begun, running, closing;
+    bool changed; /* the list of preloaded models, while a round ran */
     /* the round */
     char *models[ROUND_MOST];
     size_t model_count, at;
@@ -102,6 +103,7 @@ void warmup_note(struct warmup *w, const struct warm_result *found)
 
 static void round_next(struct warmup *w);
 static void schedule(struct warmup *w);
+static void preload(struct warmup *w);
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -153,6 +155,9 @@ static void round_end(struct warmup *w)
         free(waits);
         waits = next;
     }
+    if (w->changed && !w->running)
+        preload(w);
+    w->changed = false;
     schedule(w);
 }
 
@@ -295,9 +300,11 @@ static bool same_list(const struct config_hermes *a, const struct config_hermes 
 void warmup_configure(struct warmup *w, const struct config *before, const struct config *now)
 {
     const struct config_hermes *b = before->values->hermes, *n = now->values->hermes;
+    const bool other = !same_list(b, n);
+    w->changed = w->running && (w->changed || other);
     if (!w->begun || w->running)
-        return; /* the round's end looks at the new schedule */
-    if (!same_list(b, n))
+        return; /* the round's end looks at the new list and schedule */
+    if (other)
         preload(w);
     else if (b->warmup->every_ms != n->warmup->every_ms)
         schedule(w);
