@@ -451,13 +451,22 @@ static void gather_pin(struct gather *g, const struct meaning *m)
     }
 }
 
+/* Of an alias's models embeddings have the first that anybody offers, and no other. */
+static void gather_alias(struct gather *g, const struct config_alias *alias)
+{
+    for (size_t i = 0; i < alias->models_count; i++) {
+        gather_named(g, alias->models[i], i);
+        if (g->wish->kind == DISPATCH_EMBEDDING && g->count > 0)
+            return;
+    }
+}
+
 static void gather_run(struct gather *g, const struct meaning *m)
 {
     if (m->wanted)
         gather_named(g, m->wanted, SIZE_MAX);
     else if (m->alias && m->alias->models_count > 0)
-        for (size_t i = 0; i < m->alias->models_count; i++)
-            gather_named(g, m->alias->models[i], i);
+        gather_alias(g, m->alias);
     else
         gather_all(g);
     if (!m->wanted && !m->alias && said(admin_default_name(g->sw)) && !g->wish->only)

@@ -44,6 +44,7 @@ static void configure(const char *profile)
                     "    - {name: team, models: [penny/mini, big], prefer: quality}\n"
                     "    - {name: in-turn, models: [flash, big], prefer: order}\n"
                     "    - {name: ghost, models: [nobody-has-it]}\n"
+                    "    - {name: vectors, models: [flash, mini], prefer: cost}\n"
                     "    - {name: patience, models: [slow, big], prefer: order, mode: ECO}\n"
                     "  privacy: {local_only_tokens: [diary]}\n");
     /* An engine of Hermes' that is somewhere else, as far as anybody knows. */
@@ -177,6 +178,27 @@ static void abilities(void **state)
     ask(&r, "flash", "hi", ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]", NULL);
     assert_error(&r, 400, "model_unable");
     http_free(&r);
+}
+
+/* The vectors of two models cannot be compared: an alias means its first, and nobody stands in for it. */
+static void embeddings_have_one_model(void **state)
+{
+    struct http_at at = system_link(&sys);
+    struct http_reply r;
+    static const char body[] = "{\"model\":\"vectors\",\"input\":\"hi\"}";
+    (void)state;
+    upstream_behave(up, "quick", UP_VECTORS);
+    upstream_behave(up, "penny", UP_VECTORS);
+    http(&r, &at, "POST", "/v1/embeddings", body);
+    assert_status(&r, 200);
+    assert_string_equal(http_header(&r, "X-VX11-Provider"), "quick");
+    http_free(&r);
+    upstream_behave(up, "quick", UP_500);
+    http(&r, &at, "POST", "/v1/embeddings", body);
+    assert_int_equal(r.status, 502);
+    http_free(&r);
+    upstream_behave(up, "quick", UP_GOOD);
+    upstream_behave(up, "penny", UP_GOOD);
 }
 
 /* ---- privacy ---- */
@@ -581,6 +603,7 @@ int main(void)
         cmocka_unit_test(names_and_meanings),
         cmocka_unit_test(modes_of_a_request),
         cmocka_unit_test(abilities),
+        cmocka_unit_test(embeddings_have_one_model),
         cmocka_unit_test(what_must_stay_stays),
         cmocka_unit_test(header_row_and_dry_run_agree),
         cmocka_unit_test(what_headers_say),

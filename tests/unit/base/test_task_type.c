@@ -142,6 +142,33 @@ static void long_texts_are_looked_at_on_both_ends(void **state)
     assert_string_equal(g.words[0], "summarize");
 }
 
+/* Bytes of any kind: whole words of the table among noise. */
+static void noise(void **state)
+{
+    char text[3000];
+    uint32_t dice = 12345;
+    (void)state;
+    for (int round = 0; round < 3000; round++) {
+        struct task_guess g;
+        struct audio_task a;
+        size_t len = 0;
+        while (len < sizeof text - 40 && (dice = dice * 1664525u + 1013904223u) % 400 > 1) {
+            if (dice >> 28 < 8) {
+                text[len++] = (char)(dice >> 16);
+            } else {
+                const char *w = task_phrases[(dice >> 12) % task_phrase_count].words;
+                memcpy(text + len, w, strlen(w));
+                len += strlen(w);
+                text[len++] = ' ';
+            }
+        }
+        task_guess(text, len, &g);
+        audio_task_read(text, len, &a);
+        assert_true((unsigned)g.type < TASK_TYPES && g.confidence >= 0 && g.confidence < 1);
+        assert_true((unsigned)a.domain < AUDIO_DOMAINS);
+    }
+}
+
 static void explicit_names(void **state)
 {
     enum task_type t;
@@ -215,9 +242,13 @@ static void what_of_sound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(phrases_have_their_type), cmocka_unit_test(words_that_only_seem_to_be_sound),
-        cmocka_unit_test(accents_case_and_bytes),  cmocka_unit_test(long_texts_are_looked_at_on_both_ends),
-        cmocka_unit_test(explicit_names),          cmocka_unit_test(the_table_is_sorted_and_folded),
+        cmocka_unit_test(phrases_have_their_type),
+        cmocka_unit_test(words_that_only_seem_to_be_sound),
+        cmocka_unit_test(accents_case_and_bytes),
+        cmocka_unit_test(long_texts_are_looked_at_on_both_ends),
+        cmocka_unit_test(noise),
+        cmocka_unit_test(explicit_names),
+        cmocka_unit_test(the_table_is_sorted_and_folded),
         cmocka_unit_test(what_of_sound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
