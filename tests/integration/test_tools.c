@@ -332,6 +332,29 @@ static void surroundings_are_clean(void **state)
     http_free(&r);
 }
 
+/* Through the front door: Switch has the tool from the registry. */
+static bool answers_through_link(struct http_reply *r, const char *model)
+{
+    struct http_at at = system_link(&sys);
+    char body[200];
+    snprintf(body, sizeof body, "{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}",
+             model);
+    http(r, &at, "POST", "/v1/chat/completions", body);
+    if (r->status == 200)
+        return true;
+    http_free(r);
+    return false;
+}
+
+static void switch_reaches_it(void **state)
+{
+    struct http_reply r;
+    (void)state;
+    eventually(20000, answers_through_link(&r, "echoes/large"));
+    assert_string_equal(http_text(&r, "/choices/0/message/content"), "<-p><hello><--model=large>");
+    http_free(&r);
+}
+
 /* ---- refusals and failures ---- */
 
 static void failures_say_why(void **state)
@@ -566,6 +589,7 @@ int main(void)
         cmocka_unit_test(prompts_stay_one_argument),
         cmocka_unit_test(conversations_are_rendered),
         cmocka_unit_test(surroundings_are_clean),
+        cmocka_unit_test(switch_reaches_it),
         cmocka_unit_test(failures_say_why),
         cmocka_unit_test(shells_and_wrong_templates_never_run),
         cmocka_unit_test(a_stream_that_breaks_says_so),
