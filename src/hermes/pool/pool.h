@@ -43,6 +43,12 @@ void known_recall(struct engine *e);
 void known_keep(const struct engine *e);
 void known_free(struct engines *all);
 
+/* ---- groups.c ---- */
+
+void groups_free(struct engines *all);
+int group_of(const struct engines *all, const char *model);   /* 0: none */
+const char *group_name(const struct engines *all, int group); /* NULL: none */
+
 /* ---- ../capacity.c ---- */
 
 struct capacity {
