@@ -67,7 +67,7 @@ static int64_t tasks_of_user(void)
 static void limit_add(struct limit *list, size_t *n, int resource, int64_t want, int64_t margin)
 {
     struct rlimit now;
-    if (want <= 0 || getrlimit(resource, &now) != 0)
+    if (want <= 0 || getrlimit((__rlimit_resource_t)resource, &now) != 0)
         return;
     rlim_t soft = (rlim_t)want, hard = (rlim_t)(want + margin);
     if (now.rlim_max != RLIM_INFINITY && hard > now.rlim_max)
