@@ -354,6 +354,14 @@ static void local_only_key(void **state)
     assert_true(r.status >= 400);
     http_free(&r);
     assert_int_equal(seen("good"), before);
+    /* Nor past Switch. */
+    struct http_at hermes = {.port = sys.hermes_port, .token = token};
+    http(&r, &hermes, "POST", "/hermes/execute", "{\"engine\":\"x\",\"prompt\":\"hi\"}");
+    assert_error(&r, 403, "ask_switch");
+    http_free(&r);
+    http(&r, &hermes, "POST", "/hermes/tools/x/v1/chat/completions", chat_body("x", false));
+    assert_error(&r, 403, "ask_switch");
+    http_free(&r);
 }
 
 static void expired(void **state)

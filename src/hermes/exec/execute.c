@@ -264,6 +264,8 @@ static bool ask_model(struct asking *a)
 void execute_route(struct request *r, void *module)
 {
     struct hermes *h = module;
+    if (tools_refuse_direct(r))
+        return;
     const struct hermes_execute_request *q = request_body(r);
     struct tool *tool = tools_find(h->tools, q->engine);
     if ((q->messages_count > 0) == (q->prompt && q->prompt[0])) {

@@ -282,9 +282,21 @@ static void chat_start(struct hermes *h, struct request *r, struct tool *tool,
     request_on_cancel(r, on_cancel, c);
 }
 
+bool tools_refuse_direct(struct request *r)
+{
+    const struct principal *p = request_principal(r);
+    if (p->kind == AUTH_PEER || principal_allows(p, CONTRACT_SCOPE_ACT))
+        return false;
+    request_fail(r, 403, "ask_switch", NULL,
+                 "a token that may only chat asks Switch, which knows its budgets and models");
+    return true;
+}
+
 void tools_route_chat(struct request *r, void *module)
 {
     struct hermes *h = module;
+    if (tools_refuse_direct(r))
+        return;
     const struct hermes_tool_name *p = request_params(r);
     const struct openai_chat_request *q = request_body(r);
     struct tool *tool = tools_find(h->tools, p->name);
