@@ -38,6 +38,7 @@ static int start(void **state)
     upstream_yaml(up, &yaml, "silent", "silent-model", "first_token_timeout_ms: 60000");
     system_init(&sys);
     system_env(&sys, "VX11_SUPERVISOR__BACKOFF_MAX_MS=200");
+    system_env(&sys, "VX11_LINK__DRAIN_MS=500");
     system_config(&sys, yaml.data);
     buf_free(&yaml);
     upstream_behave(up, "slow", UP_SLOW_HEADERS);
@@ -221,6 +222,7 @@ static void refused(void **state)
     assert_int_equal(http_status(&at, "POST", "/switch/task", task("good-model", "")), 403);
     assert_int_equal(http_status(&at, "GET", "/switch/queue/01ARZ3NDEKTSV4RRFFQ69G5FAV", NULL), 404);
     assert_int_equal(http_status(&at, "GET", "/switch/queue/nonsense", NULL), 422);
+    assert_int_equal(http_status(&at, "GET", "/switch/task/01ARZ3NDEKTSV4RRFFQ69G5FAV", NULL), 404);
 }
 
 /* A module that is not there: the job waits for it, and says why. */
@@ -438,7 +440,25 @@ static void a_revoked_token_takes_its_jobs_along(void **state)
     assert_string_equal(field(id, "/error_class"), "principal_gone");
 }
 
-/* ---- kill -9 of Switch, under the supervisor ---- */
+/* ---- a stop, and kill -9 of Switch, under the supervisor ---- */
+
+/* A job that runs when Switch is told to stop is given back, and taken up by the next one. */
+static void given_back_on_stop(void **state)
+{
+    char id[27];
+    (void)state;
+    upstream_behave(up, "silent", UP_SILENT);
+    snprintf(id, sizeof id, "%.26s", queued(task("silent-model", "")));
+    eventually(5000, state_is(id, "running"));
+    pid_t pid = system_module_pid(&sys, "switch");
+    upstream_behave(up, "silent", UP_GOOD);
+    process_kill(pid, SIGTERM);
+    eventually(20000, system_module_pid(&sys, "switch") != pid && system_module_pid(&sys, "switch") > 0);
+    system_wait_healthy(&sys);
+    eventually(10000, state_is(id, "done"));
+    assert_string_equal(field(id, "/attempts"), "2");
+    assert_string_equal(field(id, "/ran_again"), "0"); /* it was told, not lost */
+}
 
 enum { KILLS = 10, PER_KILL = 3 };
 
@@ -492,6 +512,7 @@ int main(void)
         cmocka_unit_test(cancelled_while_it_runs),
         cmocka_unit_test(outside),
         cmocka_unit_test(a_revoked_token_takes_its_jobs_along),
+        cmocka_unit_test(given_back_on_stop),
         cmocka_unit_test(survives_kills),
         cmocka_unit_test(stops_clean),
     };
