@@ -127,7 +127,7 @@ static const char *place_reason(const struct choice_query *q, const struct choic
 size_t choice_make(struct arena *a, const struct choice_query *q, const struct choice_fact *facts, size_t n,
                    struct choice *out)
 {
-    struct rank one, *ranks = n > 1 ? arena_array(a, n, sizeof *ranks) : &one;
+    struct rank one = {.order = q->order}, *ranks = n > 1 ? arena_array(a, n, sizeof *ranks) : &one;
     size_t usable = 0;
     for (size_t i = 0; ranks && i < n; i++) {
         const struct choice_fact *f = &facts[i];

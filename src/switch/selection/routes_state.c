@@ -41,23 +41,21 @@ void mode_control(struct request *r, void *module)
     struct selector *s = ((struct switch_ *)module)->selector;
     const struct switch_control_request *body = request_body(r);
     const char *action = body->action ? body->action : body->action_type ? body->action_type : body->op;
-    enum switch_mode mode;
+    enum switch_mode mode = SWITCH_MODE_BALANCED;
     struct error err = {0};
     if (!action || !action[0]) {
         request_fail(r, 422, "action_required", "action", "action must be set_mode, get_mode or list_modes");
-    } else if (strcmp(action, "get_mode") == 0) {
-        control_reply(r, s, false);
-    } else if (strcmp(action, "list_modes") == 0) {
-        control_reply(r, s, true);
-    } else if (strcmp(action, "set_mode") != 0) {
-        request_fail(r, 422, "unknown_action", "action", "there is no action %.64s", action);
-    } else if (!mode_parse(body->mode, &mode)) {
-        request_fail(r, 422, "invalid_mode", "mode", "mode must be ECO, BALANCED, HIGH-PERF or CRITICAL");
-    } else if (selector_set_mode(s, mode, &err) != 0) {
-        request_fail_error(r, &err);
-    } else {
-        control_reply(r, s, false);
+        return;
     }
+    bool list = strcmp(action, "list_modes") == 0, set = strcmp(action, "set_mode") == 0;
+    if (!list && !set && strcmp(action, "get_mode") != 0)
+        request_fail(r, 422, "unknown_action", "action", "there is no action %.64s", action);
+    else if (set && !mode_parse(body->mode, &mode))
+        request_fail(r, 422, "invalid_mode", "mode", "mode must be ECO, BALANCED, HIGH-PERF or CRITICAL");
+    else if (set && selector_set_mode(s, mode, &err) != 0)
+        request_fail_error(r, &err);
+    else
+        control_reply(r, s, list);
 }
 
 /* ---- GET /switch/fluzo ---- */
