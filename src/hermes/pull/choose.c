@@ -32,10 +32,13 @@ bool split_name(const char *path, unsigned *part, unsigned *parts, size_t *prefi
         if (digit ? !isdigit((unsigned char)s[i]) : tolower((unsigned char)s[i]) != shape[i])
             return false;
     }
-    *part = (unsigned)strtoul(s + 1, NULL, 10);
-    *parts = (unsigned)strtoul(s + 10, NULL, 10);
+    const unsigned number = (unsigned)strtoul(s + 1, NULL, 10), all = (unsigned)strtoul(s + 10, NULL, 10);
+    if (number < 1 || number > all)
+        return false;
+    *part = number;
+    *parts = all;
     *prefix_len = len - tail;
-    return *part >= 1 && *parts >= 1 && *part <= *parts;
+    return true;
 }
 
 static bool word_at(const char *name, size_t at, const char *word)

@@ -27,7 +27,8 @@ static bool part_valid(const char *s, size_t len)
 bool pull_repository_valid(const char *s)
 {
     const char *slash = strchr(s, '/');
-    return slash && part_valid(s, (size_t)(slash - s)) && part_valid(slash + 1, strlen(slash + 1));
+    return slash && !strstr(s, "..") && part_valid(s, (size_t)(slash - s)) &&
+           part_valid(slash + 1, strlen(slash + 1));
 }
 
 bool pull_revision_valid(const char *s)
