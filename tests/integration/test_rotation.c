@@ -143,6 +143,31 @@ static void both_at_once(void **state)
     assert_int_equal(system_count(&sys, "SELECT sum(usage_count) FROM model") - before, s.served);
 }
 
+/* keep_alive, from the front: 0 and it is unloaded when the answer is out. */
+static void goes_when_told(void **state)
+{
+    struct swarm_worker w[4];
+    struct http_at at = system_link(&sys);
+    struct http_reply r;
+    char body[200];
+    (void)state;
+    (void)snprintf(
+        body, sizeof body,
+        "{\"model\":\"%s\",\"max_tokens\":1,\"keep_alive\":\"0s\",\"messages\":[{\"role\":\"user\","
+        "\"content\":\"hi\"}]}",
+        names[0]);
+    http(&r, &at, "POST", "/v1/chat/completions", body);
+    assert_status(&r, 200);
+    http_free(&r);
+    eventually(20000, swarm_workers(&sys, w, COUNT_OF(w)) == 0);
+    at = system_hermes(&sys);
+    http(&r, &at, "GET", "/metrics", NULL);
+    const char *line = strstr(r.raw.body.data, "reason=\"keep_alive\"");
+    assert_non_null(line);
+    assert_int_equal(atoi(strchr(line, ' ')), 1);
+    http_free(&r);
+}
+
 static void stops_clean(void **state)
 {
     (void)state;
@@ -154,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(warmed_and_rotated),
         cmocka_unit_test(both_at_once),
+        cmocka_unit_test(goes_when_told),
         cmocka_unit_test(stops_clean),
     };
     return cmocka_run_group_tests(tests, start, stop);
