@@ -59,7 +59,7 @@ CREATE TABLE exec_job (
     id               TEXT NOT NULL UNIQUE CHECK (length(id) = 26),                     -- ULID
     name             TEXT NOT NULL,                                                    -- of hermes.exec_allow
     status           TEXT NOT NULL CHECK (status IN ('queued', 'running', 'completed', 'failed', 'timeout', 'cancelled')),
-    request          TEXT NOT NULL CHECK (length(request) > 1),                        -- JSON: arguments, prompt, input as asked for
+    request          TEXT NOT NULL CHECK (length(request) > 1),                        -- JSON: arguments, prompt, input as asked for; {} once it has ended
     stdout           TEXT,                                                             -- kept part
     stderr           TEXT,                                                             -- kept part
     stdout_truncated INTEGER NOT NULL DEFAULT 0 CHECK (stdout_truncated IN (0, 1)),    -- 1: there was more

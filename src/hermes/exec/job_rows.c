@@ -26,18 +26,22 @@
     "id LIMIT 1"
 #define JOB_CLAIM_SQL                                                                                        \
     "UPDATE exec_job SET status = 'running', started_at = ?2 WHERE id = ?1 AND status = 'queued'"
+/* What was asked is forgotten with the end: prompts are nobody's business afterwards. */
 #define JOB_END_SQL                                                                                          \
-    "UPDATE exec_job SET status = ?2, stdout = ?3, stderr = ?4, stdout_truncated = ?5, stderr_truncated = "  \
+    "UPDATE exec_job SET status = ?2, request = '{}', stdout = ?3, stderr = ?4, stdout_truncated = ?5, "     \
+    "stderr_truncated = "                                                                                    \
     "?6, "                                                                                                   \
     "return_code = ?7, signal = ?8, error = ?9, sandbox = ?10, finished_at = ?11, duration_ms = ?12 WHERE "  \
     "id = ?1"
 #define JOB_RECOVER_SQL                                                                                      \
-    "UPDATE exec_job SET status = 'failed', finished_at = ?1, error = 'Hermes ended while it ran; it was "   \
+    "UPDATE exec_job SET status = 'failed', request = '{}', finished_at = ?1, error = 'Hermes ended while "  \
+    "it ran; it was "                                                                                        \
     "not run again' "                                                                                        \
     "WHERE status = 'running'"
 #define JOB_QUEUED_SQL "SELECT count(*) FROM exec_job WHERE status = 'queued'"
 #define JOB_CANCEL_SQL                                                                                       \
-    "UPDATE exec_job SET status = 'cancelled', finished_at = ?2, error = 'cancelled before it was started' " \
+    "UPDATE exec_job SET status = 'cancelled', request = '{}', finished_at = ?2, error = 'cancelled before " \
+    "it was started' "                                                                                       \
     "WHERE id = ?1 AND status = 'queued'"
 
 /* ---- reading ---- */
