@@ -134,14 +134,15 @@ static void on_timer(uv_timer_t *timer)
 static void child_reap(struct child *c)
 {
     struct rusage usage;
+    siginfo_t info = {0};
     int status = 0;
+    if (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0)
+        return;                   /* not yet, whatever woke us */
     (void)kill(-c->pid, SIGKILL); /* it is still a zombie, so the number is its own */
     pid_t got;
     do
-        got = wait4(c->pid, &status, WNOHANG, &usage);
+        got = wait4(c->pid, &status, 0, &usage);
     while (got < 0 && errno == EINTR);
-    if (got == 0)
-        return; /* not yet, whatever woke us */
     c->exited = true;
     c->result.exit_code = got == c->pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     c->result.term_signal = got == c->pid && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
