@@ -37,6 +37,8 @@ static void configure(const char *profile)
                   "vision: false}]");
     upstream_yaml(up, &yaml, "hidden", "", NULL);
     upstream_yaml(up, &yaml, "mute", "slow", NULL);
+    upstream_yaml(up, &yaml, "left", "twin", NULL);
+    upstream_yaml(up, &yaml, "right", "twin", NULL);
     upstream_yaml(up, &yaml, "near", "here",
                   "local: true, enabled: true, model_info: [{model: here, quality: 0.2, input_price: 9, "
                   "output_price: 9}]");
@@ -457,6 +459,19 @@ static void failures_are_learned(void **state)
     http_free(&r);
 }
 
+/* Of those who offer a model that was named too, where no chain is given. */
+static void names_go_by_score(void **state)
+{
+    (void)state;
+    answered_by("twin", "hi", NULL, NULL, "left"); /* equal: the order of the configuration */
+    record("left/twin", false, 0, 50);
+    answered_by("twin", "hi", NULL, NULL, "right");
+    answered_by("left/twin", "hi", NULL, NULL, "left");
+    upstream_behave(up, "right", UP_500);
+    answered_by("twin", "hi", NULL, NULL, "left"); /* the other one is its fallback */
+    upstream_behave(up, "right", UP_GOOD);
+}
+
 static double learned_of(const char *provider)
 {
     struct http_at at = system_switch(&sys);
@@ -611,6 +626,7 @@ int main(void)
         cmocka_unit_test(unnamed_models_are_not_chosen),
         cmocka_unit_test(local_models_are_known),
         cmocka_unit_test(failures_are_learned),
+        cmocka_unit_test(names_go_by_score),
         cmocka_unit_test(people_are_heard),
         cmocka_unit_test(modes),
         cmocka_unit_test(it_survives_a_restart),

@@ -48,6 +48,9 @@ void score_make(const struct score_input *in, const struct score_weights *w, str
     double total = sum + (in->preferred ? SCORE_PREFERRED : 0) - SCORE_UNKNOWN * in->unknown;
     if (in->strained)
         total *= SCORE_HOST_LOW_POWER;
+    /* Quick and cheap is no merit of what fails: below even odds all of it counts less. */
+    if (out->learned < SCORE_EVEN_ODDS)
+        total *= out->learned / SCORE_EVEN_ODDS;
     out->total = total < 0 ? 0 : total;
     out->adjust = out->total - sum;
 }

@@ -1,7 +1,8 @@
 /* Score: the one formula.
  *
  *   score = w_q quality + w_l (1 - min(latency / 5000 ms, 1)) + w_c (1 - min(price / 10, 1)) + w_f learned
- *           + what the mode likes - what is not known,  made smaller for engines of a host short of power
+ *           + what the mode likes - what is not known,  made smaller for engines of a host short of power,
+ *                                                              and for what fails more often than not
  *
  * Unknown values have neutral stand-ins, which are named as such and never shown as measured. */
 #ifndef VX11_SWITCH_SCORE_H
@@ -19,6 +20,7 @@ struct score_weights {
 #define SCORE_PREFERRED       0.05   /* added for a kind that the mode likes */
 #define SCORE_UNKNOWN         0.1    /* taken off for each ability that is wanted and not known */
 #define SCORE_HOST_LOW_POWER  0.85   /* times, for local engines of a host that is short of power */
+#define SCORE_EVEN_ODDS       0.5 /* what is learned below this makes the whole score smaller, in proportion */
 #define SCORE_QUALITY_NEUTRAL 0.5
 #define SCORE_LATENCY_NEUTRAL (SCORE_LATENCY_MS / 2)
 #define SCORE_PRICE_NEUTRAL   (SCORE_PRICE / 2)

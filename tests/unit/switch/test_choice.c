@@ -325,6 +325,22 @@ static void what_was_learned_counts(void **state)
     assert_string_equal(first(), "b");
 }
 
+/* However quick, cheap and good it once was. */
+static void what_fails_is_not_chosen(void **state)
+{
+    struct choice_fact facts[] = {fact("fails", REMOTE, 1, 1, 0), fact("unknown", REMOTE, -1, -1, -1)};
+    (void)state;
+    facts[0].learned = 0.02;
+    for (int m = 0; m <= SWITCH_MODE_CRITICAL; m++) {
+        mode((enum switch_mode)m);
+        choose(facts, 2);
+        assert_string_equal(first(), "unknown");
+    }
+    query.weights = (struct score_weights){0.1, 0.65, 0.05, 0.2}; /* fast */
+    choose(facts, 2);
+    assert_string_equal(first(), "unknown");
+}
+
 static void a_cold_model_is_slow(void **state)
 {
     struct choice_fact facts[] = {fact("cold", LOCAL, 0.6, 200, 0), fact("loaded", LOCAL, 0.5, 200, 0)};
@@ -366,6 +382,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_rests_is_asked_last, setup, teardown),
         cmocka_unit_test_setup_teardown(orders, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_learned_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_fails_is_not_chosen, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cold_model_is_slow, setup, teardown),
         cmocka_unit_test(modes_by_name),
     };
