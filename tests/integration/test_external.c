@@ -29,7 +29,7 @@ static int start(void **state)
     char yaml[8192];
     (void)state;
     system_init(&sys);
-    address_port = 21000 + (int)(getpid() % 20000);
+    address_port = 20000 + (int)(getpid() % 12000);
     (void)snprintf(
         yaml, sizeof yaml,
         "hermes:\n"

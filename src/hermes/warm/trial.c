@@ -25,6 +25,7 @@ struct trial {
     struct sse_parser sse;
     struct buf body;
     int64_t tokens, until; /* monotonic ms */
+    int64_t margin;        /* an engine knows our deadline, and cuts off so much before */
     int64_t began_ms;
     uint64_t asked_ns, first_ns, last_ns;
     int64_t pieces, counted; /* pieces of text; tokens as the engine says, -1: it does not */
@@ -247,7 +248,7 @@ static void on_done(struct client_call *call, void *ctx, int result, const struc
     t->call = NULL;
     if (t->cancelled) {
         trial_free(t);
-    } else if (result == VX11_ETIMEOUT) {
+    } else if (result == VX11_ETIMEOUT || (result != 0 && clock_mono_ms() + t->margin >= t->until)) {
         trial_fail(t, 504, "warm_timeout", "it did not generate in time");
     } else if (result != 0 && t->first_ns == 0 && status == 0 && ++t->tries < TRIES) {
         target_drop(t);
@@ -365,6 +366,7 @@ int trial_run(struct hermes *h, const struct trial_options *o,
                         .began_ms = clock_mono_ms(),
                         .counted = -1};
     t->until = t->began_ms + o->timeout_ms;
+    t->margin = 10 + (o->timeout_ms < 2000 ? o->timeout_ms / 20 : 100);
     sse_init(&t->sse, 1u << 20);
     warm_result_init(&t->result, o->model);
     const struct hermes_engine *now = engines_get(h->engines, o->model, a);

@@ -560,7 +560,7 @@ static void test_address(void **state)
     struct bench *b = *state;
     struct registry_model m;
     char more[256];
-    const int port = 20000 + (int)(getpid() % 20000);
+    const int port = 20000 + (int)(getpid() % 6000);
     (void)snprintf(more, sizeof more, "      base_url: http://127.0.0.1:%d/\n      check_interval_ms: 100\n",
                    port);
     configure(b, NULL, more);
@@ -598,7 +598,7 @@ static void test_registered_names(void **state)
     struct model_facts facts = {.path = "/models/one.gguf", .size_bytes = 1, .mtime_ns = 1};
     struct error err = {0};
     char more[256];
-    const int port = 40000 + (int)(getpid() % 20000);
+    const int port = 26000 + (int)(getpid() % 6000);
     assert_int_equal(
         registry_add(b->f->store, HERMES_MODEL_SOURCE_ADDED, "one", true, &facts, 1, b->f->arena, NULL, &err),
         0);
