@@ -128,6 +128,8 @@ export interface OpenaiChatChoice {
   logprobs: OpenaiLogprobs | null;
   /** Why it ended. */
   finish_reason: "stop" | "length" | "tool_calls" | "content_filter" | "function_call" | null;
+  /** The stop string that was met, from those who tell: local engines, servers of Anthropic's, vLLM. An extension. */
+  stop_reason?: string | null;
 }
 
 /** The assistant's answer. */
@@ -356,6 +358,8 @@ export interface OpenaiEmbeddingRequest {
   encoding_format?: "float" | "base64" | null;
   /** Keep this many of the vector's first numbers, scaled to length 1 again; all when absent. */
   dimensions?: number | null;
+  /** How long the model stays loaded afterwards: a number of seconds, or a string such as "5m"; -1: for ever. Local engines only. */
+  keep_alive?: Json | null;
   /** The end user, as the client names them. */
   user?: string | null;
 }
@@ -444,6 +448,8 @@ export interface EngineStatus {
   step_tokens: number | null;
   /** Most answers that one request may ask for. */
   n_max: number;
+  /** Requests for answers, embeddings or tokens that have arrived since the start, refused ones included. [requests] */
+  requests: number;
   /** Sequences that are being read or written. */
   slots_busy: number;
   /** Sequences at a time. */
@@ -682,6 +688,12 @@ export interface EngineTokenizeReply {
   pieces?: Array<string> | null;
 }
 
+/** The length of a chat's prompt. */
+export interface EngineCountReply {
+  /** Tokens, with what the template and the tools add. [tokens] */
+  input_tokens: number;
+}
+
 /** Tokens to text. */
 export interface EngineDetokenizeRequest {
   /** Token ids. */
@@ -711,12 +723,12 @@ export interface HermesModel {
   /** Name that requests use. */
   name: string;
   /** Where it came from. */
-  source: "builtin" | "scan" | "added";
+  source: "builtin" | "scan" | "added" | "pulled" | "engine";
   /** Whether it can be used. */
   status: "available" | "missing" | "invalid";
   /** Why it cannot be used. */
   reason: string | null;
-  /** Absolute path of the file. */
+  /** Absolute path of the file; engine:NAME for a model of an engine of hermes.engines. */
   path: string;
   /** Size of the file. [bytes] */
   size_bytes: number | null;
@@ -748,7 +760,9 @@ export interface HermesModel {
   enabled: boolean;
   /** Its worker; null when none runs. */
   engine: HermesEngine | null;
-  /** Times an engine was handed out for it. [requests] */
+  /** Once loaded it is not unloaded for another model nor for being idle. */
+  pinned: boolean;
+  /** Requests that its engines have taken. [requests] */
   usage_count: number;
   /** When last. [epoch ms] */
   last_used_at: number | null;
@@ -770,6 +784,12 @@ export interface HermesEngine {
   pid: number | null;
   /** Unix socket on which it answers. */
   socket: string | null;
+  /** Where an engine that is not VX11's own answers, without its /v1; null: by the socket. */
+  base_url: string | null;
+  /** What such an engine calls the model. */
+  upstream_model: string | null;
+  /** Name of the engine in hermes.engines; null: VX11's own. */
+  engine: string | null;
   /** Share of the load that is done, as the worker reports it. */
   progress: number | null;
   /** Of its file, in memory so far. [bytes] */
@@ -788,6 +808,18 @@ export interface HermesEngine {
   last_used_at: number | null;
   /** Times it was started again after a crash. */
   restarts: number;
+  /** It is not unloaded for another model nor for being idle. */
+  pinned: boolean;
+  /** Group of models that it belongs to. */
+  group: string | null;
+  /** Requests that wait for it. [requests] */
+  parked: number;
+  /** Requests that it was handed out for and that have not arrived. [requests] */
+  expected: number;
+  /** Requests that it answers or queues, as it last said. [requests] */
+  busy: number | null;
+  /** When it is unloaded unless somebody uses it; null: never, or not loaded. [epoch ms] */
+  expires_at: number | null;
 }
 
 /** A model by name. */
@@ -802,6 +834,300 @@ export interface HermesAddModel {
   path: string;
   /** Name for requests; from the file's name when absent. */
   name?: string;
+}
+
+/** A model to forget. */
+export interface HermesModelRemoveParams {
+  /** Model name. */
+  name: string;
+  /** Delete its file too: only one that Hermes downloaded (409 otherwise). */
+  delete_file?: boolean;
+}
+
+/** What would be done to load a model. */
+export interface HermesPlanRequest {
+  /** Model name. */
+  model: string;
+}
+
+/** How a model would be loaded now. Nothing was done. */
+export interface HermesPlan {
+  /** Model name. */
+  model: string;
+  /** ready: it is loaded. loading: it is being loaded. start: there is room. evict: after unloading `evict`, in that order. wait: for memory that is being given back, or for the requests of `drain` to end. never: no unloading makes room. */
+  verdict: "ready" | "loading" | "start" | "evict" | "wait" | "never";
+  /** The same in a sentence. */
+  reason: string;
+  /** What it takes with a full context. [bytes] */
+  need_bytes: number;
+  /** What it takes with the shortest context that it would be loaded with. [bytes] */
+  least_bytes: number;
+  /** What all models may take; null: unknown. [bytes] */
+  budget_bytes: number | null;
+  /** Of that, what the running engines take or will take. [bytes] */
+  used_bytes: number;
+  /** What is missing of what it needs, now; with never: of the least. [bytes] */
+  missing_bytes: number;
+  /** What would be unloaded, in order. */
+  evict: Array<HermesPlanStep>;
+  /** What is in use and would be unloaded once it is not. */
+  drain: Array<HermesPlanStep>;
+}
+
+/** An engine that would be unloaded, or whose requests would be waited for. */
+export interface HermesPlanStep {
+  /** Model name. */
+  model: string;
+  /** What that gives back. [bytes] */
+  frees_bytes: number;
+  /** What loading it again would read. [bytes] */
+  reload_bytes: number;
+  /** When it was last handed out. [epoch ms] */
+  last_used_at: number | null;
+  /** Requests for it so far. [requests] */
+  usage_count: number;
+}
+
+/** Asks for a download of a model. */
+export interface HermesPullRequest {
+  /** Name of the catalogue, hf:OWNER/REPO[:FILE or QUANTISATION][@REVISION], an https:// or a file:// URL. */
+  source?: string;
+  /** Another name for source; OWNER/REPO is enough. */
+  model_id?: string;
+  /** Name to register it under. */
+  name?: string;
+  /** Branch, tag or commit of the repository. */
+  revision?: string;
+  /** Most bytes a second; 0: what hermes.pull.rate_bytes says. [bytes] */
+  rate_bytes?: number;
+}
+
+/** A download of a model. */
+export interface HermesPull {
+  /** Id. */
+  id: string;
+  /** What was asked for. */
+  source: string;
+  /** OWNER/REPO of the hub. */
+  repository: string | null;
+  /** As asked for. */
+  revision: string | null;
+  /** Commit of the repository that is pulled. */
+  commit: string | null;
+  /** Name asked for. */
+  name: string | null;
+  /** State. */
+  state: "queued" | "running" | "done" | "failed" | "cancelled";
+  /** What it does; null when it does not run. */
+  phase: "resolving" | "downloading" | "verifying" | "registering" | null;
+  /** Why it failed or was cancelled. */
+  reason: string | null;
+  /** The same as a short stable name. */
+  code: string | null;
+  /** Downloaded so far, all files. [bytes] */
+  bytes: number;
+  /** Of all files. [bytes] */
+  total: number | null;
+  /** Measured over the last seconds. [bytes/s] */
+  rate: number | null;
+  /** Until it is downloaded, at this rate. [ms] */
+  eta_ms: number | null;
+  /** Most bytes a second that it may take; 0: no limit of its own. [bytes] */
+  rate_bytes: number;
+  /** Open now. */
+  connections: number;
+  /** Requests that had to be made again. */
+  retries: number;
+  /** Times it went on after Hermes started again. */
+  resumed: number;
+  /** What was on disk already when it began. [bytes] */
+  resumed_bytes: number;
+  /** Its files; empty until they are known. */
+  parts: Array<HermesPullPart>;
+  /** What it chose and what went differently. */
+  notes: Array<string>;
+  /** First file. */
+  path: string | null;
+  /** Name it was registered under. */
+  model: string | null;
+  /** When it was asked for. [epoch ms] */
+  created_at: number;
+  /** When it began. [epoch ms] */
+  started_at: number | null;
+  /** When it ended. [epoch ms] */
+  ended_at: number | null;
+}
+
+/** One file of a pull. */
+export interface HermesPullPart {
+  /** Its name at the source. */
+  file: string;
+  /** Downloaded so far. [bytes] */
+  bytes: number;
+  /** Size. [bytes] */
+  total: number | null;
+  /** Hashed so far. [bytes] */
+  hashed: number;
+  /** What its hash must be; null when nobody says. */
+  sha256: string | null;
+  /** Whether it is whole, checked and in place. */
+  done: boolean;
+}
+
+/** Pulls. */
+export interface HermesPullList {
+  /** Newest first, at most 100. */
+  pulls: Array<HermesPull>;
+}
+
+/** A pull by id. */
+export interface HermesPullParams {
+  /** Id. */
+  id: string;
+}
+
+/** A pull to cancel. */
+export interface HermesPullCancelParams {
+  /** Id. */
+  id: string;
+  /** Delete what was downloaded; else it is kept for another try. */
+  discard?: boolean;
+}
+
+/** What can be pulled by name. */
+export interface HermesCatalog {
+  /** In the catalogue's order. */
+  models: Array<HermesCatalogEntry>;
+  /** "built in", or the path of hermes.catalogue. */
+  origin: string;
+  /** What fits is measured by: the machine's memory. [bytes] */
+  memory_bytes: number | null;
+  /** How many. */
+  total_models: number;
+  /** Now. [epoch ms] */
+  timestamp: number;
+}
+
+/** A model that can be pulled by name. */
+export interface HermesCatalogEntry {
+  /** Name. */
+  name: string;
+  /** Name for people. */
+  title: string;
+  /** OWNER/REPO of the hub. */
+  repository: string;
+  /** File in the repository. */
+  file: string;
+  /** Branch, tag or commit. */
+  revision: string | null;
+  /** Size; null when it is not known before the pull. [bytes] */
+  size_bytes: number | null;
+  /** Hash; null: not known before the pull. */
+  sha256: string | null;
+  /** Licence. */
+  licence: string | null;
+  /** Context the model was trained for. [tokens] */
+  context: number | null;
+  /** For people: 7.2B. */
+  parameters: string | null;
+  /** Estimate of the memory it needs: size * 1.15 + 256 MiB; null without a size. [bytes] */
+  ram_bytes: number | null;
+  /** What it is good for. */
+  tags: Array<string>;
+  /** What it can be asked for. */
+  capabilities: Array<"chat" | "completion" | "embeddings">;
+  /** Whether it is here. */
+  state: "absent" | "partial" | "installed";
+  /** On disk of an unfinished pull. [bytes] */
+  partial_bytes: number | null;
+  /** Name it is registered under. */
+  model: string | null;
+  /** Whether ram_bytes is within the machine's memory; null when one of them is not known. */
+  fits: boolean | null;
+}
+
+/** Which models. */
+export interface HermesCatalogSummaryParams {
+  /** Largest file. [MiB] */
+  max_mb?: number;
+}
+
+/** Registered models and the catalogue's, up to a size. Models of unknown size are listed with null. */
+export interface HermesCatalogSummary {
+  /** Registered. */
+  local: Array<HermesCatalogSummaryLocal>;
+  /** In the catalogue. */
+  catalog: Array<HermesCatalogSummaryEntry>;
+  /** What was asked for. */
+  limits: HermesCatalogLimits;
+  /** Now. [epoch ms] */
+  timestamp: number;
+}
+
+/** A registered model in short. */
+export interface HermesCatalogSummaryLocal {
+  /** Name. */
+  name: string;
+  /** Size. [MiB] */
+  size_mb: number | null;
+  /** What it can be asked for first. */
+  category: string;
+  /** Whether it can be used. */
+  status: "available" | "missing" | "invalid";
+  /** Times an engine was handed out for it. [requests] */
+  usage: number;
+}
+
+/** A model of the catalogue in short. */
+export interface HermesCatalogSummaryEntry {
+  /** Name. */
+  name: string;
+  /** Size; null: not known. [MiB] */
+  size_mb: number | null;
+  /** Whether it is here. */
+  state: "absent" | "partial" | "installed";
+  /** As in Catalog. */
+  fits: boolean | null;
+}
+
+/** What was asked for. */
+export interface HermesCatalogLimits {
+  /** Largest file. [MiB] */
+  max_mb: number;
+}
+
+/** Searches the hub. */
+export interface HermesSearchRequest {
+  /** Words. */
+  query: string;
+  /** Most answers. [rows] */
+  limit?: number;
+}
+
+/** What the hub found. */
+export interface HermesSearchReply {
+  /** Most downloaded first. */
+  models: Array<HermesSearchModel>;
+  /** Hub that was asked. */
+  endpoint: string;
+}
+
+/** A repository of the hub. */
+export interface HermesSearchModel {
+  /** OWNER/REPO: pull it with hf:OWNER/REPO. */
+  repository: string;
+  /** As the hub counts. */
+  downloads: number | null;
+  /** As the hub counts. */
+  likes: number | null;
+  /** Its licence tag. */
+  licence: string | null;
+  /** Whether its terms must be accepted first. */
+  gated: boolean | null;
+  /** lastModified, as the hub writes it. */
+  updated_at: string | null;
+  /** At most 20. */
+  tags: Array<string>;
 }
 
 /** What a scan of the models folders found. */
@@ -838,6 +1164,620 @@ export interface HermesAcquireRequest {
   model: string;
   /** How long to wait for the load. [ms] */
   wait_ms?: number;
+  /** How long the model stays loaded after its last request; 0: it goes right after this one; -1: it stays; null: as an earlier request said, or hermes.idle_unload_ms. [ms] */
+  keep_alive_ms?: number | null;
+}
+
+/** Loads a model if need be, and has it generate. */
+export interface HermesWarmRequest {
+  /** How many. [tokens] */
+  tokens?: number;
+  /** Longest time, the load included. [ms] */
+  timeout_ms?: number;
+}
+
+/** How a model was found when it was tried out. */
+export interface HermesWarmResult {
+  /** Model name. */
+  model: string;
+  /** How it was found. */
+  state: "pending" | "running" | "ready" | "failed";
+  /** Why it failed, for programs. */
+  code: string | null;
+  /** Why it failed. */
+  reason: string | null;
+  /** When that ended. [epoch ms] */
+  at: number | null;
+  /** Whether it was loaded already. */
+  loaded_before: boolean | null;
+  /** Until its engine was ready, the wait for room included. [ms] */
+  load_ms: number | null;
+  /** From the prompt's being sent to the first token, or to the vector of a model that only embeds. [ms] */
+  first_token_ms: number | null;
+  /** Generated tokens as the engine counted them, or the pieces of text that came where it does not; null: none, also of a model that only embeds. [tokens] */
+  tokens: number | null;
+  /** Speed after the first token; null when there was only one. [tokens/s] */
+  tokens_per_s: number | null;
+  /** Times it was tried since Hermes started. */
+  runs: number;
+  /** Of these, failed. */
+  failures: number;
+}
+
+/** The preloaded models, and others that were tried out. */
+export interface HermesWarmupStatus {
+  /** Whether anything is preloaded. */
+  enabled: boolean;
+  /** Whether models are being tried now. */
+  running: boolean;
+  /** Names of hermes.preload. */
+  preload: Array<string>;
+  /** How often they are tried; null: at the start or when asked. [ms] */
+  every_ms: number | null;
+  /** When the last round ended. [epoch ms] */
+  last_at: number | null;
+  /** When the next one begins. [epoch ms] */
+  next_at: number | null;
+  /** By name. */
+  models: Array<HermesWarmResult>;
+  /** Of these, ready. */
+  total_ready: number;
+  /** Of these, failed. */
+  total_failed: number;
+}
+
+/** Tries models out now. */
+export interface HermesWarmupRequest {
+  /** Which; absent: those of hermes.preload. */
+  models?: Array<string> | null;
+  /** How many each; absent: hermes.warmup.tokens. [tokens] */
+  tokens?: number | null;
+  /** Longest time for each; absent: hermes.warmup.timeout_ms. [ms] */
+  timeout_ms?: number | null;
+  /** Reply when all were tried; else at once. */
+  wait?: boolean;
+}
+
+/** Asks for the engine of a model, or for one of hermes.engines. */
+export interface HermesGetEngine {
+  /** Name of a model, or of an engine of the configuration. */
+  engine_id: string;
+  /** Start it when it does not run, and wait until it is ready. */
+  start?: boolean;
+}
+
+/** Where an engine answers. */
+export interface HermesGetEngineReply {
+  /** As asked. */
+  engine_id: string;
+  /** unix:PATH, or a URL without its /v1. */
+  endpoint: string;
+  /** What is known of it. */
+  metadata: HermesEngineMetadata;
+  /** It answers; all else is an error. */
+  status: "available";
+}
+
+/** What is known of an engine. */
+export interface HermesEngineMetadata {
+  /** worker: VX11's own. */
+  kind: "worker" | "command" | "address";
+  /** Its model; null for an address. */
+  model: string | null;
+  /** What an engine that is not VX11's own calls it. */
+  upstream_model: string | null;
+  /** Process id. */
+  pid: number | null;
+  /** Resident memory now. [bytes] */
+  rss_bytes: number | null;
+  /** From start to ready. [ms] */
+  load_ms: number | null;
+  /** Of an address: how long its last check took. [ms] */
+  latency_ms: number | null;
+  /** Of an address: when. [epoch ms] */
+  checked_at: number | null;
+  /** What it offers. */
+  models: Array<string>;
+}
+
+/** The engines of hermes.engines. */
+export interface HermesExternalEngineList {
+  /** In the order of the configuration. */
+  engines: Array<HermesExternalEngine>;
+}
+
+/** An engine of hermes.engines. */
+export interface HermesExternalEngine {
+  /** Its name. */
+  name: string;
+  /** How it comes to be there. */
+  kind: "command" | "address";
+  /** As last seen. */
+  state: "unknown" | "up" | "down" | "idle";
+  /** Why it is down. */
+  reason: string | null;
+  /** Absolute path of its program; null: an address, or not found. */
+  program: string | null;
+  /** The address. */
+  base_url: string | null;
+  /** Models that it runs: those configured, else those that it listed. */
+  models: Array<string>;
+  /** Its processes' models that are loaded or being loaded. */
+  running: number;
+  /** When an address was asked last. [epoch ms] */
+  checked_at: number | null;
+  /** How long that took. [ms] */
+  latency_ms: number | null;
+}
+
+/** What the caller has. */
+export interface HermesRegistrySince {
+  /** The version that the caller has; -1: none. */
+  since?: number;
+}
+
+/** All that can answer, in one versioned piece. */
+export interface HermesRegistry {
+  /** Grows with each change of models, tools, providers, and of the engines' states; also when Hermes is started again. Compare for equality only. */
+  version: number;
+  /** Whether it differs from since; when not, the lists are left out. */
+  changed: boolean;
+  /** Models, with their engines. */
+  models: Array<HermesModel> | null;
+  /** Command-line tools that are enabled. */
+  tools: Array<HermesTool> | null;
+  /** Providers that were added while running. */
+  providers: Array<ConfigProvider> | null;
+  /** Engines. */
+  engines: Array<HermesEngine> | null;
+}
+
+/** A command-line tool that answers prompts, and the binding of its name to a program on this machine. */
+export interface HermesTool {
+  /** Its name. */
+  name: string;
+  /** What it is. */
+  title: string;
+  /** Whether a person allowed its use, in the configuration or with enable. */
+  enabled: boolean;
+  /** Whether it can be asked: enabled, bound to a program that is still the one that was looked at, and not known to need a login. */
+  usable: boolean;
+  /** Why it cannot be asked. */
+  reason: string | null;
+  /** Its program; null: not found, or never looked for. */
+  path: string | null;
+  /** As it says itself; null: it did not. */
+  version: string | null;
+  /** Of the program's file. [bytes] */
+  size_bytes: number | null;
+  /** When the program's file was last changed. [epoch ms] */
+  mtime: number | null;
+  /** Of the program's file; null: larger than 64 MiB. */
+  sha256: string | null;
+  /** Its arguments; {prompt} is the prompt, {model_args} the choice of a model. */
+  argv: Array<string>;
+  /** How it gets the prompt. */
+  prompt_by: "argument" | "stdin";
+  /** What it writes. */
+  output: "text" | "json" | "jsonl";
+  /** Whether its answer comes in pieces. */
+  streams: boolean;
+  /** Models that it may be asked for, the default first; empty: it chooses. */
+  models: Array<string>;
+  /** Its login. */
+  auth: "ok" | "needs_login" | "unknown";
+  /** How that was told, or how to log in. */
+  auth_detail: string | null;
+  /** Longest time for an answer. [ms] */
+  timeout_ms: number;
+  /** Most runs at a time. [requests] */
+  max_concurrency: number;
+  /** Runs now. [requests] */
+  running: number;
+  /** Its runs of the day. */
+  quota: HermesToolQuota;
+  /** What is around a run; null: nothing can be run, reason says why. */
+  sandbox: "bubblewrap" | "limits" | null;
+  /** When it last answered. [epoch ms] */
+  last_ok_at: number | null;
+  /** When it last failed. [epoch ms] */
+  last_fail_at: number | null;
+  /** How. */
+  last_error: string | null;
+  /** When its program was last looked at; null: never. [epoch ms] */
+  detected_at: number | null;
+}
+
+/** Runs of a tool in a UTC day. */
+export interface HermesToolQuota {
+  /** Most; null: no limit. [requests] */
+  limit: number | null;
+  /** So far today. [requests] */
+  used: number;
+  /** The next midnight, UTC. [epoch ms] */
+  reset_at: number;
+}
+
+/** Something that answers chats. */
+export interface ConfigProvider {
+  /** Its name in the chain, in decisions and in model names (name/model). */
+  name: string;
+  /** local: Hermes' engines on this machine. openai: any server that speaks OpenAI's API. anthropic: one that speaks Anthropic's messages. tool: a command-line tool that Hermes runs. module: another module of VX11. */
+  kind: "local" | "openai" | "anthropic" | "tool" | "module";
+  /** Whose server it is, for kinds openai and anthropic: gives base_url and key_env where they are left out, and what is peculiar to it. */
+  preset?: "none" | "openai" | "deepseek" | "openrouter" | "groq" | "mistral" | "vllm" | "tgi" | "llama_server" | "ollama" | "lm_studio" | "anthropic";
+  /** Where an openai or anthropic provider is, up to and including its version, e.g. https://api.openai.com/v1; empty: where the preset says. */
+  base_url?: string;
+  /** Name of a tool provider's tool, as Hermes knows it. */
+  tool?: string;
+  /** Name of a module provider's module: shub, madre, manifestator. */
+  module?: string;
+  /** Environment variable that holds the key. */
+  key_env?: string;
+  /** File that holds the key; must not be readable by others. */
+  key_file?: string;
+  /** Models that it offers; empty: ask it. */
+  models?: Array<string>;
+  /** Longest time to connect. [ms] */
+  connect_timeout_ms?: number;
+  /** Longest time to the first token of a streamed answer; one that is not streamed has the request's whole time. [ms] */
+  first_token_timeout_ms?: number;
+  /** Longest time between two pieces of an answer. [ms] */
+  idle_timeout_ms?: number;
+  /** Whether it is asked at all. */
+  enabled?: boolean;
+  /** Most requests at a time; 0: no limit. [requests] */
+  max_concurrency?: number;
+  /** Most requests to it in any minute; beyond that others are asked. 0: no limit. [requests] */
+  requests_per_minute?: number;
+  /** Most tokens read and written in a UTC day; 0: no limit. [tokens] */
+  tokens_per_day?: number;
+  /** The same for a UTC month; 0: no limit. [tokens] */
+  tokens_per_month?: number;
+  /** Most that it may cost in a UTC month, in switch.currency; 0: no limit. Models without a price are not asked then. */
+  cost_per_month?: number;
+  /** Whether what it is sent stays on this machine, for kinds other than local: only then do requests of local_only privacy go there. */
+  local?: boolean;
+  /** What is known of its models; only those named here or in models are taken for auto, fast, smart and cheap. */
+  model_info?: Array<ConfigModelInfo>;
+}
+
+/** What is known of a model. What is left out counts as not known. */
+export interface ConfigModelInfo {
+  /** As the provider names it; * stands for all that are not named. */
+  model: string;
+  /** How good its answers are, from 0 to 1, on one scale for all models. */
+  quality?: number;
+  /** Price of a million tokens read, in the one currency of this file. [per 1M tokens] */
+  input_price?: number;
+  /** Price of a million tokens written. [per 1M tokens] */
+  output_price?: number;
+  /** Price of a million tokens read from the provider's own cache; as input_price when absent. [per 1M tokens] */
+  cached_input_price?: number;
+  /** Length of its context. [tokens] */
+  context?: number;
+  /** Whether it can call tools. */
+  tools?: boolean;
+  /** Whether it takes images. */
+  vision?: boolean;
+  /** Whether it keeps to a JSON schema. */
+  json_schema?: boolean;
+  /** Whether it makes embeddings; true: it does nothing else. */
+  embeddings?: boolean;
+  /** Longest answer: what an anthropic provider is asked for when the request does not say; 8192 when left out. [tokens] */
+  max_output?: number;
+}
+
+/** Command-line tools. */
+export interface HermesToolList {
+  /** Those that VX11 knows and those of the configuration, by name. */
+  tools: Array<HermesTool>;
+}
+
+/** A tool by name. */
+export interface HermesToolName {
+  /** Tool name. */
+  name: string;
+}
+
+/** Looks for the tools' programs. */
+export interface HermesDetectRequest {
+  /** Write the bindings; else only say what is found. */
+  apply?: boolean;
+  /** This tool alone. */
+  name?: string;
+}
+
+/** What was found. */
+export interface HermesDetectReply {
+  /** Whether the bindings were written. */
+  applied: boolean;
+  /** All that were looked for, as they are or would be. */
+  tools: Array<HermesTool>;
+  /** Names whose binding differs from the one that is written. */
+  changed: Array<string>;
+  /** How long it took. [ms] */
+  duration_ms: number;
+}
+
+/** One run of a tool with a harmless prompt. */
+export interface HermesToolTest {
+  /** Tool. */
+  name: string;
+  /** Whether it answered. */
+  ok: boolean;
+  /** Its answer. */
+  content: string | null;
+  /** Why there is none. */
+  error: string | null;
+  /** What was around it; null: it was not run. */
+  sandbox: "bubblewrap" | "limits" | null;
+  /** How long it took. [ms] */
+  duration_ms: number;
+}
+
+/** Providers that were added while running. */
+export interface HermesProviderList {
+  /** By name. Those of the configuration are not among them: Switch has them. */
+  providers: Array<ConfigProvider>;
+  /** Of the registry. */
+  version: number;
+}
+
+/** A provider by name. */
+export interface HermesProviderName {
+  /** Provider name. */
+  name: string;
+}
+
+/** A program to be run. */
+export interface HermesExecRequest {
+  /** Name in hermes.exec_allow. */
+  command: string;
+  /** More arguments, as many as are allowed. */
+  args?: Array<string>;
+  /** For a tool. */
+  prompt?: string | null;
+  /** For a tool: which of its models. */
+  model?: string | null;
+  /** For a program: its standard input. */
+  input?: string | null;
+  /** Shorter than what is allowed. [ms] */
+  timeout_ms?: number | null;
+}
+
+/** One run of an allowed program. */
+export interface HermesExecJob {
+  /** Its id. */
+  job_id: string;
+  /** Name in hermes.exec_allow. */
+  command: string;
+  /** Its state. */
+  status: "queued" | "running" | "completed" | "failed" | "timeout" | "cancelled";
+  /** What it wrote, or its first part; a tool's answer. Null until it has ended. */
+  stdout: string | null;
+  /** The same of its other output. */
+  stderr: string | null;
+  /** Whether there was more. */
+  stdout_truncated: boolean;
+  /** Whether there was more. */
+  stderr_truncated: boolean;
+  /** Its exit status; null: none. */
+  return_code: number | null;
+  /** Signal that ended it. */
+  signal: number | null;
+  /** Why it is not completed. */
+  error: string | null;
+  /** What was around it; null: it was not run. */
+  sandbox: "bubblewrap" | "limits" | null;
+  /** Name of the token or session. */
+  asked_by: string | null;
+  /** When it was asked for. [epoch ms] */
+  created_at: number;
+  /** When it was started. [epoch ms] */
+  started_at: number | null;
+  /** When it had ended. [epoch ms] */
+  finished_at: number | null;
+  /** From start to end. [ms] */
+  duration_ms: number | null;
+}
+
+/** Which jobs. */
+export interface HermesExecJobFilter {
+  /** Of this state alone. */
+  status?: "queued" | "running" | "completed" | "failed" | "timeout" | "cancelled";
+  /** At most. [jobs] */
+  limit?: number;
+}
+
+/** Jobs. */
+export interface HermesExecJobList {
+  /** Newest first, without their outputs. */
+  jobs: Array<HermesExecJob>;
+}
+
+/** A job by id. */
+export interface HermesExecJobId {
+  /** Job id. */
+  id: string;
+}
+
+/** An event of a job: state, stdout or stderr. */
+export interface HermesExecJobEvent {
+  /** Its id. */
+  job_id: string;
+  /** Its state now. */
+  status: "queued" | "running" | "completed" | "failed" | "timeout" | "cancelled";
+  /** What it wrote just now. */
+  text: string | null;
+  /** Why it is not completed. */
+  error: string | null;
+}
+
+/** A prompt for an engine named by the caller. */
+export interface HermesExecuteRequest {
+  /** A tool, or a model. */
+  engine: string;
+  /** Of a tool: which of its models. */
+  model?: string | null;
+  /** The question; or messages. */
+  prompt?: string | null;
+  /** The conversation, in place of prompt. */
+  messages?: Array<OpenaiChatMessage>;
+  /** Of a model's answer, at most. [tokens] */
+  max_tokens?: number | null;
+  /** Of a model's answer. */
+  temperature?: number | null;
+  /** Longest time, loading included. [ms] */
+  timeout_ms?: number;
+}
+
+/** The answer. */
+export interface HermesExecuteReply {
+  /** ok: there is an answer. All else is an error with its HTTP status. */
+  status: "ok";
+  /** Who answered. */
+  engine: string;
+  /** What that is. */
+  kind: "tool" | "model";
+  /** The answer. */
+  content: string;
+  /** Tokens; null: it does not tell. */
+  usage: OpenaiUsage | null;
+  /** From the request to the answer. [ms] */
+  latency_ms: number;
+}
+
+/** Looks for what could be used. */
+export interface HermesDiscoverRequest {
+  /** Write what is found: models in the folders, bindings of tools. Else only say it. */
+  apply?: boolean;
+  /** Search the hub too; needs hermes.hub.search as well. */
+  allow_web?: boolean;
+  /** What to search the hub for; gguf when absent. */
+  query?: string | null;
+}
+
+/** What was found. */
+export interface HermesDiscoverReply {
+  /** plan: nothing was written. ok: it was. */
+  status: "plan" | "ok";
+  /** As it was asked for. */
+  apply: boolean;
+  /** Whether the database was written. */
+  db_write: "skipped" | "done";
+  /** By place. */
+  tiers: HermesDiscoveryTiers;
+  /** How long it took. [ms] */
+  duration_ms: number;
+}
+
+/** The places. */
+export interface HermesDiscoveryTiers {
+  /** Model files in the folders. */
+  local: HermesDiscoveryTier;
+  /** Models of the catalogue that are not here. */
+  catalog: HermesDiscoveryTier;
+  /** Models on the hub. */
+  web: HermesDiscoveryTier;
+  /** Command-line tools. */
+  cli: HermesDiscoveryTier;
+}
+
+/** One place that was looked at. */
+export interface HermesDiscoveryTier {
+  /** Whether it was looked at. */
+  enabled: boolean;
+  /** Why not, or what went wrong. */
+  reason: string | null;
+  /** Finds. */
+  count: number;
+  /** The finds. */
+  items: Array<HermesDiscoveryItem>;
+}
+
+/** One find. */
+export interface HermesDiscoveryItem {
+  /** Name of the model or tool. */
+  name: string;
+  /** What is done with it, or would be. */
+  action: "none" | "add" | "update" | "missing" | "offer" | "refuse";
+  /** File or program. */
+  path: string | null;
+  /** Where it is offered: OWNER/REPO[:FILE]. */
+  source: string | null;
+  /** Page where it is offered. */
+  download_url: string | null;
+  /** Size; null: not known. [bytes] */
+  size_bytes: number | null;
+  /** Version of a tool, why a file is refused, licence of a model. */
+  detail: string | null;
+}
+
+/** What can be used here. */
+export interface HermesAvailableReply {
+  /** Always ok. */
+  status: "ok";
+  /** Object of tool name to whether its program was found. */
+  binaries: Json;
+  /** Models whose file is sound and there. */
+  models: Array<string>;
+}
+
+/** Hermes in one look. */
+export interface HermesStatusReply {
+  /** Always ok; GET /health measures. */
+  status: "ok";
+  /** What Hermes is: registry. */
+  role: string;
+  /** Registered. [models] */
+  models: number;
+  /** Of those, usable. [models] */
+  models_available: number;
+  /** Processes that run. [engines] */
+  engines: number;
+  /** Command-line tools that can be asked. [tools] */
+  tools_usable: number;
+  /** Added while running. [providers] */
+  providers: number;
+  /** Of POST /hermes/exec. [jobs] */
+  jobs_running: number;
+  /** Folder of models in VX11's home. */
+  models_path: string;
+  /** What is around programs, where they do not say otherwise. */
+  sandbox: "bubblewrap" | "limits";
+  /** Why it is not bubblewrap. */
+  sandbox_reason: string | null;
+  /** Of the registry. */
+  version: number;
+}
+
+/** Headers that were read again. */
+export interface HermesReindexReply {
+  /** Always ok. */
+  status: "ok";
+  /** Whose facts were read. [models] */
+  reindexed: number;
+  /** Files that are not sound, or gone. */
+  failed: Array<HermesRefusal>;
+}
+
+/** Registers a GGUF file, as the predecessor's callers do it. What the file itself says goes before engine, size_bytes, task_type, max_context and compatibility. */
+export interface HermesRegisterLocalModel {
+  /** Name for requests. */
+  name: string;
+  /** Absolute path of the file. */
+  path?: string | null;
+  /** The older name of path. */
+  url?: string | null;
+}
+
+/** What Shub says. */
+export interface HermesShubHealth {
+  /** Its health. */
+  status: "ok" | "degraded" | "down";
+  /** How long it took. [ms] */
+  latency_ms: number;
 }
 
 /** What the machine has, measured now. */
@@ -854,6 +1794,48 @@ export interface HermesSystemResources {
   models: number;
   /** Engine workers running. */
   engines: number;
+  /** hermes.memory_budget_bytes; null: what the machine has. [bytes] */
+  memory_budget_bytes: number | null;
+  /** What the running engines are reckoned to take. [bytes] */
+  engines_predicted_bytes: number;
+  /** What they take now: the sum of their resident memory. [bytes] */
+  engines_measured_bytes: number | null;
+  /** What another model may take without anything being unloaded. [bytes] */
+  engines_free_bytes: number | null;
+}
+
+/** A model of the catalogue file. */
+export interface HermesCatalogueModel {
+  /** Name for `vx11 models pull`, and for requests once it is here. */
+  name: string;
+  /** Name for people. */
+  title: string;
+  /** OWNER/REPO of the hub. */
+  repository: string;
+  /** File in the repository. */
+  file: string;
+  /** Branch, tag or commit; null: main. */
+  revision: string | null;
+  /** Size; null when it is not known. [bytes] */
+  size_bytes: number | null;
+  /** Hash; null when it is not known: the hub says it at the pull. */
+  sha256: string | null;
+  /** Licence. */
+  licence: string | null;
+  /** Context the model was trained for. [tokens] */
+  context: number | null;
+  /** For people: 7.2B. */
+  parameters: string | null;
+  /** What it is good for. */
+  tags: Array<string>;
+  /** What it can be asked for. */
+  capabilities: Array<"chat" | "completion" | "embeddings">;
+}
+
+/** models/catalogue.yaml. */
+export interface HermesCatalogueFile {
+  /** The models. */
+  models: Array<HermesCatalogueModel>;
 }
 
 /** The system, measured now, in parallel, with a deadline. */
@@ -1002,10 +1984,338 @@ export interface SwitchModelId {
   id: string;
 }
 
+/** Something to be answered. Nothing is kept: what needs an earlier answer on the server is refused. */
+export interface ResponsesRequest {
+  /** Name of the model; the default model when absent. */
+  model?: string | null;
+  /** A text, or an array of items: message, function_call, function_call_output, reasoning. */
+  input: Json;
+  /** What the model is told first. */
+  instructions?: string | null;
+  /** Longest answer, thoughts included. [tokens] */
+  max_output_tokens?: number | null;
+  /** Answer as server-sent events. */
+  stream?: boolean | null;
+  /** Randomness. */
+  temperature?: number | null;
+  /** Sample among the likeliest tokens whose probabilities add up to this. */
+  top_p?: number | null;
+  /** Functions: an array of {type: function, name, description, parameters, strict}. Tools that run on the server are refused. */
+  tools?: Json | null;
+  /** "none", "auto", "required", or {type: function, name}. */
+  tool_choice?: Json | null;
+  /** Whether the model may call several functions at once; yes when absent. */
+  parallel_tool_calls?: boolean | null;
+  /** {format: {type: text | json_object | json_schema, name, schema, strict}}. */
+  text?: Json | null;
+  /** {effort}. */
+  reasoning?: Json | null;
+  /** auto: the oldest turns are left out when the model's context is too small; local engines only. */
+  truncation?: "disabled" | "auto" | null;
+  /** Comes back with the answer. */
+  metadata?: Json | null;
+  /** true is refused; absent means false here. */
+  store?: boolean | null;
+  /** true is refused. */
+  background?: boolean | null;
+  /** Refused: nothing is kept. */
+  previous_response_id?: Json | null;
+  /** Refused: nothing is kept. */
+  conversation?: Json | null;
+  /** Refused: nothing is kept. */
+  prompt?: Json | null;
+  /** message.output_text.logprobs is refused; the others name what does not occur here. */
+  include?: Array<string> | null;
+  /** Above 0 it is refused. */
+  top_logprobs?: number | null;
+  /** The end user, as the client names them. */
+  user?: string | null;
+  /** Not heeded, as it changes nothing here. */
+  stream_options?: Json | null;
+  /** Not heeded; the reply's X-VX11-Ignored says so. The same goes for the fields below. */
+  service_tier?: Json | null;
+  /** Not heeded. */
+  safety_identifier?: Json | null;
+  /** Not heeded. */
+  prompt_cache_key?: Json | null;
+  /** Not heeded. */
+  prompt_cache_retention?: Json | null;
+  /** Not heeded. */
+  context_management?: Json | null;
+  /** Not heeded: it bounds tools that run on the server. */
+  max_tool_calls?: Json | null;
+}
+
+/** An answer. What the request said comes back with it. */
+export interface ResponsesReply {
+  /** resp_ and a ULID. It cannot be asked for later. */
+  id: string;
+  /** Always response. */
+  object: string;
+  /** When, seconds since the epoch. [s] */
+  created_at: number;
+  /** How far it is. */
+  status: "in_progress" | "completed" | "incomplete" | "failed";
+  /** Always false. */
+  background: boolean;
+  /** When it failed. */
+  error: ResponsesFailure | null;
+  /** When it was cut off. */
+  incomplete_details: ResponsesIncomplete | null;
+  /** As asked. */
+  instructions: string | null;
+  /** As asked. */
+  max_output_tokens: number | null;
+  /** Who answered; until that is known, who was asked for. */
+  model: string;
+  /** Thoughts, text and calls, in the order in which they began. */
+  output: Array<ResponsesItem>;
+  /** As asked. */
+  parallel_tool_calls: boolean;
+  /** Always null. */
+  previous_response_id: string | null;
+  /** As asked. */
+  reasoning: Json | null;
+  /** Always false. */
+  store: boolean;
+  /** As asked; null: the provider's own. */
+  temperature: number | null;
+  /** As asked. */
+  text: Json | null;
+  /** As asked. */
+  tool_choice: Json | null;
+  /** As asked. */
+  tools: Json | null;
+  /** As asked; null: the provider's own. */
+  top_p: number | null;
+  /** As asked. */
+  truncation: "disabled" | "auto";
+  /** Tokens; null until the end, and when the provider does not tell. */
+  usage: ResponsesUsage | null;
+  /** As asked. */
+  user: string | null;
+  /** As asked. */
+  metadata: Json | null;
+}
+
+/** Why there is no answer. */
+export interface ResponsesFailure {
+  /** server_error or rate_limit_exceeded. */
+  code: string;
+  /** A sentence. */
+  message: string;
+}
+
+/** Why an answer was cut off. */
+export interface ResponsesIncomplete {
+  /** Why. */
+  reason: "max_output_tokens" | "content_filter";
+}
+
+/** Item of an answer. */
+export interface ResponsesItem {
+  /** Its id. */
+  id: string;
+  /** What it is. */
+  type: "reasoning" | "message" | "function_call";
+  /** How far it is. */
+  status: "in_progress" | "completed" | "incomplete" | "failed";
+  /** Of a message: assistant. */
+  role?: string | null;
+  /** Of reasoning: an empty array; the thoughts themselves are the content. */
+  summary?: Json | null;
+  /** Of a message and of reasoning. */
+  content?: Array<ResponsesPart> | null;
+  /** Of function_call: what its output names. */
+  call_id?: string | null;
+  /** Of function_call: the function. */
+  name?: string | null;
+  /** Of function_call: a JSON object as text. */
+  arguments?: string | null;
+}
+
+/** Part of an item. */
+export interface ResponsesPart {
+  /** What it is. */
+  type: "output_text" | "refusal" | "reasoning_text";
+  /** Of output_text and reasoning_text. */
+  text?: string | null;
+  /** Of output_text: an empty array. */
+  annotations?: Json | null;
+  /** Of output_text: an empty array. */
+  logprobs?: Json | null;
+  /** Of refusal. */
+  refusal?: string | null;
+}
+
+/** Tokens of a request. */
+export interface ResponsesUsage {
+  /** Read. [tokens] */
+  input_tokens: number;
+  /** Of these. */
+  input_tokens_details: ResponsesInputDetails;
+  /** Written. [tokens] */
+  output_tokens: number;
+  /** Of these. */
+  output_tokens_details: ResponsesOutputDetails;
+  /** Both. [tokens] */
+  total_tokens: number;
+}
+
+/** Of the tokens read. */
+export interface ResponsesInputDetails {
+  /** Found in a cache; 0 also when the provider does not tell. [tokens] */
+  cached_tokens: number;
+}
+
+/** Of the tokens written. */
+export interface ResponsesOutputDetails {
+  /** Thoughts; 0 also when the provider does not tell. [tokens] */
+  reasoning_tokens: number;
+}
+
+/** A response by its id. */
+export interface ResponsesId {
+  /** Its id. */
+  id: string;
+}
+
+/** A conversation to be answered. */
+export interface AnthropicMessagesRequest {
+  /** Name of the model, or auto. */
+  model: string;
+  /** Longest answer. [tokens] */
+  max_tokens: number;
+  /** The conversation so far, oldest first. */
+  messages: Array<AnthropicMessageParam>;
+  /** What the model is told first: a text, or an array of text blocks. */
+  system?: Json | null;
+  /** Texts at which the answer ends. */
+  stop_sequences?: Array<string> | null;
+  /** Answer as server-sent events. */
+  stream?: boolean | null;
+  /** Randomness. */
+  temperature?: number | null;
+  /** Sample among the likeliest tokens whose probabilities add up to this. */
+  top_p?: number | null;
+  /** Sample among this many likeliest tokens. [tokens] */
+  top_k?: number | null;
+  /** Tools of the caller's: an array of {name, description, input_schema}. Tools that run at the provider are refused. */
+  tools?: Json | null;
+  /** {type: auto | any | tool | none}, with name and disable_parallel_tool_use. */
+  tool_choice?: Json | null;
+  /** {type: enabled, budget_tokens}, {type: adaptive} or {type: disabled}. The budget becomes an effort: up to 2048 low, up to 8192 medium, else high. */
+  thinking?: Json | null;
+  /** {effort, format: {type: json_schema, schema}}. */
+  output_config?: Json | null;
+  /** The older place of output_config.format. */
+  output_format?: Json | null;
+  /** {user_id}. */
+  metadata?: Json | null;
+  /** Refused: nothing runs at the provider. */
+  container?: Json | null;
+  /** Refused, likewise. */
+  mcp_servers?: Json | null;
+  /** Not heeded; the reply's X-VX11-Ignored says so. The same goes for the fields below. */
+  context_management?: Json | null;
+  /** Not heeded. */
+  service_tier?: Json | null;
+  /** Not heeded. */
+  inference_geo?: Json | null;
+  /** Not heeded. */
+  speed?: Json | null;
+  /** Not heeded. */
+  diagnostics?: Json | null;
+}
+
+/** One turn of the conversation. */
+export interface AnthropicMessageParam {
+  /** Who speaks. */
+  role: "user" | "assistant" | "system";
+  /** The text, or an array of blocks: text, image, document, search_result, tool_use, tool_result, thinking, redacted_thinking. */
+  content: Json;
+}
+
+/** An answer. */
+export interface AnthropicMessage {
+  /** msg_ and a ULID, or the provider's. */
+  id: string;
+  /** Always message. */
+  type: string;
+  /** Always assistant. */
+  role: string;
+  /** Who answered. */
+  model: string;
+  /** What it says. */
+  content: Array<AnthropicBlock>;
+  /** Why it ended; null while it has not. */
+  stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "pause_turn" | "refusal" | "model_context_window_exceeded" | null;
+  /** The stop sequence that was met. */
+  stop_sequence: string | null;
+  /** Tokens. */
+  usage: AnthropicUsage;
+}
+
+/** A piece of an answer. */
+export interface AnthropicBlock {
+  /** What it is. */
+  type: "text" | "thinking" | "redacted_thinking" | "tool_use";
+  /** Of text. */
+  text?: string | null;
+  /** Of thinking. */
+  thinking?: string | null;
+  /** Of thinking, by which the provider knows it again; empty from providers that sign nothing. */
+  signature?: string | null;
+  /** Of redacted_thinking. */
+  data?: string | null;
+  /** Of tool_use: what its result names. */
+  id?: string | null;
+  /** Of tool_use: the tool. */
+  name?: string | null;
+  /** Of tool_use: an object. */
+  input?: Json | null;
+}
+
+/** Tokens of a request. */
+export interface AnthropicUsage {
+  /** Read, without those of the next two. In message_start 0: it is known at the end. [tokens] */
+  input_tokens: number;
+  /** Read and put into the provider's cache; null when it does not tell. [tokens] */
+  cache_creation_input_tokens: number | null;
+  /** Found in a cache; null when the provider does not tell. [tokens] */
+  cache_read_input_tokens: number | null;
+  /** Written. [tokens] */
+  output_tokens: number;
+}
+
+/** A conversation whose tokens are to be counted. */
+export interface AnthropicCountRequest {
+  /** Name of the model, or auto. */
+  model: string;
+  /** The conversation. */
+  messages: Array<AnthropicMessageParam>;
+  /** As in a request for an answer. */
+  system?: Json | null;
+  /** As in a request for an answer. */
+  tools?: Json | null;
+  /** As in a request for an answer. */
+  tool_choice?: Json | null;
+  /** As in a request for an answer. */
+  thinking?: Json | null;
+  /** As in a request for an answer. */
+  output_config?: Json | null;
+}
+
+/** How many there are. */
+export interface AnthropicCountReply {
+  /** Tokens of the prompt. Estimated when the header X-VX11-Estimated is true. [tokens] */
+  input_tokens: number;
+}
+
 /** Which events. */
 export interface LinkEventParams {
   /** Only this type. */
-  type?: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load";
+  type?: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load" | "hermes.model.pull";
   /** Replay what came after this id; the Last-Event-ID header means the same. */
   last_event_id?: string;
   /** Without an id: replay this many of the latest first. [events] */
@@ -1017,7 +2327,7 @@ export interface LinkEvent {
   /** Orders events. */
   id: string;
   /** What kind. */
-  type: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load";
+  type: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load" | "hermes.model.pull";
   /** Who reported it. */
   source: string;
   /** When it happened. [epoch ms] */
@@ -1031,7 +2341,7 @@ export interface LinkEventIngest {
   /** Who reports it. */
   source: string;
   /** What kind. */
-  type: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load";
+  type: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load" | "hermes.model.pull";
   /** Object with the fields of the type's schema; more are kept. */
   payload: Json;
   /** Whether open streams get it now; it is stored either way. */
@@ -1151,6 +2461,32 @@ export interface LinkModelLoad {
   /** From start to ready. [ms] */
   load_ms?: number | null;
   /** Why it failed or was unloaded. */
+  reason?: string | null;
+}
+
+/** Schema of hermes.model.pull (at most 2048 bytes): how the download of a model goes, at most once a second. */
+export interface LinkModelPull {
+  /** When. [epoch ms] */
+  timestamp: number;
+  /** Of the pull. */
+  id: string;
+  /** What was asked for, cut to 300 bytes. */
+  source: string;
+  /** Name it was registered under. */
+  model?: string | null;
+  /** Its state. */
+  state: "queued" | "running" | "done" | "failed" | "cancelled";
+  /** What it does while it runs. */
+  phase?: "resolving" | "downloading" | "verifying" | "registering" | null;
+  /** Downloaded so far. [bytes] */
+  bytes: number;
+  /** Of all files. [bytes] */
+  total?: number | null;
+  /** Measured over the last seconds. [bytes/s] */
+  rate?: number | null;
+  /** Until it is downloaded. [ms] */
+  eta_ms?: number | null;
+  /** Why it failed or was cancelled. */
   reason?: string | null;
 }
 
@@ -1307,10 +2643,10 @@ export interface SwitchProvider {
   /** Name from the configuration. */
   name: string;
   /** How it is reached. */
-  kind: "local" | "openai";
+  kind: "local" | "openai" | "anthropic" | "tool" | "module";
   /** As known from its breaker and the last exchange; nothing is asked for this reply. */
   status: "ready" | "unavailable" | "unknown" | "disabled";
-  /** Address of an openai provider. */
+  /** Address of an openai or anthropic provider. */
   base_url: string | null;
   /** Models it is known to offer. */
   models: Array<string>;
@@ -1332,6 +2668,598 @@ export interface SwitchProvider {
   first_token_p50_ms: number | null;
 }
 
+/** Everyone's budgets. */
+export interface SwitchBudgetList {
+  /** Older callers look for it. */
+  status: "ok";
+  /** Of costs. */
+  currency: string;
+  /** Who has them. */
+  holders: Array<SwitchBudgetHolder>;
+}
+
+/** One who has budgets, and what a token may besides. */
+export interface SwitchBudgetHolder {
+  /** Who asks, or who answers. */
+  kind: "principal" | "provider";
+  /** Id of the token, page (all sessions of it), local (modules on nobody's behalf), or the provider's name. */
+  id: string;
+  /** Its name. */
+  name: string;
+  /** What it may ask for; empty: everything. */
+  models?: Array<string>;
+  /** Whether its requests never leave the machine. */
+  local_only: boolean;
+  /** Mode of its requests that name none. */
+  mode: string | null;
+  /** When it stops working; null: never. [epoch ms] */
+  expires_at: number | null;
+  /** All five. */
+  budgets: Array<SwitchBudget>;
+}
+
+/** One budget, now. */
+export interface SwitchBudget {
+  /** Which. */
+  budget: "requests_per_minute" | "concurrent" | "tokens_per_day" | "tokens_per_month" | "cost_per_month";
+  /** What it counts. */
+  unit: "requests" | "tokens" | "currency";
+  /** Most; null: no limit. */
+  limit: number | null;
+  /** Of the running minute, day or month; of concurrent: what runs. */
+  used: number;
+  /** What running requests may still take. */
+  reserved: number;
+  /** What is left; null: no limit. */
+  remaining: number | null;
+  /** When it is whole again; null: as soon as requests end. [epoch ms] */
+  reset_at: number | null;
+}
+
+/** A token. */
+export interface SwitchTokenRef {
+  /** Its id or its name. */
+  token: string;
+}
+
+/** What a token may from now on; what is left out has no limit. */
+export interface SwitchTokenLimits {
+  /** MODEL, ALIAS or PROVIDER/MODEL, * stands for any text; empty: everything. */
+  models?: Array<string>;
+  /** Most in any minute. [requests] */
+  requests_per_minute?: number | null;
+  /** Most at a time. [requests] */
+  concurrent?: number | null;
+  /** Read and written, UTC day. [tokens] */
+  tokens_per_day?: number | null;
+  /** The same, UTC month. [tokens] */
+  tokens_per_month?: number | null;
+  /** In switch.currency, UTC month. */
+  cost_per_month?: number | null;
+  /** Its requests never leave the machine. */
+  local_only?: boolean;
+  /** Of its requests that name none. */
+  mode?: "ECO" | "BALANCED" | "HIGH-PERF" | "CRITICAL" | null;
+  /** When it stops working; stays as it is when absent. [epoch ms] */
+  expires_at?: number;
+}
+
+/** Which usage. */
+export interface SwitchUsageQuery {
+  /** What the rows are of. */
+  by?: "day" | "model" | "provider" | "principal";
+  /** From the UTC day that this is in; the beginning of this month when absent. [epoch ms] */
+  since?: number;
+  /** Days that begin before this; now when absent. [epoch ms] */
+  until?: number;
+  /** Most rows. */
+  limit?: number;
+}
+
+/** What was used. */
+export interface SwitchUsageReport {
+  /** Older callers look for it. */
+  status: "ok";
+  /** What the rows are of. */
+  by: "day" | "model" | "provider" | "principal";
+  /** Of costs. */
+  currency: string;
+  /** Beginning of the first day. [epoch ms] */
+  since: number;
+  /** Days that begin before this. [epoch ms] */
+  until: number;
+  /** By day in order of time, else the most requests first. */
+  rows: Array<SwitchUsageRow>;
+}
+
+/** What was used. */
+export interface SwitchUsageRow {
+  /** Beginning of the UTC day. [epoch ms] */
+  day?: number | null;
+  /** Whose. */
+  principal_id?: string | null;
+  /** Its name. */
+  principal?: string | null;
+  /** Who answered; null: nobody was asked. */
+  provider?: string | null;
+  /** With which model. */
+  model?: string | null;
+  /** All of them. [requests] */
+  requests: number;
+  /** Of those, failed. [requests] */
+  failed: number;
+  /** Of those, not sent to any provider. [requests] */
+  refused: number;
+  /** Of those, left by the caller. [requests] */
+  cancelled: number;
+  /** Of those, answered from Switch's cache; their tokens are not counted. [requests] */
+  cache_hits: number;
+  /** Read. [tokens] */
+  prompt_tokens: number;
+  /** Written. [tokens] */
+  completion_tokens: number;
+  /** Of those read, from a provider's cache. [tokens] */
+  cached_tokens: number;
+  /** Requests with tokens whose cost nobody knows. [requests] */
+  unpriced: number;
+  /** Requests whose tokens were counted here. [requests] */
+  estimated: number;
+  /** Sum of what is known. */
+  cost: number;
+}
+
+/** The cache of replies. */
+export interface SwitchCacheStatus {
+  /** Whether there is one. */
+  enabled: boolean;
+  /** Replies kept. */
+  entries: number;
+  /** Memory they take. [bytes] */
+  bytes: number;
+  /** Most that they may. [bytes] */
+  max_bytes: number;
+  /** Requests answered from it since the start. */
+  hits: number;
+  /** Requests that were not there. */
+  misses: number;
+  /** Requests whose reply is not kept, or that asked not to be answered from it. */
+  bypassed: number;
+  /** Replies taken in. */
+  kept: number;
+  /** Of those, that made room for others. */
+  evicted: number;
+  /** Of those, that were too old or of another registry. */
+  expired: number;
+}
+
+/** A request that is only thought through. */
+export interface SwitchSelectRequest {
+  /** What would be asked. */
+  prompt?: string;
+  /** The same, as older callers say it. */
+  query?: string;
+  /** A conversation instead. */
+  messages?: Array<OpenaiChatMessage>;
+  /** Model, auto or an alias; auto when absent. */
+  model?: string | null;
+  /** What would be asked for. */
+  kind?: "chat" | "completion" | "embedding";
+  /** Only this provider. */
+  provider?: string | null;
+  /** This provider first. */
+  provider_hint?: string | null;
+  /** Only these: MODEL, PROVIDER/MODEL or PROVIDER. */
+  available_engines?: Array<string> | null;
+  /** Tools, as OpenAI has them. */
+  tools?: Json | null;
+  /** As OpenAI has it. */
+  response_format?: Json | null;
+  /** Longest answer. [tokens] */
+  max_tokens?: number | null;
+  /** Type of the task; goes before metadata.task_type. */
+  task_type?: string | null;
+  /** task_type, privacy, mode, source. */
+  metadata?: Json | null;
+  /** Who asks. */
+  source?: string | null;
+}
+
+/** Who would answer. Nothing was sent to a provider, nothing was counted. */
+export interface SwitchSelectReply {
+  /** none: nobody would, decision says why. */
+  status: "ok" | "none";
+  /** Who would answer. */
+  provider: string | null;
+  /** With which model. */
+  model: string | null;
+  /** PROVIDER/MODEL. */
+  engine: string | null;
+  /** The same; older callers read it here. */
+  engine_selected: string | null;
+  /** Why, in a few words. */
+  decision: string;
+  /** Its score. */
+  score: number | null;
+  /** Object of PROVIDER/MODEL to score, of all that may be asked. */
+  scores_per_engine: Json | null;
+  /** Mode that applies. */
+  mode: "ECO" | "BALANCED" | "HIGH-PERF" | "CRITICAL";
+  /** What that mode stands for. */
+  profile: SwitchModeProfile;
+  /** How the choice came about. */
+  explanation: SwitchExplanation;
+}
+
+/** What a mode stands for. */
+export interface SwitchModeProfile {
+  /** The mode. */
+  mode: "ECO" | "BALANCED" | "HIGH-PERF" | "CRITICAL";
+  /** Share of the processors that background work may take. */
+  cpu_limit: number;
+  /** Most candidates that a choice may try one after the other. [models] */
+  max_models: number;
+  /** How long one that Switch chose may take to its first token while another is left. [ms] */
+  timeout_ms: number;
+  /** Jobs of the queue at a time. */
+  max_workers: number;
+  /** Kinds of providers that it likes. */
+  preferred: Array<"local" | "openai" | "anthropic" | "tool" | "module">;
+  /** Weights of the score. */
+  weights: SwitchWeights;
+}
+
+/** Weights of the score; their sum is 1. */
+export interface SwitchWeights {
+  /** Of quality. */
+  quality: number;
+  /** Of latency. */
+  latency: number;
+  /** Of cost. */
+  cost: number;
+  /** Of what was learned. */
+  learned: number;
+}
+
+/** How the choice came about. */
+export interface SwitchExplanation {
+  /** Model as it was asked for. */
+  requested: string | null;
+  /** What it stands for: a model's name, none, auto, or an alias. */
+  chosen_by: "name" | "default" | "auto" | "alias";
+  /** Type of the task. */
+  task_type: string;
+  /** How that was told. */
+  task_from: "explicit" | "content" | "words" | "none";
+  /** How sure the words make it; 1 when it was said. */
+  task_confidence: number;
+  /** Words that told. */
+  task_words: Array<string>;
+  /** What the model must be able to do: tools, vision, json_schema, embeddings. */
+  needs: Array<string>;
+  /** Estimate. [tokens] */
+  prompt_tokens: number;
+  /** Expected: what the request allows at most, at most 256. [tokens] */
+  completion_tokens: number;
+  /** Whether it must stay on this machine. */
+  local_only: boolean;
+  /** Who said so. */
+  privacy_from: "request" | "token" | "default";
+  /** Mode that applies. */
+  mode: "ECO" | "BALANCED" | "HIGH-PERF" | "CRITICAL";
+  /** Mode that is set; the host may be too short of power for it. */
+  mode_set: "ECO" | "BALANCED" | "HIGH-PERF" | "CRITICAL";
+  /** How the host is off. */
+  fluzo: "low_power" | "balanced" | "performance";
+  /** What orders the candidates. */
+  order: "score" | "chain" | "listed";
+  /** Weights of the score. */
+  weights: SwitchWeights;
+  /** The best first; those that were dropped last. */
+  candidates: Array<SwitchCandidate>;
+}
+
+/** One who could answer, and what speaks for it. Values from 0 to 1, 1 is best, unless a unit is said. */
+export interface SwitchCandidate {
+  /** Provider. */
+  provider: string;
+  /** Model, as the provider names it. */
+  model: string;
+  /** Whether it may be asked. */
+  state: "eligible" | "not_now" | "dropped";
+  /** Why it is where it is. */
+  reason: string;
+  /** The sum that it is ordered by. */
+  score: number;
+  /** Quality term. */
+  quality: number;
+  /** Latency term: 1 - min(latency_ms / 5000, 1). */
+  latency: number;
+  /** Cost term: 1 - min(price / 10, 1). */
+  cost: number;
+  /** Learned term: how often it went well. */
+  learned: number;
+  /** Added for the mode's liking, taken off for what is not known and for a host that is short of power. */
+  adjust: number;
+  /** Expected time, the load of a model that is not loaded included. [ms] */
+  latency_ms: number;
+  /** Price in the mix of tokens that is expected. [per 1M tokens] */
+  price: number;
+  /** Which of quality, latency, load, cost, learned are no measurements nor configured but stand-ins. */
+  guessed: Array<string>;
+  /** How each try of it went. */
+  outcomes: Array<SwitchAttemptOutcome>;
+}
+
+/** How one attempt went, for the learner. */
+export interface SwitchAttemptOutcome {
+  /** Whether it answered in full. */
+  ok: boolean;
+  /** When it ended. [epoch ms] */
+  at: number;
+  /** Time to its first token; null: not streamed, or there was none. [ms] */
+  first_token_ms: number | null;
+  /** Time to its end. [ms] */
+  total_ms: number | null;
+  /** Written. [tokens] */
+  tokens: number | null;
+}
+
+/** Whether a request is about sound, and what of it. */
+export interface SwitchShubDetect {
+  /** Whether it is. */
+  should_route_to_shub: boolean;
+  /** Why. */
+  reason: string;
+  /** Type of the task. */
+  task_type: string;
+  /** restoration, arrangement, analysis, mixing, mastering, effects, synthesis or reaper_control. */
+  domain: string | null;
+  /** What of it: denoise, declip, restore; eq, compress, reverb, balance. */
+  operation: string | null;
+  /** draft, standard or professional, when it is said. */
+  quality: string | null;
+  /** light, medium or heavy, when it is said. */
+  intensity: string | null;
+  /** The number before LUFS, when it is said. [LUFS] */
+  target_loudness: number | null;
+}
+
+/** Sets or asks for the mode. */
+export interface SwitchControlRequest {
+  /** set_mode, get_mode or list_modes. */
+  action?: string;
+  /** The same, as older callers say it. */
+  action_type?: string;
+  /** The same again. */
+  op?: string;
+  /** Of set_mode. */
+  mode?: string;
+}
+
+/** The mode. */
+export interface SwitchControlReply {
+  /** Older callers look for it. */
+  status: "ok";
+  /** Mode that is set. */
+  mode: "ECO" | "BALANCED" | "HIGH-PERF" | "CRITICAL";
+  /** Mode that applies: ECO while the host is short of power, unless CRITICAL is set. */
+  effective_mode: "ECO" | "BALANCED" | "HIGH-PERF" | "CRITICAL";
+  /** What the mode that is set stands for. */
+  profile: SwitchModeProfile;
+  /** All modes, of list_modes. */
+  modes?: Array<SwitchModeProfile> | null;
+}
+
+/** All that was learned. */
+export interface SwitchLearnerReply {
+  /** Older callers look for it. */
+  status: "ok";
+  /** After this time what was learned counts half. [ms] */
+  half_life_ms: number;
+  /** By task type, provider and model. */
+  rows: Array<SwitchLearnedRow>;
+}
+
+/** What was learned of a model in one type of task. The decayed figures are as of now. */
+export interface SwitchLearnedRow {
+  /** Type of the task; * is all together. */
+  task_type: string;
+  /** Provider. */
+  provider: string;
+  /** Model. */
+  model: string;
+  /** The score's term: success, drawn to that of all tasks and to 0.5 where little is known. */
+  learned: number;
+  /** Decayed share of what went well; null: nothing is left of it. */
+  success: number | null;
+  /** How many requests the share rests on, decayed. [requests] */
+  weight: number;
+  /** Decayed mean time to the first token. [ms] */
+  first_token_ms: number | null;
+  /** Decayed mean time of each further token. [ms] */
+  token_ms: number | null;
+  /** Decayed mean time to the end. [ms] */
+  total_ms: number | null;
+  /** Attempts, all of them. */
+  requests: number;
+  /** Of those, failed. */
+  failures: number;
+  /** Ratings by people. */
+  ratings: number;
+  /** When something was last learned. [epoch ms] */
+  updated_at: number;
+}
+
+/** How a request went that did not go through Switch. */
+export interface SwitchRecordResult {
+  /** PROVIDER/MODEL, or a model that one provider offers. */
+  engine: string;
+  /** Whether it answered. */
+  success?: boolean;
+  /** Time to the end; 0: not known. [ms] */
+  latency_ms?: number;
+  /** Written. [tokens] */
+  tokens?: number | null;
+  /** Type of the task; chat when absent. */
+  task_type?: string | null;
+}
+
+/** What was recorded. */
+export interface SwitchRecordReply {
+  /** Older callers look for it. */
+  status: "ok";
+  /** PROVIDER/MODEL. */
+  engine: string;
+  /** Always true: anything else is an error. */
+  recorded: boolean;
+  /** The score's learned term, now. */
+  learned: number;
+}
+
+/** What a person thought of an answer. */
+export interface SwitchFeedbackRequest {
+  /** X-Request-Id of the answer. */
+  request_id: string;
+  /** From -1, bad, to 1, good. */
+  rating: number;
+  /** Why. */
+  note?: string | null;
+}
+
+/** What was noted. */
+export interface SwitchFeedbackReply {
+  /** Older callers look for it. */
+  status: "ok";
+  /** Who had answered. */
+  provider: string;
+  /** With which model. */
+  model: string;
+  /** Type of the task. */
+  task_type: string;
+  /** The score's learned term, now. */
+  learned: number;
+}
+
+/** Hermes as Switch sees it now. */
+export interface SwitchHermesStatus {
+  /** Older callers look for it. */
+  status: "ok";
+  /** Whether it answered just now. */
+  hermes: "available" | "unavailable";
+  /** Why it did not. */
+  hermes_error: string | null;
+  /** Mode that applies. */
+  mode: "ECO" | "BALANCED" | "HIGH-PERF" | "CRITICAL";
+  /** What that mode stands for. */
+  profile: SwitchModeProfile;
+  /** Models that can be loaded or are. */
+  available_engines: Array<string>;
+  /** Engines that are ready. */
+  healthy_engines: Array<SwitchEngineHealth>;
+  /** All engines. */
+  engines: Array<SwitchEngineHealth>;
+  /** Load. */
+  metrics: SwitchHostMetrics;
+}
+
+/** A local engine, as measured. */
+export interface SwitchEngineHealth {
+  /** Its model. */
+  model: string;
+  /** As Hermes says. */
+  state: string;
+  /** Whether it is ready. */
+  healthy: boolean;
+  /** Decayed share of its requests that went well; null: none yet. */
+  score: number | null;
+  /** Decayed mean. [ms] */
+  first_token_ms: number | null;
+  /** Its last load. [ms] */
+  load_ms: number | null;
+  /** Resident memory. [bytes] */
+  rss_bytes: number | null;
+}
+
+/** Load, measured. */
+export interface SwitchHostMetrics {
+  /** Share of the processors' time in use. [%] */
+  cpu: number | null;
+  /** Share of the memory in use. [%] */
+  memory: number | null;
+  /** Jobs that wait. [jobs] */
+  queue_size: number | null;
+  /** Requests running now. [requests] */
+  in_flight: number;
+}
+
+/** How this machine is off. */
+export interface SwitchFluzoReply {
+  /** Older callers look for it. */
+  status: "ok";
+  /** The profile and why. */
+  profile: SwitchFluzoState;
+}
+
+/** How this machine is off. */
+export interface SwitchFluzoState {
+  /** The profile. */
+  mode: "low_power" | "balanced" | "performance";
+  /** Whether the configuration says so, not the signals. */
+  overridden: boolean;
+  /** Why. */
+  reasoning: string;
+  /** Share of the memory budget that loaded models should take now. */
+  pool_factor: number;
+  /** The signals. */
+  signals: SwitchFluzoSignals;
+}
+
+/** What this machine says of itself; null where it does not. */
+export interface SwitchFluzoSignals {
+  /** When it was looked at; null: not yet. [epoch ms] */
+  timestamp: number | null;
+  /** Share of the processors' time that was used since the look before. [%] */
+  cpu_pct: number | null;
+  /** Load average of one minute, divided by the processors. */
+  cpu_load_1m: number | null;
+  /** Of five minutes. */
+  cpu_load_5m: number | null;
+  /** Of fifteen minutes. */
+  cpu_load_15m: number | null;
+  /** Processors. */
+  cpus: number | null;
+  /** Share of the memory that is not available. [%] */
+  memory_pct: number | null;
+  /** MemAvailable, or what the control group leaves when that is less. [bytes] */
+  memory_available_bytes: number | null;
+  /** Share of the swap that is used; null without swap. [%] */
+  swap_pct: number | null;
+  /** Share of the last 10 s in which something waited for a processor. [%] */
+  cpu_stall_pct: number | null;
+  /** In which everything waited for memory. [%] */
+  memory_stall_pct: number | null;
+  /** In which everything waited for a disk. [%] */
+  io_stall_pct: number | null;
+  /** Whether it runs on mains; null: it has neither battery nor adapter that tells. */
+  on_ac: boolean | null;
+  /** Charge of the battery. [%] */
+  battery_pct: number | null;
+  /** The hottest of its sensors. [C] */
+  temperature_c: number | null;
+  /** Share of the disk with VX11's home that is used. [%] */
+  disk_pct: number | null;
+  /** Free on it. [bytes] */
+  disk_free_bytes: number | null;
+}
+
+/** The signals. */
+export interface SwitchFluzoSignalsReply {
+  /** Older callers look for it. */
+  status: "ok";
+  /** The signals. */
+  signals: SwitchFluzoSignals;
+}
+
 /** What the router has in mind now. */
 export interface SwitchContext {
   /** Older callers look for it. */
@@ -1342,10 +3270,482 @@ export interface SwitchContext {
   active_model: string | null;
   /** Order in which providers are tried. */
   chain: Array<string>;
+  /** Mode that applies. */
+  mode: "ECO" | "BALANCED" | "HIGH-PERF" | "CRITICAL";
+  /** Local model that is loaded besides the active one and was used last; null: none. */
+  warm_model: string | null;
+  /** Jobs that wait. [jobs] */
+  queue_size: number | null;
   /** Requests running now. */
   in_flight: number;
   /** Whether requests need a token. */
   token_required: boolean;
+}
+
+/** Which decisions. */
+export interface SwitchDecisionQuery {
+  /** Of this request, as in X-Request-Id. */
+  request_id?: string;
+  /** Answered by this model. */
+  model?: string;
+  /** Answered by this provider. */
+  provider?: string;
+  /** That ended so. */
+  outcome?: "ok" | "failed" | "cancelled" | "refused";
+  /** That arrived then or later. [epoch ms] */
+  since?: number;
+  /** Most of them. [rows] */
+  limit?: number;
+  /** next_cursor of the page before. */
+  cursor?: string;
+}
+
+/** Decisions, newest first. */
+export interface SwitchDecisionList {
+  /** Newest first. */
+  decisions: Array<SwitchDecision>;
+  /** For the next page; null: this was the last. */
+  next_cursor: string | null;
+}
+
+/** What became of a request. */
+export interface SwitchDecision {
+  /** Its id. */
+  id: string;
+  /** As in X-Request-Id. */
+  request_id: string;
+  /** When it arrived. [epoch ms] */
+  at: number;
+  /** Id of its route. */
+  route: string;
+  /** Name of the token or session that asked. */
+  principal: string | null;
+  /** As the caller wrote it. */
+  requested_model: string | null;
+  /** Who answered, or failed last. */
+  provider: string | null;
+  /** As that provider names it. */
+  model: string | null;
+  /** Why this provider, or why none. */
+  reason: string;
+  /** Others that were tried or passed over before: [{provider, model, result}]. */
+  alternatives: Json;
+  /** Providers asked. */
+  attempts: number;
+  /** Whether the caller asked for a stream. */
+  stream: boolean;
+  /** How it ended. */
+  outcome: "ok" | "failed" | "cancelled" | "refused";
+  /** HTTP status that the caller got; 499: it had left. */
+  status: number;
+  /** What went wrong. */
+  error: string | null;
+  /** Null: not reported. [tokens] */
+  prompt_tokens: number | null;
+  /** Null: not reported. [tokens] */
+  completion_tokens: number | null;
+  /** Of the prompt, read from a cache. [tokens] */
+  cached_tokens: number | null;
+  /** In switch.currency; null: no price is known. */
+  cost: number | null;
+  /** Whether the tokens were counted here: the provider gave none. */
+  estimated: boolean;
+  /** Whether it was answered from Switch's cache. */
+  from_cache: boolean;
+  /** From arrival to the first token. [ms] */
+  first_token_ms: number | null;
+  /** From arrival to the end. [ms] */
+  total_ms: number;
+}
+
+/** A decision. */
+export interface SwitchDecisionId {
+  /** Its id. */
+  id: string;
+}
+
+/** A decision, and the bodies that belong to it where switch.log_bodies kept them. */
+export interface SwitchDecisionBodies {
+  /** The decision. */
+  decision: SwitchDecision;
+  /** Whether its bodies are there, and the caller's to see: their own, or admin's. */
+  kept: boolean;
+  /** What was asked, secrets taken out; cut when shorter than request_bytes. */
+  request: string | null;
+  /** Its length as it came. [bytes] */
+  request_bytes: number | null;
+  /** What was answered: the provider's reply, or the text of its stream. */
+  reply: string | null;
+  /** Its length as it came. [bytes] */
+  reply_bytes: number | null;
+}
+
+/** How the preloaded models were found. */
+export interface SwitchWarmupStatus {
+  /** Whether any is preloaded. */
+  warmup_enabled: boolean;
+  /** When they were last tried. [epoch ms] */
+  last_warmup: number | null;
+  /** Object of model and ready, failed, running or pending. */
+  models_health: Json;
+  /** Of these, ready. */
+  total_ready: number;
+  /** Of these, failed. */
+  total_failed: number;
+}
+
+/** What trying them came to. */
+export interface SwitchWarmupReply {
+  /** error: one of them failed. */
+  status: "ok" | "error";
+  /** By name. */
+  results: Array<HermesWarmResult>;
+  /** As models_health. */
+  health: Json;
+}
+
+/** A model. */
+export interface SwitchAdminModel {
+  /** Its name. For set_default_model, empty: the one of the configuration again. */
+  model_name?: string | null;
+  /** The same, when there is no model_name. */
+  model_id?: string | null;
+}
+
+/** The models that are loaded. */
+export interface SwitchAdminModelReply {
+  /** All else is an error. */
+  status: "ok";
+  /** The default one, or the one that answered last. */
+  active: string | null;
+  /** Another one that is loaded. */
+  warm: string | null;
+  /** Of preload_model: until it was ready. [ms] */
+  load_ms?: number | null;
+  /** Of preload_model: until it generated. [ms] */
+  first_token_ms?: number | null;
+}
+
+/** The models after the folders were looked through. */
+export interface SwitchHotReload {
+  /** All else is an error. */
+  status: "ok";
+  /** Registered models that can be used. */
+  models_loaded: number;
+  /** The one that answered last, if it is loaded. */
+  active: string | null;
+  /** Another one that is loaded. */
+  warm: string | null;
+}
+
+/** The models on this machine, and the command-line tools. */
+export interface SwitchAvailableModels {
+  /** By name. */
+  models: Array<SwitchAvailableModel>;
+  /** The one that answered last, if it is loaded. */
+  active: string | null;
+  /** Another one that is loaded. */
+  warm: string | null;
+  /** By name. */
+  cli_registry: Array<SwitchCliEntry>;
+}
+
+/** A model on this machine. */
+export interface SwitchAvailableModel {
+  /** Name. */
+  name: string;
+  /** general, or embeddings for one that only embeds. */
+  category: string;
+  /** Its file. [MB] */
+  size_mb: number | null;
+  /** active: answered last and is loaded. warm: loaded. deprecated: cannot be used. */
+  status: "available" | "active" | "warm" | "deprecated";
+  /** Why it cannot be used. */
+  reason: string | null;
+  /** Whether it is loaded. */
+  warm: boolean;
+  /** When last. [epoch ms] */
+  last_used: number | null;
+  /** What it can do, and its quantisation. */
+  tags: Array<string>;
+  /** Where it is. */
+  kind: "local";
+}
+
+/** A command-line tool. */
+export interface SwitchCliEntry {
+  /** Name. */
+  name: string;
+  /** Its program; null: not found. */
+  bin_path: string | null;
+  /** Whether it can be asked. */
+  available: boolean;
+  /** When its program was last looked at. [epoch ms] */
+  updated_at: number | null;
+  /** What it is. */
+  cli_type: "tool";
+}
+
+/** A job. chat-like types need payload.messages or payload.prompt; payload may also hold model, provider, max_tokens, temperature and metadata, as for /switch/chat. */
+export interface SwitchTaskRequest {
+  /** What is to be done. audio…: Shub. system, workflow: Madre. drift, audit, manifest: Manifestator. spawn: Spawner. Anything else is a chat. */
+  task_type: string;
+  /** An object: what it is to be done with. */
+  payload: Json;
+  /** Who wants it: shub, operator, link, madre, hijas, discovery, or another name. It sets the priority. */
+  source?: string;
+  /** This provider first. worker: left for a worker outside of Switch (POST /switch/queue/claim). */
+  provider_hint?: string;
+  /** Instead of the source's, 0 first. Later than one's own anybody may ask for, sooner only admin and VX11's modules. */
+  priority?: number;
+  /** Attempts after which it is dead; the configured number when absent. [attempts] */
+  max_attempts?: number;
+  /** Longest time of one attempt; the configured one when absent. [ms] */
+  run_timeout_ms?: number;
+  /** Not before so much time has passed. [ms] */
+  delay_ms?: number;
+  /** How long to wait for the end before answering 202; absent: as long as the request may take. 0, or the header Prefer: respond-async: not at all. Of no effect for /switch/queue. [ms] */
+  wait_ms?: number;
+}
+
+/** A job that was waited for, or (202) how far it is. */
+export interface SwitchTaskReply {
+  /** ok and error: it is over. */
+  status: "ok" | "error" | "queued" | "running" | "cancelled";
+  /** What went wrong, as in any other error. */
+  error?: CommonErrorBody | null;
+  /** As asked. */
+  task_type: string;
+  /** Who did it; null: nobody yet. */
+  provider: string | null;
+  /** Why this provider, in a few words. */
+  decision: string | null;
+  /** The provider's answer as Switch gave it; null: none. */
+  result: Json | null;
+  /** From being queued to the end; null: not over. [ms] */
+  latency_ms: number | null;
+  /** The job's id: GET /switch/task/{id}. */
+  queue_id: string;
+  /** The same as decision; older callers read it here. */
+  reasoning: string | null;
+  /** Times it was begun. [attempts] */
+  attempts: number;
+  /** Times it was begun again because its worker was not heard of in time: what it did before may have been done twice. */
+  ran_again: number;
+}
+
+/** Body of an error. */
+export interface CommonErrorBody {
+  /** A sentence for a person. */
+  message: string;
+  /** Class: invalid_request_error, authentication_error, permission_error, not_found_error, conflict_error, request_too_large, rate_limit_error, timeout_error, overloaded_error (503: try again later), api_error (another failure of the server or of a provider). */
+  type: string;
+  /** Short stable name, e.g. model_not_found. */
+  code: string | null;
+  /** JSON pointer or parameter name of what is wrong; null when it is nothing in particular. */
+  param: string | null;
+  /** Id of the request, as in the logs and the X-Request-Id header. */
+  request_id: string | null;
+  /** When a budget that is used up has room again; absent where nobody knows, and in all other errors. [epoch ms] */
+  reset_at?: number;
+}
+
+/** A job. */
+export interface SwitchJobId {
+  /** Its id. */
+  id: string;
+}
+
+/** A job of the queue. */
+export interface SwitchJob {
+  /** Its id. */
+  id: string;
+  /** Who wants it. */
+  source: string;
+  /** 0 first. */
+  priority: number;
+  /** What is to be done. */
+  task_type: string;
+  /** With what; null for others than who made it and admin, and in lists. */
+  payload: Json | null;
+  /** As asked. */
+  provider_hint: string | null;
+  /** Now. */
+  state: "queued" | "running" | "done" | "failed" | "dead" | "cancelled";
+  /** Times it was begun. [attempts] */
+  attempts: number;
+  /** After so many it is dead. [attempts] */
+  max_attempts: number;
+  /** Times it was begun again because its lease had expired. */
+  ran_again: number;
+  /** Not begun earlier. [epoch ms] */
+  not_before: number;
+  /** Until when its worker has it; null: nobody has. [epoch ms] */
+  lease_until: number | null;
+  /** Name of that worker. */
+  lease_owner: string | null;
+  /** When it came. [epoch ms] */
+  enqueued_at: number;
+  /** When it was last begun. [epoch ms] */
+  started_at: number | null;
+  /** When it was over. [epoch ms] */
+  finished_at: number | null;
+  /** What came of it; null: nothing yet, or as for payload. */
+  result: Json | null;
+  /** What went wrong last. */
+  error: string | null;
+  /** Its code. */
+  error_class: string | null;
+  /** As it came. */
+  idempotency_key: string | null;
+  /** Name of who asked. */
+  principal: string;
+  /** Trace of the request that made it. */
+  trace_id: string | null;
+}
+
+/** Which jobs. */
+export interface SwitchJobListParams {
+  /** Only these. */
+  state?: "queued" | "running" | "done" | "failed" | "dead" | "cancelled";
+  /** Only of this source. */
+  source?: string;
+  /** Only of this type. */
+  task_type?: string;
+  /** Older than this one: next of the page before. */
+  before?: string;
+  /** Most of them. [rows] */
+  limit?: number;
+}
+
+/** Jobs, the newest first. */
+export interface SwitchJobList {
+  /** Jobs. */
+  jobs: Array<SwitchJob>;
+  /** Where the next page begins; null: this is the last one. */
+  next: string | null;
+}
+
+/** The queue now. */
+export interface SwitchQueueStatus {
+  /** Older callers look for it. */
+  status: "ok";
+  /** Jobs that wait. [jobs] */
+  size: number;
+  /** The same; some callers read it here. [jobs] */
+  queue_size: number;
+  /** Jobs that run. [jobs] */
+  running: number;
+  /** Finished ones that are still kept. [jobs] */
+  done: number;
+  /** Failed ones that are still kept. [jobs] */
+  failed: number;
+  /** Given up after all their attempts, and still kept. [jobs] */
+  dead: number;
+  /** Cancelled ones that are still kept. [jobs] */
+  cancelled: number;
+  /** Most unfinished ones. [jobs] */
+  max_jobs: number;
+  /** Payloads of unfinished ones. [bytes] */
+  bytes: number;
+  /** Most that Switch runs at a time, besides those that are waited for. [jobs] */
+  workers: number;
+  /** When the one that has waited longest came; null: none waits. [epoch ms] */
+  oldest_at: number | null;
+  /** Jobs that wait, by priority. */
+  by_priority: Array<SwitchQueueDepth>;
+  /** The first ones in line, at most 100. */
+  items: Array<SwitchQueueItem>;
+}
+
+/** Jobs of one priority that wait. */
+export interface SwitchQueueDepth {
+  /** 0 first. */
+  priority: number;
+  /** How many. [jobs] */
+  queued: number;
+}
+
+/** A job that waits. */
+export interface SwitchQueueItem {
+  /** Its id. */
+  task_id: string;
+  /** 0 first. */
+  priority: number;
+  /** What is to be done. */
+  task_type: string;
+  /** Who wants it. */
+  source: string;
+  /** With what; null for others than who made it and admin. */
+  payload: Json | null;
+  /** When it came. [epoch ms] */
+  enqueued_at: number;
+  /** Not begun earlier. [epoch ms] */
+  not_before: number;
+}
+
+/** The next job in line. Looking at it changes nothing. */
+export interface SwitchQueueNext {
+  /** empty: none may be begun now. */
+  status: "ok" | "empty";
+  /** Its payload, as in Job. */
+  payload: Json | null;
+  /** Its priority. */
+  priority: number | null;
+  /** Its id. */
+  task_queue_id: string | null;
+}
+
+/** A worker outside of Switch takes a job. */
+export interface SwitchClaimRequest {
+  /** Its name. */
+  worker: string;
+  /** Only of this type. */
+  task_type?: string;
+  /** Also jobs that Switch would run itself, not only those with provider_hint worker. */
+  any?: boolean;
+  /** For how long; the configured time when absent. [ms] */
+  lease_ms?: number;
+}
+
+/** A job that was taken, or none. */
+export interface SwitchClaim {
+  /** empty: there is none. */
+  status: "ok" | "empty";
+  /** The job, with its payload. */
+  job: SwitchJob | null;
+  /** Shows that it is one's own: for complete and renew. */
+  lease_token: string | null;
+  /** Renew it before this. [epoch ms] */
+  lease_until: number | null;
+}
+
+/** A worker goes on. */
+export interface SwitchRenewRequest {
+  /** The job. */
+  id: string;
+  /** From the claim. */
+  lease_token: string;
+  /** For how long from now; the configured time when absent. [ms] */
+  lease_ms?: number;
+}
+
+/** A worker is through. */
+export interface SwitchCompleteRequest {
+  /** The job. */
+  id: string;
+  /** From the claim. */
+  lease_token: string;
+  /** How it went. */
+  status: "ok" | "error";
+  /** What came of it. */
+  result?: Json;
+  /** What went wrong. */
+  error?: string;
+  /** Its code. */
+  error_class?: string;
+  /** Whether another attempt may go better. */
+  retryable?: boolean;
 }
 
 /** What Switch reads of a provider's reply or chunk; all of it is passed on as it came. */
@@ -1372,6 +3772,8 @@ export interface SwitchUpstreamChoice {
   text: string | null;
   /** Why it ended. */
   finish_reason: string | null;
+  /** The stop string that was met, from those who tell. */
+  stop_reason: Json | null;
 }
 
 /** Answer of a chat. */
@@ -1386,6 +3788,8 @@ export interface SwitchUpstreamMessage {
   reasoning: Json | null;
   /** Why it does not answer. */
   refusal: Json | null;
+  /** Thoughts as Anthropic's API has them, signed: an array of {type, thinking, signature, data}. */
+  thinking_blocks: Json | null;
 }
 
 /** Tokens as a provider reports them. */
@@ -1396,12 +3800,22 @@ export interface SwitchUpstreamUsage {
   completion_tokens: number | null;
   /** Of those read. */
   prompt_tokens_details: SwitchUpstreamDetails | null;
+  /** Of those written. */
+  completion_tokens_details: SwitchUpstreamWritten | null;
 }
 
 /** Of the tokens read. */
 export interface SwitchUpstreamDetails {
   /** From a cache. [tokens] */
   cached_tokens: number | null;
+  /** Put into a cache. [tokens] */
+  cache_creation_tokens: number | null;
+}
+
+/** Of the tokens written. */
+export interface SwitchUpstreamWritten {
+  /** Thoughts. [tokens] */
+  reasoning_tokens: number | null;
 }
 
 /** A model as a provider lists it. */
@@ -1416,6 +3830,12 @@ export interface SwitchUpstreamModels {
   data: Array<SwitchUpstreamModel>;
 }
 
+/** Candidates, as a decision row holds them. */
+export interface SwitchCandidateList {
+  /** The best first. */
+  candidates: Array<SwitchCandidate>;
+}
+
 /** Every route, by module and id. */
 export const routes = {
   "engine.chat_completions": { method: "POST", path: "/v1/chat/completions", scope: "chat", stream: "sse" },
@@ -1424,15 +3844,61 @@ export const routes = {
   "engine.models": { method: "GET", path: "/v1/models", scope: "read", stream: null },
   "engine.status": { method: "GET", path: "/engine/status", scope: "read", stream: null },
   "engine.tokenize": { method: "POST", path: "/engine/tokenize", scope: "read", stream: null },
+  "engine.count_tokens": { method: "POST", path: "/engine/count", scope: "read", stream: null },
   "engine.detokenize": { method: "POST", path: "/engine/detokenize", scope: "read", stream: null },
   "hermes.models_list": { method: "GET", path: "/hermes/models", scope: "read", stream: null },
   "hermes.models_get": { method: "GET", path: "/hermes/models/{name}", scope: "read", stream: null },
   "hermes.models_add": { method: "POST", path: "/hermes/models", scope: "act", stream: null },
   "hermes.models_remove": { method: "DELETE", path: "/hermes/models/{name}", scope: "act", stream: null },
+  "hermes.models_pin": { method: "PUT", path: "/hermes/models/{name}/pin", scope: "act", stream: null },
+  "hermes.models_unpin": { method: "DELETE", path: "/hermes/models/{name}/pin", scope: "act", stream: null },
+  "hermes.plan": { method: "POST", path: "/hermes/plan", scope: "read", stream: null },
+  "hermes.models_pull": { method: "POST", path: "/hermes/models/pull", scope: "act", stream: null },
+  "hermes.pulls_list": { method: "GET", path: "/hermes/pulls", scope: "read", stream: null },
+  "hermes.pulls_get": { method: "GET", path: "/hermes/pulls/{id}", scope: "read", stream: null },
+  "hermes.pulls_events": { method: "GET", path: "/hermes/pulls/{id}/events", scope: "read", stream: "sse" },
+  "hermes.pulls_cancel": { method: "DELETE", path: "/hermes/pulls/{id}", scope: "act", stream: null },
+  "hermes.catalog": { method: "GET", path: "/hermes/catalog", scope: "read", stream: null },
+  "hermes.catalog_summary": { method: "GET", path: "/hermes/catalog/summary", scope: "read", stream: null },
+  "hermes.search_models": { method: "POST", path: "/hermes/search_models", scope: "act", stream: null },
   "hermes.scan": { method: "POST", path: "/hermes/scan", scope: "act", stream: null },
   "hermes.engines_list": { method: "GET", path: "/hermes/engines", scope: "read", stream: null },
   "hermes.engines_acquire": { method: "POST", path: "/hermes/engines/acquire", scope: "chat", stream: null },
   "hermes.engines_stop": { method: "DELETE", path: "/hermes/engines/{name}", scope: "act", stream: null },
+  "hermes.models_warm": { method: "POST", path: "/hermes/models/{name}/warm", scope: "act", stream: null },
+  "hermes.warmup_status": { method: "GET", path: "/hermes/warmup/status", scope: "read", stream: null },
+  "hermes.warmup": { method: "POST", path: "/hermes/warmup", scope: "act", stream: null },
+  "hermes.get_engine": { method: "GET", path: "/hermes/get-engine", scope: "read", stream: null },
+  "hermes.get_engine_post": { method: "POST", path: "/hermes/get-engine", scope: "read", stream: null },
+  "hermes.external_list": { method: "GET", path: "/hermes/external-engines", scope: "read", stream: null },
+  "hermes.registry": { method: "GET", path: "/hermes/registry", scope: "read", stream: null },
+  "hermes.tools_list": { method: "GET", path: "/hermes/tools", scope: "read", stream: null },
+  "hermes.tools_get": { method: "GET", path: "/hermes/tools/{name}", scope: "read", stream: null },
+  "hermes.tools_detect": { method: "POST", path: "/hermes/tools/detect", scope: "act", stream: null },
+  "hermes.tools_enable": { method: "POST", path: "/hermes/tools/{name}/enable", scope: "admin", stream: null },
+  "hermes.tools_disable": { method: "POST", path: "/hermes/tools/{name}/disable", scope: "admin", stream: null },
+  "hermes.tools_test": { method: "POST", path: "/hermes/tools/{name}/test", scope: "act", stream: null },
+  "hermes.tools_chat": { method: "POST", path: "/hermes/tools/{name}/v1/chat/completions", scope: "chat", stream: "sse" },
+  "hermes.providers_list": { method: "GET", path: "/hermes/providers", scope: "read", stream: null },
+  "hermes.providers_add": { method: "POST", path: "/hermes/providers", scope: "admin", stream: null },
+  "hermes.providers_set": { method: "PUT", path: "/hermes/providers/{name}", scope: "admin", stream: null },
+  "hermes.providers_remove": { method: "DELETE", path: "/hermes/providers/{name}", scope: "admin", stream: null },
+  "hermes.exec": { method: "POST", path: "/hermes/exec", scope: "act", stream: null },
+  "hermes.jobs_list": { method: "GET", path: "/hermes/jobs", scope: "read", stream: null },
+  "hermes.jobs_get": { method: "GET", path: "/hermes/jobs/{id}", scope: "read", stream: null },
+  "hermes.job_get": { method: "GET", path: "/hermes/job/{id}", scope: "read", stream: null },
+  "hermes.jobs_events": { method: "GET", path: "/hermes/jobs/{id}/events", scope: "read", stream: "sse" },
+  "hermes.jobs_cancel": { method: "DELETE", path: "/hermes/jobs/{id}", scope: "act", stream: null },
+  "hermes.execute": { method: "POST", path: "/hermes/execute", scope: "chat", stream: null },
+  "hermes.discover": { method: "POST", path: "/hermes/discover", scope: "act", stream: null },
+  "hermes.available": { method: "GET", path: "/hermes/available", scope: "read", stream: null },
+  "hermes.status": { method: "GET", path: "/hermes/status", scope: "read", stream: null },
+  "hermes.list": { method: "GET", path: "/hermes/list", scope: "read", stream: null },
+  "hermes.sync": { method: "POST", path: "/hermes/sync", scope: "act", stream: null },
+  "hermes.reindex": { method: "POST", path: "/hermes/reindex", scope: "act", stream: null },
+  "hermes.register_model": { method: "POST", path: "/hermes/register_model", scope: "act", stream: null },
+  "hermes.register_local_model": { method: "POST", path: "/hermes/register/local_model", scope: "act", stream: null },
+  "hermes.shub_health": { method: "GET", path: "/hermes/shub/health", scope: "read", stream: null },
   "hermes.resources": { method: "GET", path: "/hermes/resources", scope: "read", stream: null },
   "link.status": { method: "GET", path: "/vx11/status", scope: "read", stream: null },
   "link.overview": { method: "GET", path: "/vx11/overview", scope: "read", stream: null },
@@ -1441,6 +3907,10 @@ export const routes = {
   "link.model": { method: "GET", path: "/v1/models/{id*}", scope: "read", stream: null },
   "link.chat_completions": { method: "POST", path: "/v1/chat/completions", scope: "chat", stream: "sse" },
   "link.completions": { method: "POST", path: "/v1/completions", scope: "chat", stream: "sse" },
+  "link.responses": { method: "POST", path: "/v1/responses", scope: "chat", stream: "sse" },
+  "link.response": { method: "GET", path: "/v1/responses/{id}", scope: "read", stream: null },
+  "link.messages": { method: "POST", path: "/v1/messages", scope: "chat", stream: "sse" },
+  "link.count_tokens": { method: "POST", path: "/v1/messages/count_tokens", scope: "chat", stream: null },
   "link.embeddings": { method: "POST", path: "/v1/embeddings", scope: "chat", stream: null },
   "link.events": { method: "GET", path: "/events", scope: "read", stream: "sse" },
   "link.events_ingest": { method: "POST", path: "/events/ingest", scope: "publish", stream: null },
@@ -1458,12 +3928,53 @@ export const routes = {
   "supervisor.login_link": { method: "POST", path: "/supervisor/login-link", scope: "admin", stream: null },
   "switch.chat": { method: "POST", path: "/switch/chat", scope: "chat", stream: null },
   "switch.providers": { method: "GET", path: "/switch/providers", scope: "read", stream: null },
+  "switch.budgets": { method: "GET", path: "/switch/budgets", scope: "read", stream: null },
+  "switch.budget_set": { method: "PUT", path: "/switch/budgets/{token}", scope: "admin", stream: null },
+  "switch.usage": { method: "GET", path: "/switch/usage", scope: "read", stream: null },
+  "switch.cache": { method: "GET", path: "/switch/cache", scope: "read", stream: null },
+  "switch.cache_clear": { method: "DELETE", path: "/switch/cache", scope: "admin", stream: null },
+  "switch.select_provider": { method: "POST", path: "/switch/debug/select-provider", scope: "chat", stream: null },
+  "switch.select_engine": { method: "POST", path: "/switch/hermes/select_engine", scope: "chat", stream: null },
+  "switch.select_model": { method: "POST", path: "/switch/select_model", scope: "chat", stream: null },
+  "switch.shub_detect": { method: "POST", path: "/switch/shub/detect", scope: "chat", stream: null },
+  "switch.control": { method: "POST", path: "/switch/control", scope: "act", stream: null },
+  "switch.learner": { method: "GET", path: "/switch/learner", scope: "read", stream: null },
+  "switch.record_result": { method: "POST", path: "/switch/hermes/record_result", scope: "act", stream: null },
+  "switch.feedback": { method: "POST", path: "/switch/feedback", scope: "chat", stream: null },
+  "switch.hermes_status": { method: "GET", path: "/switch/hermes/status", scope: "read", stream: null },
+  "switch.fluzo": { method: "GET", path: "/switch/fluzo", scope: "read", stream: null },
+  "switch.fluzo_signals": { method: "GET", path: "/switch/fluzo/signals", scope: "read", stream: null },
   "switch.context": { method: "GET", path: "/switch/context", scope: "read", stream: null },
   "switch.chat_completions": { method: "POST", path: "/v1/chat/completions", scope: "chat", stream: "sse" },
   "switch.completions": { method: "POST", path: "/v1/completions", scope: "chat", stream: "sse" },
+  "switch.responses": { method: "POST", path: "/v1/responses", scope: "chat", stream: "sse" },
+  "switch.response": { method: "GET", path: "/v1/responses/{id}", scope: "read", stream: null },
+  "switch.messages": { method: "POST", path: "/v1/messages", scope: "chat", stream: "sse" },
+  "switch.count_tokens": { method: "POST", path: "/v1/messages/count_tokens", scope: "chat", stream: null },
   "switch.embeddings": { method: "POST", path: "/v1/embeddings", scope: "chat", stream: null },
+  "switch.decisions": { method: "GET", path: "/switch/decisions", scope: "read", stream: null },
+  "switch.decision": { method: "GET", path: "/switch/decisions/{id}", scope: "read", stream: null },
+  "switch.warmup_status": { method: "GET", path: "/switch/warmup/status", scope: "read", stream: null },
+  "switch.warmup_manual": { method: "POST", path: "/switch/warmup/manual", scope: "act", stream: null },
+  "switch.admin_preload_model": { method: "POST", path: "/switch/admin/preload_model", scope: "act", stream: null },
+  "switch.admin_set_default_model": { method: "POST", path: "/switch/admin/set_default_model", scope: "admin", stream: null },
+  "switch.model_hot_reload": { method: "POST", path: "/switch/model/hot_reload", scope: "act", stream: null },
+  "switch.models_available": { method: "GET", path: "/switch/models/available", scope: "read", stream: null },
   "switch.models": { method: "GET", path: "/v1/models", scope: "read", stream: null },
   "switch.model": { method: "GET", path: "/v1/models/{id*}", scope: "read", stream: null },
+  "switch.task": { method: "POST", path: "/switch/task", scope: "chat", stream: null },
+  "switch.task_get": { method: "GET", path: "/switch/task/{id}", scope: "read", stream: null },
+  "switch.queue_add": { method: "POST", path: "/switch/queue", scope: "chat", stream: null },
+  "switch.queue_list": { method: "GET", path: "/switch/queue", scope: "read", stream: null },
+  "switch.queue_status": { method: "GET", path: "/switch/queue/status", scope: "read", stream: null },
+  "switch.queue_next": { method: "GET", path: "/switch/queue/next", scope: "read", stream: null },
+  "switch.queue_claim": { method: "POST", path: "/switch/queue/claim", scope: "act", stream: null },
+  "switch.queue_renew": { method: "POST", path: "/switch/queue/renew", scope: "act", stream: null },
+  "switch.queue_complete": { method: "POST", path: "/switch/queue/complete", scope: "act", stream: null },
+  "switch.queue_get": { method: "GET", path: "/switch/queue/{id}", scope: "read", stream: null },
+  "switch.queue_cancel": { method: "DELETE", path: "/switch/queue/{id}", scope: "chat", stream: null },
+  "switch.queue_retry": { method: "POST", path: "/switch/queue/{id}/retry", scope: "chat", stream: null },
+  "switch.queue_events": { method: "GET", path: "/switch/queue/{id}/events", scope: "read", stream: "sse" },
 } as const;
 
 export interface RouteTypes {
@@ -1473,15 +3984,61 @@ export interface RouteTypes {
   "engine.models": { params: undefined; request: undefined; response: OpenaiModelList; };
   "engine.status": { params: undefined; request: undefined; response: EngineStatus; };
   "engine.tokenize": { params: undefined; request: EngineTokenizeRequest; response: EngineTokenizeReply; };
+  "engine.count_tokens": { params: undefined; request: OpenaiChatRequest; response: EngineCountReply; };
   "engine.detokenize": { params: undefined; request: EngineDetokenizeRequest; response: EngineDetokenizeReply; };
   "hermes.models_list": { params: undefined; request: undefined; response: HermesModelList; };
   "hermes.models_get": { params: HermesModelName; request: undefined; response: HermesModel; };
   "hermes.models_add": { params: undefined; request: HermesAddModel; response: HermesModel; };
-  "hermes.models_remove": { params: HermesModelName; request: undefined; response: undefined; };
+  "hermes.models_remove": { params: HermesModelRemoveParams; request: undefined; response: undefined; };
+  "hermes.models_pin": { params: HermesModelName; request: undefined; response: HermesModel; };
+  "hermes.models_unpin": { params: HermesModelName; request: undefined; response: HermesModel; };
+  "hermes.plan": { params: undefined; request: HermesPlanRequest; response: HermesPlan; };
+  "hermes.models_pull": { params: undefined; request: HermesPullRequest; response: HermesPull; };
+  "hermes.pulls_list": { params: undefined; request: undefined; response: HermesPullList; };
+  "hermes.pulls_get": { params: HermesPullParams; request: undefined; response: HermesPull; };
+  "hermes.pulls_events": { params: HermesPullParams; request: undefined; response: HermesPull; };
+  "hermes.pulls_cancel": { params: HermesPullCancelParams; request: undefined; response: HermesPull; };
+  "hermes.catalog": { params: undefined; request: undefined; response: HermesCatalog; };
+  "hermes.catalog_summary": { params: HermesCatalogSummaryParams; request: undefined; response: HermesCatalogSummary; };
+  "hermes.search_models": { params: undefined; request: HermesSearchRequest; response: HermesSearchReply; };
   "hermes.scan": { params: undefined; request: undefined; response: HermesScanReply; };
   "hermes.engines_list": { params: undefined; request: undefined; response: HermesEngineList; };
   "hermes.engines_acquire": { params: undefined; request: HermesAcquireRequest; response: HermesEngine; };
   "hermes.engines_stop": { params: HermesModelName; request: undefined; response: undefined; };
+  "hermes.models_warm": { params: HermesModelName; request: HermesWarmRequest; response: HermesWarmResult; };
+  "hermes.warmup_status": { params: undefined; request: undefined; response: HermesWarmupStatus; };
+  "hermes.warmup": { params: undefined; request: HermesWarmupRequest; response: HermesWarmupStatus; };
+  "hermes.get_engine": { params: HermesGetEngine; request: undefined; response: HermesGetEngineReply; };
+  "hermes.get_engine_post": { params: undefined; request: HermesGetEngine; response: HermesGetEngineReply; };
+  "hermes.external_list": { params: undefined; request: undefined; response: HermesExternalEngineList; };
+  "hermes.registry": { params: HermesRegistrySince; request: undefined; response: HermesRegistry; };
+  "hermes.tools_list": { params: undefined; request: undefined; response: HermesToolList; };
+  "hermes.tools_get": { params: HermesToolName; request: undefined; response: HermesTool; };
+  "hermes.tools_detect": { params: undefined; request: HermesDetectRequest; response: HermesDetectReply; };
+  "hermes.tools_enable": { params: HermesToolName; request: undefined; response: HermesTool; };
+  "hermes.tools_disable": { params: HermesToolName; request: undefined; response: HermesTool; };
+  "hermes.tools_test": { params: HermesToolName; request: undefined; response: HermesToolTest; };
+  "hermes.tools_chat": { params: HermesToolName; request: OpenaiChatRequest; response: OpenaiChatReply; };
+  "hermes.providers_list": { params: undefined; request: undefined; response: HermesProviderList; };
+  "hermes.providers_add": { params: undefined; request: ConfigProvider; response: ConfigProvider; };
+  "hermes.providers_set": { params: HermesProviderName; request: ConfigProvider; response: ConfigProvider; };
+  "hermes.providers_remove": { params: HermesProviderName; request: undefined; response: undefined; };
+  "hermes.exec": { params: undefined; request: HermesExecRequest; response: HermesExecJob; };
+  "hermes.jobs_list": { params: HermesExecJobFilter; request: undefined; response: HermesExecJobList; };
+  "hermes.jobs_get": { params: HermesExecJobId; request: undefined; response: HermesExecJob; };
+  "hermes.job_get": { params: HermesExecJobId; request: undefined; response: HermesExecJob; };
+  "hermes.jobs_events": { params: HermesExecJobId; request: undefined; response: HermesExecJobEvent; };
+  "hermes.jobs_cancel": { params: HermesExecJobId; request: undefined; response: undefined; };
+  "hermes.execute": { params: undefined; request: HermesExecuteRequest; response: HermesExecuteReply; };
+  "hermes.discover": { params: undefined; request: HermesDiscoverRequest; response: HermesDiscoverReply; };
+  "hermes.available": { params: undefined; request: undefined; response: HermesAvailableReply; };
+  "hermes.status": { params: undefined; request: undefined; response: HermesStatusReply; };
+  "hermes.list": { params: undefined; request: undefined; response: HermesModelList; };
+  "hermes.sync": { params: undefined; request: undefined; response: HermesScanReply; };
+  "hermes.reindex": { params: undefined; request: undefined; response: HermesReindexReply; };
+  "hermes.register_model": { params: undefined; request: HermesRegisterLocalModel; response: HermesModel; };
+  "hermes.register_local_model": { params: undefined; request: HermesRegisterLocalModel; response: HermesModel; };
+  "hermes.shub_health": { params: undefined; request: undefined; response: HermesShubHealth; };
   "hermes.resources": { params: undefined; request: undefined; response: HermesSystemResources; };
   "link.status": { params: undefined; request: undefined; response: LinkStatusReply; };
   "link.overview": { params: undefined; request: undefined; response: LinkOverview; };
@@ -1490,6 +4047,10 @@ export interface RouteTypes {
   "link.model": { params: SwitchModelId; request: undefined; response: OpenaiModel; };
   "link.chat_completions": { params: undefined; request: OpenaiChatRequest; response: OpenaiChatReply; };
   "link.completions": { params: undefined; request: OpenaiCompletionRequest; response: OpenaiCompletionReply; };
+  "link.responses": { params: undefined; request: ResponsesRequest; response: ResponsesReply; };
+  "link.response": { params: ResponsesId; request: undefined; response: ResponsesReply; };
+  "link.messages": { params: undefined; request: AnthropicMessagesRequest; response: AnthropicMessage; };
+  "link.count_tokens": { params: undefined; request: AnthropicCountRequest; response: AnthropicCountReply; };
   "link.embeddings": { params: undefined; request: OpenaiEmbeddingRequest; response: OpenaiEmbeddingReply; };
   "link.events": { params: LinkEventParams; request: undefined; response: LinkEvent; };
   "link.events_ingest": { params: undefined; request: LinkEventIngest; response: LinkEventAccepted; };
@@ -1507,10 +4068,51 @@ export interface RouteTypes {
   "supervisor.login_link": { params: undefined; request: undefined; response: SupervisorLoginLink; };
   "switch.chat": { params: undefined; request: SwitchChatRequest; response: SwitchChatReply; };
   "switch.providers": { params: undefined; request: undefined; response: SwitchProviderList; };
+  "switch.budgets": { params: undefined; request: undefined; response: SwitchBudgetList; };
+  "switch.budget_set": { params: SwitchTokenRef; request: SwitchTokenLimits; response: SwitchBudgetHolder; };
+  "switch.usage": { params: SwitchUsageQuery; request: undefined; response: SwitchUsageReport; };
+  "switch.cache": { params: undefined; request: undefined; response: SwitchCacheStatus; };
+  "switch.cache_clear": { params: undefined; request: undefined; response: SwitchCacheStatus; };
+  "switch.select_provider": { params: undefined; request: SwitchSelectRequest; response: SwitchSelectReply; };
+  "switch.select_engine": { params: undefined; request: SwitchSelectRequest; response: SwitchSelectReply; };
+  "switch.select_model": { params: undefined; request: SwitchSelectRequest; response: SwitchSelectReply; };
+  "switch.shub_detect": { params: undefined; request: SwitchSelectRequest; response: SwitchShubDetect; };
+  "switch.control": { params: undefined; request: SwitchControlRequest; response: SwitchControlReply; };
+  "switch.learner": { params: undefined; request: undefined; response: SwitchLearnerReply; };
+  "switch.record_result": { params: undefined; request: SwitchRecordResult; response: SwitchRecordReply; };
+  "switch.feedback": { params: undefined; request: SwitchFeedbackRequest; response: SwitchFeedbackReply; };
+  "switch.hermes_status": { params: undefined; request: undefined; response: SwitchHermesStatus; };
+  "switch.fluzo": { params: undefined; request: undefined; response: SwitchFluzoReply; };
+  "switch.fluzo_signals": { params: undefined; request: undefined; response: SwitchFluzoSignalsReply; };
   "switch.context": { params: undefined; request: undefined; response: SwitchContext; };
   "switch.chat_completions": { params: undefined; request: OpenaiChatRequest; response: OpenaiChatReply; };
   "switch.completions": { params: undefined; request: OpenaiCompletionRequest; response: OpenaiCompletionReply; };
+  "switch.responses": { params: undefined; request: ResponsesRequest; response: ResponsesReply; };
+  "switch.response": { params: ResponsesId; request: undefined; response: ResponsesReply; };
+  "switch.messages": { params: undefined; request: AnthropicMessagesRequest; response: AnthropicMessage; };
+  "switch.count_tokens": { params: undefined; request: AnthropicCountRequest; response: AnthropicCountReply; };
   "switch.embeddings": { params: undefined; request: OpenaiEmbeddingRequest; response: OpenaiEmbeddingReply; };
+  "switch.decisions": { params: SwitchDecisionQuery; request: undefined; response: SwitchDecisionList; };
+  "switch.decision": { params: SwitchDecisionId; request: undefined; response: SwitchDecisionBodies; };
+  "switch.warmup_status": { params: undefined; request: undefined; response: SwitchWarmupStatus; };
+  "switch.warmup_manual": { params: undefined; request: undefined; response: SwitchWarmupReply; };
+  "switch.admin_preload_model": { params: undefined; request: SwitchAdminModel; response: SwitchAdminModelReply; };
+  "switch.admin_set_default_model": { params: undefined; request: SwitchAdminModel; response: SwitchAdminModelReply; };
+  "switch.model_hot_reload": { params: undefined; request: undefined; response: SwitchHotReload; };
+  "switch.models_available": { params: undefined; request: undefined; response: SwitchAvailableModels; };
   "switch.models": { params: undefined; request: undefined; response: OpenaiModelList; };
   "switch.model": { params: SwitchModelId; request: undefined; response: OpenaiModel; };
+  "switch.task": { params: undefined; request: SwitchTaskRequest; response: SwitchTaskReply; };
+  "switch.task_get": { params: SwitchJobId; request: undefined; response: SwitchJob; };
+  "switch.queue_add": { params: undefined; request: SwitchTaskRequest; response: SwitchJob; };
+  "switch.queue_list": { params: SwitchJobListParams; request: undefined; response: SwitchJobList; };
+  "switch.queue_status": { params: undefined; request: undefined; response: SwitchQueueStatus; };
+  "switch.queue_next": { params: undefined; request: undefined; response: SwitchQueueNext; };
+  "switch.queue_claim": { params: undefined; request: SwitchClaimRequest; response: SwitchClaim; };
+  "switch.queue_renew": { params: undefined; request: SwitchRenewRequest; response: SwitchJob; };
+  "switch.queue_complete": { params: undefined; request: SwitchCompleteRequest; response: SwitchJob; };
+  "switch.queue_get": { params: SwitchJobId; request: undefined; response: SwitchJob; };
+  "switch.queue_cancel": { params: SwitchJobId; request: undefined; response: SwitchJob; };
+  "switch.queue_retry": { params: SwitchJobId; request: undefined; response: SwitchJob; };
+  "switch.queue_events": { params: SwitchJobId; request: undefined; response: undefined; };
 }
