@@ -200,6 +200,42 @@ static void events_tell(void **state)
     http_free(&r);
 }
 
+/* Ctrl-C ends the command, not the download; --cancel ends that. */
+static void interrupt_leaves_it(void **state)
+{
+    struct http_at at = system_hermes(&sys);
+    struct http_reply r;
+    struct buf out = BUF_INIT;
+    char id[27];
+    int status;
+    (void)state;
+    knobs((struct hub_knobs){.rate = 60000});
+    pid_t pid = fork();
+    if (pid == 0) { /* a group of its own, as a terminal makes one */
+        setpgid(0, 0);
+        signal(SIGINT, SIG_IGN);
+        int code = system_run(&sys, &out, (const char *const[]){"models", "pull", "hf:" REPO, NULL});
+        _exit(code == 130 && out.data && strstr(out.data, "--cancel") ? 0 : 1);
+    }
+    assert_true(pid > 0);
+    eventually(10000, system_count(&sys, "SELECT count(*) FROM pull WHERE state = 'running'") == 1);
+    (void)snprintf(id, sizeof id, "%s", system_row(&sys, "SELECT id FROM pull WHERE state = 'running'"));
+    eventually(10000, pull_number(id, "/bytes") > 0);
+    assert_int_equal(kill(-pid, SIGINT), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_string_equal(pull_state(id), "running");
+    assert_int_equal(
+        system_run(&sys, &out, (const char *const[]){"models", "pull", "--cancel", id, "--discard", NULL}),
+        0);
+    buf_free(&out);
+    eventually(5000, strcmp(pull_state(id), "cancelled") == 0);
+    assert_false(fs_exists(system_path(&sys, "models/" REPO "/" NAME ".part")));
+    http(&r, &at, "GET", "/hermes/pulls", NULL);
+    assert_string_equal(http_text(&r, "/pulls/0/id"), id);
+    http_free(&r);
+}
+
 /* kill -9 in the middle: Hermes is started again and goes on from the disk; the hub sends little twice. */
 static void goes_on_after_kill(void **state)
 {
@@ -419,10 +455,15 @@ int main(void)
 {
     own_mounts();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refusals),        cmocka_unit_test(by_command),
-        cmocka_unit_test(events_tell),     cmocka_unit_test(goes_on_after_kill),
-        cmocka_unit_test(cancelled_stays), cmocka_unit_test(search_when_allowed),
-        cmocka_unit_test(full_disk),       cmocka_unit_test(stops_clean),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(by_command),
+        cmocka_unit_test(events_tell),
+        cmocka_unit_test(interrupt_leaves_it),
+        cmocka_unit_test(goes_on_after_kill),
+        cmocka_unit_test(cancelled_stays),
+        cmocka_unit_test(search_when_allowed),
+        cmocka_unit_test(full_disk),
+        cmocka_unit_test(stops_clean),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
