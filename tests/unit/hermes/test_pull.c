@@ -605,6 +605,24 @@ static void test_changed(void **state)
     (void)anew;
 }
 
+/* The file host has another file all of a sudden: the transfer ends, looks again, and goes on with what it
+ * has. */
+static void test_changes_midway(void **state)
+{
+    char id[27];
+    (void)state;
+    knobs((struct hub_knobs){.rate = 150000, .drop_times = 3, .drop_after = 150000});
+    ask("hf:" REPO, id);
+    int64_t until = clock_mono_ms() + 10000;
+    while (look(id)->bytes < 150000 && clock_mono_ms() < until)
+        fixture_run_ms(w.f, 20);
+    knobs((struct hub_knobs){.other_etag = true});
+    struct hermes_pull *p = wait_end(id);
+    assert_int_equal(p->state, HERMES_PULL_STATE_DONE);
+    assert_true(has_note(p, "has changed"));
+    check_file(place(FILE1), &w.model);
+}
+
 /* The disk does not hold what arrived: that piece alone is fetched again. */
 static void test_bad_chunk(void **state)
 {
@@ -993,24 +1011,18 @@ int main(int argc, char **argv)
         cmocka_set_test_filter(argv[1]);
 #define T(f) cmocka_unit_test_setup_teardown(f, open_world, close_world)
     const struct CMUnitTest tests[] = {
-        T(test_sources),        T(test_choose),
-        T(test_journal),        T(test_bucket),
-        T(test_catalogue),      T(test_pull),
-        T(test_pages_and_tags), T(test_url_and_file),
-        T(test_drops),          T(test_wrong_lengths),
-        T(test_statuses),       T(test_retry_after),
-        T(test_gives_up),       T(test_hub_unavailable),
-        T(test_stalls),         T(test_drips),
-        T(test_no_ranges),      T(test_corrupt_once),
-        T(test_corrupt_always), T(test_no_gguf),
-        T(test_expired),        T(test_gated),
-        T(test_redirects),      T(test_resume),
-        T(test_changed),        T(test_bad_chunk),
-        T(test_cancel_discard), T(test_joins),
-        T(test_rate),           T(test_no_room),
-        T(test_taken),          T(test_split),
-        T(test_ways),           T(test_delete),
-        T(test_delete_link),
+        T(test_sources),        T(test_choose),          T(test_journal),
+        T(test_bucket),         T(test_catalogue),       T(test_pull),
+        T(test_pages_and_tags), T(test_url_and_file),    T(test_drops),
+        T(test_wrong_lengths),  T(test_statuses),        T(test_retry_after),
+        T(test_gives_up),       T(test_hub_unavailable), T(test_stalls),
+        T(test_drips),          T(test_no_ranges),       T(test_corrupt_once),
+        T(test_corrupt_always), T(test_no_gguf),         T(test_expired),
+        T(test_gated),          T(test_redirects),       T(test_resume),
+        T(test_changed),        T(test_changes_midway),  T(test_bad_chunk),
+        T(test_cancel_discard), T(test_joins),           T(test_rate),
+        T(test_no_room),        T(test_taken),           T(test_split),
+        T(test_ways),           T(test_delete),          T(test_delete_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
