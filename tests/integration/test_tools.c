@@ -167,6 +167,17 @@ static bool usable(const char *tool)
     return is;
 }
 
+static bool has_auth(const char *tool, const char *auth)
+{
+    struct http_reply r;
+    char path[100];
+    snprintf(path, sizeof path, "/hermes/tools/%s", tool);
+    ask(&r, "GET", path, NULL);
+    bool is = strcmp(http_text(&r, "/auth"), auth) == 0;
+    http_free(&r);
+    return is;
+}
+
 /* ---- detection ---- */
 
 static void those_of_the_configuration_are_bound(void **state)
@@ -182,9 +193,7 @@ static void those_of_the_configuration_are_bound(void **state)
     assert_string_equal(http_text(&r, "/argv/1"), "{prompt}");
     assert_int_equal(http_int(&r, "/quota/limit"), 14);
     http_free(&r);
-    eventually(20000, (ask(&r, "GET", "/hermes/tools/nologin", NULL), true) &&
-                          strcmp(http_text(&r, "/auth"), "needs_login") == 0);
-    http_free(&r);
+    eventually(20000, has_auth("nologin", "needs_login"));
     assert_int_equal(system_count(&sys, "SELECT count(*) FROM tool WHERE name = 'claude'"),
                      0); /* nobody asked */
 }

@@ -469,22 +469,29 @@ int jobs_ask(struct jobs *j, const struct hermes_exec_request *q, const struct p
     return 0;
 }
 
+/* One that runs: its end follows, now or soon. */
+static void job_cancel(struct job *job)
+{
+    static const struct child_result ended = {.exit_code = -1, .killed = true, .term_signal = 15};
+    job->cancelled = true;
+    if (job->child) {
+        child_kill(job->child);
+    } else if (job->run) {
+        tool_run_cancel(job->run);
+        job->run = NULL;
+        job_end(job, &(struct job_end){
+                         .status = HERMES_JOB_STATUS_CANCELLED, .error = "cancelled", .child = &ended});
+    }
+}
+
 int jobs_cancel(struct jobs *j, const char *id, struct error *err)
 {
     struct hermes_exec_job row;
-    for (struct job *job = j->list; job; job = job->next) {
-        if (strcmp(job->id, id) != 0)
-            continue;
-        job->cancelled = true;
-        if (job->child) {
-            child_kill(job->child);
-        } else if (job->run) {
-            const struct child_result ended = {.exit_code = -1, .killed = true, .term_signal = 15};
-            tool_run_cancel(job->run);
-            job->run = NULL;
-            job_end(job, &(struct job_end){
-                             .status = HERMES_JOB_STATUS_CANCELLED, .error = "cancelled", .child = &ended});
-        }
+    struct job *job = j->list;
+    while (job && strcmp(job->id, id) != 0)
+        job = job->next;
+    if (job) {
+        job_cancel(job);
         return 0;
     }
     int rc = job_row_cancel(j, id, err);
@@ -536,9 +543,8 @@ void jobs_close(struct jobs *j, void (*done)(void *ctx), void *ctx)
     j->closed_ctx = ctx;
     j->running++; /* until all have been told */
     for (struct job *job = j->list, *next; job; job = next) {
-        struct error err = {0};
         next = job->next;
-        (void)jobs_cancel(j, job->id, &err); /* it runs, so it is found */
+        job_cancel(job);
     }
     j->running--;
     jobs_free_if_over(j);

@@ -11,7 +11,8 @@ void tools_route_enable(struct request *r, void *module);
 void tools_route_disable(struct request *r, void *module);
 void tools_route_test(struct request *r, void *module);
 void tools_route_chat(struct request *r, void *module);
-/* Refuses who may only chat and comes to Hermes' own port: what a token may use, Switch knows. True: done so. */
+/* Refuses who may only chat and comes to Hermes' own port: what a token may use, Switch knows. True: done so.
+ */
 bool tools_refuse_direct(struct request *r);
 
 void providers_route_list(struct request *r, void *module);
