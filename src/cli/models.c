@@ -477,7 +477,8 @@ int command_models(int argc, char **argv)
     if (argc > 1 && models_pool_takes(argv[1]))
         return command_models_pool(argc, argv);
     if (argc < 2)
-        return cli_usage("models", "list, show, add, pull, pulls, catalogue, remove, scan, engines or unload?");
+        return cli_usage("models",
+                         "list, show, add, pull, pulls, catalogue, remove, scan, engines or unload?");
     if (what == COUNT_OF(subcommands))
         return cli_usage("models", "what is %s?", argv[1]);
     for (int i = 2; i < argc; i++) {

@@ -3,10 +3,10 @@
 #define VX11_HERMES_QUERIES_H
 
 #define MODEL_COLUMNS                                                                                        \
-    "id, name, CASE WHEN EXISTS (SELECT 1 FROM model_pulled WHERE model_id = model.id) THEN 'pulled' ELSE "      \
-    "source END, status, reason, path, size_bytes, mtime_ns, sha256, architecture, title, licence, "   \
+    "id, name, CASE WHEN EXISTS (SELECT 1 FROM model_pulled WHERE model_id = model.id) THEN 'pulled' ELSE "  \
+    "source END, status, reason, path, size_bytes, mtime_ns, sha256, architecture, title, licence, "         \
     "quantisation, parameters, context_length, embedding_length, layers, vocabulary, kv_bytes_per_token, "   \
-    "has_chat_template, enabled, usage_count, last_used_at, created_at, updated_at, "                       \
+    "has_chat_template, enabled, usage_count, last_used_at, created_at, updated_at, "                        \
     "EXISTS (SELECT 1 FROM model_pin p WHERE p.model_id = model.id), "                                       \
     "(SELECT engine FROM model_external x WHERE x.model_id = model.id)"
 
@@ -52,7 +52,7 @@
 #define MODEL_PIN_SQL                                                                                        \
     "INSERT INTO model_pin (model_id, pinned_at, pinned_by) VALUES (?1, ?2, ?3) "                            \
     "ON CONFLICT (model_id) DO NOTHING"
-#define MODEL_UNPIN_SQL  "DELETE FROM model_pin WHERE model_id = ?1"
+#define MODEL_UNPIN_SQL     "DELETE FROM model_pin WHERE model_id = ?1"
 #define MODEL_DELETE_SQL    "DELETE FROM model WHERE id = ?1"
 #define MODEL_FORGET_SQL    "INSERT OR REPLACE INTO model_forgotten (path, forgotten_at) VALUES (?1, ?2)"
 #define MODEL_REMEMBER_SQL  "DELETE FROM model_forgotten WHERE path = ?1"

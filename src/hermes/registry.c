@@ -213,8 +213,8 @@ static void bind_row(struct store_value *v, const char *id, const char *name, in
     v[0] = STORE_T(id);
     v[1] = STORE_T(name);
     /* Pulled ones are those that table model_pulled names; a scan did not find them. */
-    v[2] = STORE_T(hermes_model_source_names[source == HERMES_MODEL_SOURCE_PULLED ? HERMES_MODEL_SOURCE_ADDED
-                                                                                 : source]);
+    v[2] = STORE_T(
+        hermes_model_source_names[source == HERMES_MODEL_SOURCE_PULLED ? HERMES_MODEL_SOURCE_ADDED : source]);
     v[3] = STORE_T(hermes_model_status_names[f->status]);
     v[4] = STORE_T(f->reason);
     v[5] = STORE_T(f->path);

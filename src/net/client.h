@@ -47,8 +47,8 @@ struct client_call_options {
     const struct client_header *headers; /* extra, copied */
     size_t header_count;
     size_t max_reply; /* bytes buffered for a whole reply; 0: 16 MiB */
-    bool public_only; /* VX11_EPERMISSION instead of asking an address that is not public (address.h), whatever
-                         name led there; looked at on the connection itself */
+    bool public_only; /* VX11_EPERMISSION instead of asking an address that is not public (address.h),
+                         whatever name led there; looked at on the connection itself */
     bool once;        /* on a connection of its own, which ends with the reply */
 };
 

@@ -370,6 +370,10 @@ void pull_begin(struct pull *j)
         j->started_at = clock_wall_ms();
     rows_update(j);
     log_info("pull", "a pull begins", LOG_S("pull", j->id), LOG_S("source", j->show));
+    if (!j->set->enabled && j->source.kind != PULL_FILE) { /* switched off while it waited */
+        fail(j, "hub_disabled", "pulling is switched off: hermes.hub.enabled is false");
+        return;
+    }
     if (j->source.kind == PULL_URL && str_ends(j->source.url, "?")) {
         fail(j, "url_not_kept",
              "the URL had a query, which is not kept over a restart because it may be a secret: ask with the "

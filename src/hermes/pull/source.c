@@ -224,7 +224,9 @@ void pull_source_show(const struct pull_source *s, char *out, size_t size)
                        s->revision[0] ? "@" : "", s->revision);
         break;
     case PULL_URL:
-        (void)snprintf(out, size, "%.*s", (int)strcspn(s->url, "?"), s->url);
+        /* The mark stays, so that it is known that there was a query. */
+        (void)snprintf(out, size, "%.*s%s", (int)strcspn(s->url, "?"), s->url,
+                       strchr(s->url, '?') ? "?" : "");
         break;
     case PULL_FILE:
         (void)snprintf(out, size, "file://%s", s->path);

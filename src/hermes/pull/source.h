@@ -27,7 +27,7 @@ struct pull_source {
 /* hub: the hub's address, so that its own URLs are known ("https://huggingface.co"). VX11_EINVALID with a
  * sentence that does not repeat a URL's query. */
 int pull_source_parse(const char *text, const char *hub, struct pull_source *out, struct error *err);
-/* As it is shown and stored: a URL without its query, which may hold a signature. */
+/* As it is shown and stored: a URL without its query, which may hold a signature; "?" is left of it. */
 void pull_source_show(const struct pull_source *s, char *out, size_t size);
 bool pull_repository_valid(const char *s);
 bool pull_revision_valid(const char *s);
