@@ -179,6 +179,19 @@ static void rules_of(const struct engines *all, int64_t held, struct capacity *c
         c->rules.budget.in[PLAN_DEVICE + i] = all->devices[i].capacity;
 }
 
+/* What models may keep that nobody asks for: less than the budget when the host is short of power. */
+static void idle_budget(const struct engines *all, struct plan_rules *rules)
+{
+    struct proc_memory memory;
+    int64_t *budget = &rules->budget.in[PLAN_BUDGET];
+    if (all->pool_factor >= 1)
+        return;
+    if (*budget == PLAN_NO_BOUND && proc_memory(&memory) == 0)
+        *budget = (int64_t)memory.total_bytes;
+    if (*budget != PLAN_NO_BOUND)
+        *budget = (int64_t)((double)*budget * all->pool_factor);
+}
+
 static void want_of(struct engine *e, struct plan_want *w)
 {
     const int64_t waited = clock_mono_ms() - e->line_since;
@@ -215,6 +228,7 @@ void capacity_plan(struct engines *all, struct engine *e, bool ask, struct capac
     } else { /* the machine's memory is others' too: only what was promised is kept */
         out->want.nothing = true;
         out->rules.budget.in[PLAN_MACHINE] = PLAN_NO_BOUND;
+        idle_budget(all, &out->rules);
     }
     plan_make(out->engines, out->n, &out->want, &out->rules, &out->plan);
 }

@@ -132,6 +132,7 @@ int engines_create(const struct engines_options *o, struct engines **out, struct
     *all = (struct engines){.loop = o->loop,
                             .client = o->client,
                             .params = o->params,
+                            .pool_factor = 1,
                             .on_crash = o->on_crash,
                             .on_load = o->on_load,
                             .on_used = o->on_used,
@@ -608,9 +609,17 @@ void engine_on_status(struct engine *e)
         engine_unload(e, e->has_keep_alive ? UNLOAD_KEEP_ALIVE : UNLOAD_IDLE, reason);
     } else if (line_next(e->all, 0)) {
         engines_kick(e->all); /* somebody waits for room, and this one's load is known now */
-    } else if (e->all->params.memory_budget_bytes > 0) {
+    } else if (e->all->params.memory_budget_bytes > 0 || e->all->pool_factor < 1) {
         keep_budget(e->all);
     }
+}
+
+void engines_set_pool_factor(struct engines *all, double factor)
+{
+    if (factor != all->pool_factor)
+        log_info("engines", "idle models may keep another share of the memory",
+                 LOG_I("percent", (int64_t)(factor * 100)));
+    all->pool_factor = factor;
 }
 
 void engine_unload(struct engine *e, enum unload_why why, const char *reason)

@@ -106,6 +106,9 @@ typedef void (*engine_acquired_fn)(void *ctx, const struct hermes_engine *ready,
 /* Removes sockets that an earlier Hermes left. */
 int engines_create(const struct engines_options *options, struct engines **out, struct error *err);
 void engines_configure(struct engines *all, const struct engine_params *params);
+/* Share (0 … 1) of the memory, or of its budget, that models may keep while they are idle; 1 until said. It
+ * unloads idle ones and keeps nobody from being loaded. */
+void engines_set_pool_factor(struct engines *all, double factor);
 int engines_set_groups(struct engines *all, const struct engine_group *groups, size_t n); /* copied */
 /* Calls fn once: at once when the engine is ready or cannot be tried again in time, and then *out is NULL;
  * else within wait_ms. 0 or VX11_ENOMEM, VX11_EFULL (too many wait), VX11_ECANCELLED (stopping); then fn is

@@ -129,6 +129,7 @@ struct engines {
     struct client *client;
     char *program, *home;
     struct engine_params params;
+    double pool_factor; /* see engines_set_pool_factor */
     void (*on_crash)(void *ctx, const char *model, const char *reason);
     void (*on_load)(void *ctx, const struct link_model_load *load);
     void (*on_used)(void *ctx, const char *id, const char *model, int64_t n, int64_t at);

@@ -308,7 +308,9 @@ static void hermes_stop(struct module *m, void *context, void (*done)(struct mod
     struct hermes *h = context;
     (void)m;
     h->stopped = done;
-    h->closing = 8;
+    h->closing = 9;
+    host_stop(h);
+    uv_close((uv_handle_t *)&h->host_timer, on_timer_closed);
     jobs_close(h->jobs, on_jobs_closed, h);
     warmup_close(h->warmup, on_part_closed, h);
     uv_close((uv_handle_t *)&h->scan_timer, on_timer_closed);
@@ -352,6 +354,7 @@ static int hermes_start(struct module *m, void **context, struct error *err)
     uv_timer_init(module_loop(m), &h->scan_timer);
     h->scan_timer.data = h;
     start_scan_timer(h, module_config(m));
+    host_start(h);
     install_guide(h);
     start_scan(h);
     tools_refresh(h->tools);

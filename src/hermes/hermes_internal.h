@@ -23,7 +23,8 @@ struct hermes {
     struct pulls *pulls;
     struct externals *externals; /* engines that are not ours */
     struct warmup *warmup;
-    uv_timer_t scan_timer;
+    uv_timer_t scan_timer, host_timer;
+    struct client_call *host_call; /* NULL: Switch is not being asked */
     char program[4096];      /* the worker's executable */
     char guide_problem[512]; /* "" when the guide model is in place */
     unsigned closing;        /* parts that have not closed yet */
@@ -46,6 +47,10 @@ void pool_plan(struct request *r, void *module);
 void pool_resources(struct hermes *h, struct hermes_system_resources *out);
 int pool_groups(struct hermes *h, const struct config *config); /* from the configuration */
 void pool_used(void *ctx, const char *id, const char *model, int64_t n, int64_t at); /* ctx: struct hermes */
+
+/* host.c */
+void host_start(struct hermes *h);
+void host_stop(struct hermes *h); /* the timer is still to be closed */
 
 /* registry_route.c: at the start, so that versions of earlier ones are not met again. */
 int registry_lift_version(struct store *s, struct error *err);

@@ -461,6 +461,28 @@ static void test_budget(void **state)
     assert_true(alive(three.pid));
 }
 
+/* A host that is short of power keeps fewer idle ones, and still loads what is asked for. */
+static void test_pool_factor(void **state)
+{
+    struct bench *b = *state;
+    b->sends = true;
+    b->params.max_loaded = 8;
+    b->params.memory_budget_bytes = 400 * MB;
+    configure(b);
+    const struct engine_model size = {.size_bytes = 90 * MB};
+    const struct engine_ask how = {.wait_ms = 5000};
+    struct answer one = acquire_as(b, "ok-1-large", size, how), two = acquire_as(b, "ok-2-large", size, how);
+    assert_true(one.ready && two.ready);
+    fixture_run_ms(b->f, 150);
+    assert_true(alive(one.pid) && alive(two.pid));
+    engines_set_pool_factor(b->engines, 0.5);
+    wait_gone(b, one.pid, 2000);
+    assert_true(alive(two.pid));
+    struct answer again = acquire_as(b, "ok-1-large", size, how);
+    assert_true(again.ready);
+    engines_set_pool_factor(b->engines, 1);
+}
+
 /* The numbers of a refusal add up. */
 static void test_never(void **state)
 {
@@ -570,6 +592,7 @@ int main(int argc, char **argv)
         TEST(test_fair),           TEST(test_batch_first),
         TEST(test_min_resident),   TEST(test_killed_while_loading),
         TEST(test_budget),         TEST(test_never),
+        TEST(test_pool_factor),
         TEST(test_groups),         TEST(test_keep_alive),
     };
     if (fake_worker_asked(argc, argv))
