@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "contract/internal.h"
 #include "base/str.h"
 #include "base/ulid.h"
 #include "random_message.h"
@@ -60,11 +61,13 @@ static const char *random_string(struct random_source *r, const struct contract_
                                          "\xef\xbf\xbd",
                                          "'"};
     if (f->pattern != NULL) { /* the patterns of the tables under test, by example */
-        static const char *const examples[] = {"ab12", "local", "http://h:1/v1", "KEY_NAME", ""};
-        return examples[strstr(f->pattern, "https") ? 2
-                        : strstr(f->pattern, "_]")  ? 3
-                        : strstr(f->pattern, "{2}") ? 0
-                                                    : 1];
+        static const char *const examples[] = {"ab12", "local", "http://h:1/v1", "KEY_NAME", "/x", "abcd", ""};
+        for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
+            bool matches = false;
+            if (contract_pattern_match(f->pattern, examples[i], &matches) == 0 && matches)
+                return examples[i];
+        }
+        return "no example matches";
     }
     if (f->type == CONTRACT_ULID) {
         char *id = arena_alloc(r->arena, ULID_LEN + 1);

@@ -386,7 +386,7 @@ static int open_with_size_limit(void *ctx)
     struct error err = {0};
     struct store *s = NULL;
     signal(SIGXFSZ, SIG_IGN);
-    for (rlim_t kb = 0; kb <= 256; kb += 4) {
+    for (rlim_t kb = 0; kb <= 2048; kb += kb < 64 ? 4 : 32) {
         struct rlimit limit = {kb * 1024, RLIM_INFINITY};
         setrlimit(RLIMIT_FSIZE, &limit);
         int rc = store_open(&(struct store_options){.path = p->path, .migrate = true}, &s, &err);
