@@ -115,8 +115,9 @@ static void killed_in_mid_stream(void **state)
             assert_string_equal(sse_error(r.raw.body.data), "upstream_broken");
             assert_false(sse_done(r.raw.body.data));
             assert_true(sse_count(r.raw.body.data) > 1);
-            assert_true(str_starts(system_account(&sys, http_header(&r, "X-Request-Id")),
-                                   "failed|200|local|" GUIDE "|1|null|null|"));
+            /* What was read and written until then is estimated. */
+            const char *row = system_account(&sys, http_header(&r, "X-Request-Id"));
+            assert_true(str_starts(row, "failed|200|local|" GUIDE "|1|") && !strstr(row, "|1|null|"));
             http_free(&r);
             raw_close(k ? second : first);
         }
