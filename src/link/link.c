@@ -58,7 +58,9 @@ static int link_start(struct module *m, void **context, struct error *err)
     *context = l;
     l->m = m;
     l->peers[0].name = "switch";
+    l->peers[0].unavailable = "switch_unavailable";
     l->peers[1].name = "hermes";
+    l->peers[1].unavailable = "hermes_unavailable";
     link_breakers(l);
     const struct config_link *c = module_config(m)->values->link;
     snprintf(l->page, sizeof l->page, "http://%s:%d/", c->host, (int)c->page_port);
@@ -107,6 +109,8 @@ static const request_handler handlers[LINK_ROUTE_COUNT] = {
     [LINK_ROUTE_RESPONSE] = relay_to_switch,
     [LINK_ROUTE_MESSAGES] = relay_to_switch,
     [LINK_ROUTE_COUNT_TOKENS] = relay_to_switch,
+    [LINK_ROUTE_PULLS_LIST] = relay_to_hermes,
+    [LINK_ROUTE_PULLS_CANCEL] = relay_to_hermes,
     [LINK_ROUTE_EVENTS] = streams_sse,
     [LINK_ROUTE_EVENTS_INGEST] = events_ingest,
     [LINK_ROUTE_WS] = streams_ws,

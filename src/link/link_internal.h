@@ -1,6 +1,7 @@
 /* What the files of this room share.
  *
  *   request ──> relay.c ──breaker──> run/switch.sock           /v1
+ *                       ──breaker──> run/hermes.sock           /hermes/pulls
  *           ──> status.c ──probes──> every module's socket     /vx11/status, overview, breakers
  *           ──> events.c ──> ring + event table ──> streams.c  /events, /ws
  *           ──> page.c   ──> embedded files, login             /, /assets, /login
@@ -15,8 +16,8 @@
 
 /* Modules behind this one, in the order in which status lists them; Link itself comes first there. */
 struct link_peer {
-    const char *name;
-    struct breaker breaker; /* for traffic only: health polls do not touch it */
+    const char *name, *unavailable; /* the second is the code of errors when it is not there */
+    struct breaker breaker;         /* for traffic only: health polls do not touch it */
 };
 
 #define LINK_PEERS 2
@@ -35,6 +36,7 @@ int64_t link_peer_port(const struct link *l, const char *name);
 
 /* relay.c */
 void relay_to_switch(struct request *r, void *module);
+void relay_to_hermes(struct request *r, void *module);
 
 /* status.c */
 void status_get(struct request *r, void *module);

@@ -1,13 +1,14 @@
-/* Relay: hands a request to Switch and its answer back, piece by piece as it comes.
+/* Relay: hands a request to Switch or Hermes and its answer back, piece by piece as it comes.
  *
  *   client ──body──> [Link] ──run/switch.sock──> Switch
  *          <─pieces─        <──────pieces───────
  *
- * A client that is slow pauses the reading from Switch; one that leaves cancels it.
+ * (Hermes alike, by run/hermes.sock.) A client that is slow pauses the reading from the peer; one that leaves
+ * cancels it.
  *
- * The body is not parsed here: Switch holds the contract of these routes and answers what is wrong with it.
- * Only failures of Switch itself (cut short, too slow, 500) count against its breaker: a provider's 502 is
- * Switch at work. Nor does a Switch that is not there: that is known at once, and it is back as soon as the
+ * The body is not parsed here: the peer holds the contract of these routes and answers what is wrong with it.
+ * Only failures of the peer itself (cut short, too slow, 500) count against its breaker: a provider's 502 is
+ * Switch at work. Nor does a peer that is not there: that is known at once, and it is back as soon as the
  * supervisor has started it again. */
 #include "link/link_internal.h"
 
@@ -17,7 +18,7 @@
 #include "base/log.h"
 #include "base/str.h"
 
-/* Above this much waiting for the client, Switch is not read any further; the server tells when it has
+/* Above this much waiting for the client, the peer is not read any further; the server tells when it has
  * drained. */
 #define RELAY_HIGH_WATER (256u * 1024u)
 
@@ -134,6 +135,7 @@ static void on_done(struct client_call *call, void *ctx, int result, const struc
 {
     struct relay *relay = ctx;
     struct request *r = relay->r;
+    const char *name = relay->peer->name;
     (void)call;
     relay->call = NULL;
     relay_breaker(relay, result);
@@ -155,12 +157,12 @@ static void on_done(struct client_call *call, void *ctx, int result, const struc
     }
     buf_free(&relay->body);
     if (result == VX11_ETIMEOUT) {
-        request_fail(r, 504, "upstream_timeout", NULL, "switch did not answer in time: %s", err->text);
+        request_fail(r, 504, "upstream_timeout", NULL, "%s did not answer in time: %s", name, err->text);
     } else if (result == VX11_EUNAVAILABLE) {
         request_retry_after(r, 1000);
-        request_fail(r, 503, "switch_unavailable", NULL, "switch cannot be reached: %s", err->text);
+        request_fail(r, 503, relay->peer->unavailable, NULL, "%s cannot be reached: %s", name, err->text);
     } else {
-        request_fail(r, 502, "upstream_broken", NULL, "switch broke off: %s", err->text);
+        request_fail(r, 502, "upstream_broken", NULL, "%s broke off: %s", name, err->text);
     }
 }
 
@@ -196,13 +198,12 @@ static int relay_wishes(struct request *r, struct client_call_options *options)
     return 0;
 }
 
-void relay_to_switch(struct request *r, void *module)
+static void relay_start(struct request *r, struct link *l, const char *name)
 {
     static const struct client_events events = {
         .on_headers = on_headers, .on_data = on_data, .on_done = on_done};
-    struct link *l = module;
     struct relay *relay = arena_zalloc(request_arena(r), sizeof *relay);
-    struct link_peer *peer = link_peer_find(l, "switch");
+    struct link_peer *peer = link_peer_find(l, name);
     struct error err = {0};
     size_t len = 0;
     if (!relay) {
@@ -212,8 +213,8 @@ void relay_to_switch(struct request *r, void *module)
     if (!breaker_allow(&peer->breaker, clock_mono_ms())) {
         int64_t wait = breaker_retry_after_ms(&peer->breaker, clock_mono_ms());
         request_retry_after(r, wait);
-        request_fail(r, 503, "circuit_open", NULL,
-                     "switch has failed repeatedly and is asked again in %lld ms", (long long)wait);
+        request_fail(r, 503, "circuit_open", NULL, "%s has failed repeatedly and is asked again in %lld ms",
+                     name, (long long)wait);
         return;
     }
     *relay = (struct relay){.l = l, .peer = peer, .r = r, .body = BUF_INIT};
@@ -227,7 +228,7 @@ void relay_to_switch(struct request *r, void *module)
     if (rc == 0)
         rc = client_route_path(request_route(r), request_params(r), &path, &err);
     if (rc == 0)
-        rc = client_start(module_client(l->m), module_peer(l->m, "switch"), request_method(r), path.data,
+        rc = client_start(module_client(l->m), module_peer(l->m, name), request_method(r), path.data,
                           len ? "application/json" : NULL, body, len, &options, &events, relay, &relay->call,
                           &err);
     buf_free(&path);
@@ -238,4 +239,14 @@ void relay_to_switch(struct request *r, void *module)
     }
     request_on_cancel(r, on_cancel, relay);
     request_on_drain(r, on_drain, relay);
+}
+
+void relay_to_switch(struct request *r, void *module)
+{
+    relay_start(r, module, "switch");
+}
+
+void relay_to_hermes(struct request *r, void *module)
+{
+    relay_start(r, module, "hermes");
 }

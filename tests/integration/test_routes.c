@@ -192,6 +192,33 @@ static void openapi_lists_every_route(void **state)
     }
 }
 
+/* ---- what Link hands on to Hermes ---- */
+
+static void pulls_by_link(void **state)
+{
+    static const char none[] = "/hermes/pulls/01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    struct http_at at = system_link(&sys);
+    struct http_reply r;
+    char reader[128];
+    (void)state;
+    http(&r, &at, "GET", "/hermes/pulls", NULL);
+    assert_status(&r, 200);
+    assert_true(yyjson_is_arr(yyjson_doc_ptr_get(r.json, "/pulls")));
+    http_free(&r);
+    http(&r, &at, "DELETE", none, NULL);
+    assert_error(&r, 404, "pull_not_found");
+    http_free(&r);
+    at.headers = "Origin: http://evil.example\r\n";
+    http(&r, &at, "DELETE", none, NULL);
+    assert_error(&r, 403, "origin_not_allowed");
+    http_free(&r);
+    at.headers = NULL;
+    system_token(&sys, "reader", "read", reader);
+    at.token = reader;
+    eventually(8000, http_status(&at, "GET", "/hermes/pulls", NULL) == 200);
+    assert_int_equal(http_status(&at, "DELETE", none, NULL), 403);
+}
+
 /* ---- metrics ---- */
 
 /* Value of a line that begins with this series, -1: no such line. */
@@ -259,9 +286,13 @@ static void status_measures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(walk),          cmocka_unit_test(health_is_open),
-        cmocka_unit_test(no_such_thing), cmocka_unit_test(openapi_lists_every_route),
-        cmocka_unit_test(metrics_count), cmocka_unit_test(status_measures),
+        cmocka_unit_test(walk),
+        cmocka_unit_test(health_is_open),
+        cmocka_unit_test(no_such_thing),
+        cmocka_unit_test(openapi_lists_every_route),
+        cmocka_unit_test(pulls_by_link),
+        cmocka_unit_test(metrics_count),
+        cmocka_unit_test(status_measures),
         cmocka_unit_test(stops_clean),
     };
     return cmocka_run_group_tests(tests, start, stop);
