@@ -1,4 +1,4 @@
-// The page until the operator's replaces it: a chat that streams, the modules as Link measures them, and events as they happen.
+// The page until the operator's replaces it: a chat that streams, the modules as Link measures them, downloads and events as they happen.
 // Everything shown came from an answer; what could not be read says so.
 
 const $ = (id) => document.getElementById(id);
@@ -72,6 +72,7 @@ async function refresh() {
     if (error.status === 401) return lock();
     $("health").textContent = `The status cannot be read: ${error.message}`;
   }
+  if (pulls.size > 0 || $("pulls-problem").textContent) loadPulls();
   setTimeout(refresh, document.hidden ? 30000 : 5000);
 }
 
@@ -83,18 +84,142 @@ async function loadModels() {
   $("model").value = chosen;
 }
 
+// ---- downloads ----
+
+const pulls = new Map(); // id -> what is known of a pull that is queued or running, its row, and the latest event about it
+let asking = false, askAgain = false;
+let listed = ""; // id of the request for the list: Link makes it as it makes those of events, so their order tells which is newer
+
+function bytes(value) {
+  if (value === null || value === undefined) return "unknown";
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  let unit = 0;
+  for (; value >= 1023.95 && unit + 1 < units.length; unit++) value /= 1024;
+  return `${unit ? value.toFixed(1) : value} ${units[unit]}`;
+}
+
+const isOpen = (pull) => pull.state === "queued" || pull.state === "running";
+const pullName = (pull) => pull.name ?? pull.model ?? (/^(https?|file):/.test(pull.source) ? pull.source.split("/").pop() : pull.source);
+
+function pullRow(id) {
+  const row = { box: element("li"), bar: element("progress"), facts: element("dl"), name: element("strong"), cancel: element("button", "Cancel"), problem: element("p", "", "problem") };
+  const top = element("div", undefined, "bar");
+  top.append(row.name, row.cancel);
+  row.cancel.type = "button";
+  row.problem.setAttribute("role", "status");
+  row.cancel.addEventListener("click", () => cancelPull(id));
+  row.box.append(top, row.bar, row.facts, row.problem);
+  $("pulls").append(row.box);
+  return row;
+}
+
+// sure: false when Hermes does not answer, so that what goes on now is not known.
+function showPull({ pull, row }, sure = true) {
+  const name = pullName(pull), measured = sure && pull.state === "running";
+  row.name.textContent = name;
+  row.name.title = pull.source;
+  row.cancel.setAttribute("aria-label", `Cancel the download of ${name}`);
+  row.bar.hidden = !(pull.total > 0);
+  if (pull.total > 0) row.bar.max = pull.total;
+  row.bar.value = pull.bytes;
+  row.bar.setAttribute("aria-label", `Downloaded of ${name}`);
+  const facts = [
+    ["Phase", sure ? pull.phase ?? pull.state : "unknown"],
+    ["Downloaded", `${bytes(pull.bytes)} of ${bytes(pull.total)}`],
+    ["Rate", measured && pull.rate !== null && pull.rate !== undefined ? `${bytes(Math.round(pull.rate))}/s` : "unknown"],
+    ["Time left", measured && pull.eta_ms !== null && pull.eta_ms !== undefined ? duration(pull.eta_ms / 1000) : "unknown"],
+  ];
+  row.facts.replaceChildren(...facts.flatMap(([what, value]) => [element("dt", what), element("dd", value)]));
+}
+
+function showPanel() {
+  $("pulls-panel").hidden = pulls.size === 0 && !$("pulls-problem").textContent;
+}
+
+function takePull(pull) {
+  const known = pulls.get(pull.id) ?? { row: pullRow(pull.id) };
+  known.pull = { ...known.pull, ...pull };
+  pulls.set(pull.id, known);
+  showPull(known);
+}
+
+function dropPull(id) {
+  const box = pulls.get(id)?.row.box;
+  if (box?.contains(document.activeElement)) $("prompt").focus({ preventScroll: true }); // not to lose the keyboard's place
+  box?.remove();
+  pulls.delete(id);
+  showPanel();
+}
+
+// Hermes' list is what counts: events only move what it named. So a stored event of a pull that is over brings none back.
+async function loadPulls() {
+  if (asking) { askAgain = true; return; }
+  asking = true;
+  try {
+    const reply = await ask("/hermes/pulls", { signal: AbortSignal.timeout(4000) });
+    const list = (await reply.json()).pulls.filter(isOpen);
+    listed = reply.headers.get("X-Request-Id") ?? "";
+    const fresh = (id) => (pulls.get(id)?.event ?? "") > listed; // an event overtook the list
+    for (const id of [...pulls.keys()]) if (!fresh(id) && !list.some((p) => p.id === id)) dropPull(id);
+    for (const pull of list.reverse()) if (!fresh(pull.id)) takePull(pull);
+    $("pulls-problem").textContent = "";
+  } catch (error) {
+    if (error.status === 401) lock();
+    $("pulls-problem").textContent = `The downloads cannot be read: ${error.name === "TimeoutError" ? "no answer for 4\u00a0s" : error.message}`;
+    for (const known of pulls.values()) showPull(known, false);
+  }
+  showPanel();
+  asking = false;
+  if (askAgain) { askAgain = false; loadPulls(); }
+}
+
+function onPull(event) {
+  const pull = event.payload, known = pulls.get(pull.id);
+  if (!isOpen(pull)) {
+    const name = pullName({ ...known?.pull, ...pull });
+    if (event.id > listed) dropPull(pull.id);
+    addEvent(event, `${name}: download ${pull.state}${pull.reason ? `, ${pull.reason}` : ""}`);
+    if (asking) askAgain = true; // the list on its way may still name it
+    return;
+  }
+  if (event.id < listed) return; // replayed, and older than the list
+  if (!known) return loadPulls();
+  // What is absent in an event is not known any more.
+  takePull({ phase: null, total: null, rate: null, eta_ms: null, ...pull });
+  known.event = event.id;
+}
+
+async function cancelPull(id) {
+  const { row } = pulls.get(id);
+  row.cancel.disabled = true;
+  row.problem.textContent = "";
+  try {
+    await ask(`/hermes/pulls/${id}`, { method: "DELETE" });
+  } catch (error) {
+    if (error.status === 401) return lock();
+    row.problem.textContent = `Not cancelled: ${error.message}`;
+    row.cancel.disabled = false;
+  }
+  loadPulls();
+}
+
 // ---- events ----
+
+function addEvent(event, text) {
+  $("no-events").hidden = true;
+  $("events").prepend(element("li", `${new Date(event.timestamp).toLocaleTimeString()} ${event.source}: ${text}`));
+  while ($("events").children.length > 50) $("events").lastChild.remove();
+}
 
 function listen() {
   const source = new EventSource("/events?replay=20");
   const show = (message) => {
     const event = JSON.parse(message.data);
     const p = event.payload;
-    $("no-events").hidden = true;
-    const text = p.message ?? p.summary ?? p.reason ?? p.action ?? JSON.stringify(p);
-    $("events").prepend(element("li", `${new Date(event.timestamp).toLocaleTimeString()} ${event.source}: ${text}`));
-    while ($("events").children.length > 50) $("events").lastChild.remove();
+    addEvent(event, p.message ?? p.summary ?? p.reason ?? p.action ?? JSON.stringify(p));
   };
+  source.addEventListener("open", loadPulls); // also after a break, in which events may have been lost
+  source.addEventListener("hermes.model.pull", (message) => onPull(JSON.parse(message.data)));
   for (const type of ["system.alert", "system.correlation.updated", "forensic.snapshot.created", "madre.decision.explained",
     "switch.tension.updated", "shub.action.narrated"]) source.addEventListener(type, show);
 }
