@@ -7,8 +7,8 @@
 #include "base/str.h"
 
 #define HEAD_BYTES                                                                                           \
-    1600 /* what is wanted stands at the beginning or at the end; what lies between is material */
-#define TAIL_BYTES 400
+    480 /* what is wanted stands at the beginning or at the end; what lies between is material */
+#define TAIL_BYTES 240
 #define LONGEST    3 /* words of a phrase */
 #define ENOUGH     2 /* weight below which nothing is said */
 
@@ -149,7 +149,10 @@ static size_t phrase_bound(const char *words)
     size_t low = 0, high = task_phrase_count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (strcmp(task_phrases[mid].words, words) < 0)
+        const char *there = task_phrases[mid].words;
+        /* Mostly the first letter decides. */
+        int order = (unsigned char)there[0] - (unsigned char)words[0];
+        if (order < 0 || (order == 0 && strcmp(there, words) < 0))
             low = mid + 1;
         else
             high = mid;

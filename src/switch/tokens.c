@@ -32,15 +32,19 @@ static void run_add(struct runs *r, const char *text, size_t len)
 {
     bool in_word = false;
     for (size_t i = 0; i < len;) {
-        int n = utf8_next(text + i, len - i);
-        int bytes = n < 0 ? -n : n;
         unsigned char c = (unsigned char)text[i];
-        bool letter = bytes == 1 && is_latin(c) && c != ' ';
-        r->words += letter && !in_word;
-        in_word = letter;
-        if (bytes == 1 && is_latin(c))
+        if (is_latin(c)) { /* nearly all of most texts */
+            bool letter = c != ' ';
+            r->words += letter && !in_word;
+            in_word = letter;
             r->latin++;
-        else if (is_wide((const unsigned char *)text + i, bytes))
+            i++;
+            continue;
+        }
+        int n = c < 0x80 ? 1 : utf8_next(text + i, len - i);
+        int bytes = n < 0 ? -n : n;
+        in_word = false;
+        if (is_wide((const unsigned char *)text + i, bytes))
             r->whole++;
         else
             r->half++;
