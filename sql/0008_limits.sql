@@ -39,7 +39,6 @@ ALTER TABLE usage ADD COLUMN account TEXT;                                   -- 
 ALTER TABLE usage ADD COLUMN cost_micro INTEGER CHECK (cost_micro >= 0);     -- as in decision
 ALTER TABLE usage ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0 CHECK (estimated IN (0, 1));   -- 1: tokens counted here, the provider gave none
 ALTER TABLE usage ADD COLUMN from_cache INTEGER NOT NULL DEFAULT 0 CHECK (from_cache IN (0, 1)); -- 1: answered from the cache; the tokens were not used again
-CREATE INDEX usage_model ON usage (provider, model, at);
 
 -- What each principal used of each model on each UTC day.
 CREATE TABLE usage_day (
