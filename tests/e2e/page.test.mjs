@@ -131,7 +131,13 @@ test("a download is shown as it goes, to who comes later too, and cancelled by i
   const bar = () => panel.locator("progress").evaluate((e) => ({ value: e.value, max: e.max }));
   const first = await bar();
   assert.equal(first.max, drip.size);
-  await eventually(async () => (await bar()).value > first.value);
+  let latest = first.value; // beyond a chunk, and never back
+  await eventually(async () => {
+    const { value } = await bar();
+    assert.ok(value >= latest, `${latest} bytes, then ${value}`);
+    latest = value;
+    return value > first.value + 65536;
+  }, 20_000);
 
   const later = await context.newPage();
   await later.goto(system.page);

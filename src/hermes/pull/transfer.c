@@ -202,11 +202,14 @@ void transfer_state(const struct transfer *t, struct transfer_state *out)
     for (unsigned i = 0; i < t->count; i++) {
         const struct fetcher *f = &t->fetchers[i];
         out->connections += f->call != NULL;
-        /* What has come of chunks that are not whole yet. */
-        if (f->busy && f->at > 0 && !t->stream) {
-            uint64_t start = f->at / t->journal.chunk_bytes * t->journal.chunk_bytes;
-            if (f->at > start && f->at < f->end)
-                out->bytes += (int64_t)(f->at - start);
+        /* What has come and is not in the journal yet: chunks that are being written too, else the
+         * count would step back at the end of each. */
+        if (f->busy && !t->stream) {
+            uint32_t first = f->from;
+            while (first < f->to && journal_has(&t->journal, first))
+                first++;
+            if (first < f->to && f->at > journal_chunk_start(&t->journal, first))
+                out->bytes += (int64_t)(f->at - journal_chunk_start(&t->journal, first));
         }
     }
     if (out->bytes > (int64_t)t->journal.size)

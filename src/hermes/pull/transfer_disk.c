@@ -97,12 +97,19 @@ static void after_write(uv_work_t *work, int status)
     }
     if (f->finished_count > 0)
         transfer_hash(t);
-    if (f->block.len >= BLOCK || (f->block.len > 0 && (f->over || f->at == f->end)))
+    if (fetcher_ripe(f) || (f->block.len > 0 && f->over))
         fetcher_flush(f);
     else if (f->over || t->o.local_fd >= 0)
         fetcher_after(f);
     else if (f->call && !f->throttled)
         client_resume(f->call);
+}
+
+bool fetcher_ripe(const struct fetcher *f)
+{
+    /* The end of a chunk does not wait for the block: a kill costs no more than the chunk that comes. */
+    uint64_t chunk = f->t->journal.chunk_bytes, begin = f->at - f->block.len;
+    return f->block.len >= BLOCK || (f->block.len > 0 && (f->at == f->end || f->at / chunk > begin / chunk));
 }
 
 void fetcher_flush(struct fetcher *f)

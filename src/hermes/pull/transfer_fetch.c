@@ -268,7 +268,7 @@ static void on_data(struct client_call *call, void *ctx, const char *data, size_
             return;
         }
     }
-    if (f->block.len >= BLOCK || f->at == f->end)
+    if (fetcher_ripe(f))
         fetcher_flush(f);
     int64_t now = clock_mono_ms();
     if (f->at < f->end && (!bucket_open(t->o.shared, now) || !bucket_open(t->o.own, now))) {

@@ -99,9 +99,10 @@ void transfer_settle(struct transfer *t); /* the end, once nothing runs any more
 void transfer_go_on(struct transfer *t);  /* gives ranges to who has none; the last steps when all is there */
 
 /* transfer_fetch.c */
-void fetcher_next(struct fetcher *f);  /* takes a range and asks for it, when there is one */
-void fetcher_ask(struct fetcher *f);   /* (again) for what is left of its range */
-void fetcher_after(struct fetcher *f); /* the request is over and everything written */
+void fetcher_next(struct fetcher *f);       /* takes a range and asks for it, when there is one */
+void fetcher_ask(struct fetcher *f);        /* (again) for what is left of its range */
+bool fetcher_ripe(const struct fetcher *f); /* what has come is to be written now */
+void fetcher_after(struct fetcher *f);      /* the request is over and everything written */
 void fetcher_tick(struct fetcher *f, int64_t now);
 bool fetcher_quiet(const struct fetcher *f); /* nothing of it runs */
 
