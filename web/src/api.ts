@@ -3912,6 +3912,8 @@ export const routes = {
   "link.messages": { method: "POST", path: "/v1/messages", scope: "chat", stream: "sse" },
   "link.count_tokens": { method: "POST", path: "/v1/messages/count_tokens", scope: "chat", stream: null },
   "link.embeddings": { method: "POST", path: "/v1/embeddings", scope: "chat", stream: null },
+  "link.pulls_list": { method: "GET", path: "/hermes/pulls", scope: "read", stream: null },
+  "link.pulls_cancel": { method: "DELETE", path: "/hermes/pulls/{id}", scope: "act", stream: null },
   "link.events": { method: "GET", path: "/events", scope: "read", stream: "sse" },
   "link.events_ingest": { method: "POST", path: "/events/ingest", scope: "publish", stream: null },
   "link.ws": { method: "GET", path: "/ws", scope: "read", stream: "ws" },
@@ -4052,6 +4054,8 @@ export interface RouteTypes {
   "link.messages": { params: undefined; request: AnthropicMessagesRequest; response: AnthropicMessage; };
   "link.count_tokens": { params: undefined; request: AnthropicCountRequest; response: AnthropicCountReply; };
   "link.embeddings": { params: undefined; request: OpenaiEmbeddingRequest; response: OpenaiEmbeddingReply; };
+  "link.pulls_list": { params: undefined; request: undefined; response: HermesPullList; };
+  "link.pulls_cancel": { params: HermesPullCancelParams; request: undefined; response: HermesPull; };
   "link.events": { params: LinkEventParams; request: undefined; response: LinkEvent; };
   "link.events_ingest": { params: undefined; request: LinkEventIngest; response: LinkEventAccepted; };
   "link.ws": { params: LinkEventParams; request: undefined; response: undefined; };
