@@ -18,16 +18,16 @@ struct hermes {
     struct hasher *hasher;
     struct engines *engines;
     struct tools *tools;
-    struct jobs *jobs; /* of POST /hermes/exec */
+    struct jobs *jobs;      /* of POST /hermes/exec */
     int64_t engine_changes; /* of engines' states since the start; part of the registry's version */
     struct pulls *pulls;
     struct externals *externals; /* engines that are not ours */
     struct warmup *warmup;
     uv_timer_t scan_timer, host_timer;
     struct client_call *host_call; /* NULL: Switch is not being asked */
-    char program[4096];      /* the worker's executable */
-    char guide_problem[512]; /* "" when the guide model is in place */
-    unsigned closing;        /* parts that have not closed yet */
+    char program[4096];            /* the worker's executable */
+    char guide_problem[512];       /* "" when the guide model is in place */
+    unsigned closing;              /* parts that have not closed yet */
     void (*stopped)(struct module *m);
 };
 

@@ -1,5 +1,6 @@
-/* Host: how the machine is off, as Switch measures it (fluzo). Hermes heeds one number of it: the share of the
- * memory that models may keep while nobody asks for them. When Switch cannot be asked, that is all of it. */
+/* Host: how the machine is off, as Switch measures it (fluzo). Hermes heeds one number of it: the share of
+ * the memory that models may keep while nobody asks for them. When Switch cannot be asked, that is all of it.
+ */
 #include "api/switch_client.h"
 #include "base/clock.h"
 #include "hermes/hermes_internal.h"
@@ -22,8 +23,8 @@ static void on_host_timer(uv_timer_t *timer)
     struct hermes *h = timer->data;
     const struct client_call_options options = {.deadline_ms = clock_mono_ms() + HOST_WAIT_MS};
     if (!h->host_call)
-        (void)switch_fluzo_call(module_client(h->module), module_peer(h->module, "switch"), &options, on_fluzo, h,
-                                &h->host_call);
+        (void)switch_fluzo_call(module_client(h->module), module_peer(h->module, "switch"), &options,
+                                on_fluzo, h, &h->host_call);
 }
 
 void host_start(struct hermes *h)

@@ -179,12 +179,13 @@ static bool peer_is_us(int fd)
 /* One connection too many. It is told so in full, although it may not have said anything yet. */
 static void conn_refuse(struct conn *c)
 {
-    static const char reply[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: "
-                                "1\r\nContent-Type: application/json\r\n"
-                                "Content-Length: 154\r\n\r\n"
-                                "{\"type\":\"error\",\"error\":{\"message\":\"The server has no room for another "
-                                "connection.\",\"type\":\"overloaded_error\","
-                                "\"code\":\"too_many_connections\",\"param\":null}}";
+    static const char reply[] =
+        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: "
+        "1\r\nContent-Type: application/json\r\n"
+        "Content-Length: 154\r\n\r\n"
+        "{\"type\":\"error\",\"error\":{\"message\":\"The server has no room for another "
+        "connection.\",\"type\":\"overloaded_error\","
+        "\"code\":\"too_many_connections\",\"param\":null}}";
     c->refused = true;
     metric_add(c->server->m_refused, 1);
     ssize_t n = send(c->fd, reply, sizeof reply - 1, MSG_NOSIGNAL | MSG_DONTWAIT);

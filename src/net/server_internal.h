@@ -91,7 +91,7 @@ struct request {
     char empty[1];
     char method[16];
     char id[65];
-    char trace[56]; /* made when asked for */
+    char trace[56];          /* made when asked for */
     char trace_parent[17];   /* the caller's span; "" when there is none */
     struct trace_span *span; /* made when asked for; ends with the request */
     struct request_headers headers;

@@ -103,8 +103,8 @@ int writer_start(const struct writer_options *options, struct writer **out, stru
  * VX11_ENOMEM. Any thread. A batch whose transaction fails (disk full, locked) is retried with back-off while
  * the queue has room; a row that breaks a constraint is dropped alone, counted in failed and logged. */
 int writer_push(struct writer *w, const char *sql, const struct store_value *values, size_t n);
-/* Several statements that belong together, count at most batch_rows (else VX11_ETOO_LARGE): taken in as one or
- * not at all, written in one transaction, and refused together when one of them breaks a constraint. As
+/* Several statements that belong together, count at most batch_rows (else VX11_ETOO_LARGE): taken in as one
+ * or not at all, written in one transaction, and refused together when one of them breaks a constraint. As
  * writer_push in the rest. */
 struct writer_row {
     const char *sql;

@@ -17,10 +17,11 @@ static const char sql_decision[] =
     "cost_micro, task_type, mode, score, candidates, privacy, fluzo) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, "
     "?22, ?23, ?24, ?25, ?26, ?27)";
-static const char sql_usage[] = "INSERT INTO usage (decision_id, at, principal_id, provider, model, "
-                                "outcome, prompt_tokens, completion_tokens, cached_tokens, total_ms, account, "
-                                "cost_micro, estimated, from_cache) "
-                                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+static const char sql_usage[] =
+    "INSERT INTO usage (decision_id, at, principal_id, provider, model, "
+    "outcome, prompt_tokens, completion_tokens, cached_tokens, total_ms, account, "
+    "cost_micro, estimated, from_cache) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 
 void account_begin(struct account *a, struct request *r, const char *requested_model, bool stream)
 {

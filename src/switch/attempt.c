@@ -2,10 +2,11 @@
  *
  *   start ─> adapter.reach ─> call ─> answer.c ─> the dispatch's winner
  *               │               │         └─ fails before its first token ─┐
- *               └───────────────┴────────────> failed ─> dispatch: the next candidate, again, or the caller's error
+ *               └───────────────┴────────────> failed ─> dispatch: the next candidate, again, or the caller's
+ * error
  *
- * An attempt outlives its dispatch when it is given up while its call still runs: the call is cancelled, and its
- * last callback finds nobody who cares and frees it. */
+ * An attempt outlives its dispatch when it is given up while its call still runs: the call is cancelled, and
+ * its last callback finds nobody who cares and frees it. */
 #include "switch/switch_internal.h"
 
 #include <stdio.h>
@@ -110,11 +111,12 @@ bool attempt_over(struct attempt *a)
     return true;
 }
 
-/* Worth the same candidate's second try: what may have passed in a moment. A first token that was waited for in
- * vain is not: its time is gone. */
+/* Worth the same candidate's second try: what may have passed in a moment. A first token that was waited for
+ * in vain is not: its time is gone. */
 static bool failure_passes(const struct attempt *a, enum dispatch_verdict verdict, int status)
 {
-    return (verdict == DISPATCH_BAD && status != 504) || a->upstream_status == 429 || a->upstream_status == 503;
+    return (verdict == DISPATCH_BAD && status != 504) || a->upstream_status == 429 ||
+           a->upstream_status == 503;
 }
 
 /* A provider that says when to come back is left alone until then, by all requests. */
@@ -279,13 +281,13 @@ void attempt_start(struct dispatch *d, const struct candidate *c, bool hedge)
         .held = BUF_INIT,
         .tokens = {-1, -1, -1},
         .hedge = hedge,
-        .price = price_of(provider_info(c->provider, c->model),
-                          c->provider->kind == SWITCH_PROVIDER_KIND_LOCAL),
+        .price =
+            price_of(provider_info(c->provider, c->model), c->provider->kind == SWITCH_PROVIDER_KIND_LOCAL),
         .first_token_ms = -1,
     };
     struct limits_refusal why;
-    if (limits_attempt_begin(d->sw->budgets, &d->hold, c->provider->name, &a->price, &d->want, clock_wall_ms(),
-                             &a->hold, &why) != 0) {
+    if (limits_attempt_begin(d->sw->budgets, &d->hold, c->provider->name, &a->price, &d->want,
+                             clock_wall_ms(), &a->hold, &why) != 0) {
         free(a);
         breaker_abandon(&c->provider->breaker);
         account_tried(&d->account, c, why.text, -1);

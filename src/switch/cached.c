@@ -1,5 +1,6 @@
-/* Cached: a request that was answered before, answered with the same words, and good answers kept for the next
- * time. What is kept is OpenAI's whole reply; streams are gathered into one, and one is told as a stream. */
+/* Cached: a request that was answered before, answered with the same words, and good answers kept for the
+ * next time. What is kept is OpenAI's whole reply; streams are gathered into one, and one is told as a
+ * stream. */
 #include "switch/switch_internal.h"
 
 #include <stdio.h>
@@ -135,7 +136,8 @@ bool cached_answer(struct dispatch *d)
         header(d, CACHE_BYPASS);
         return false;
     }
-    if (!cache_find(sw->cache, d->cache_key, sw->registry_version, control.max_age_ms, clock_mono_ms(), &kept) ||
+    if (!cache_find(sw->cache, d->cache_key, sw->registry_version, control.max_age_ms, clock_mono_ms(),
+                    &kept) ||
         !limits_model_allowed(&d->hold, d->wish.model, kept.provider, kept.model) ||
         (d->wish.local_only && !kept.local)) {
         header(d, CACHE_MISS);
@@ -169,7 +171,8 @@ void cached_keep(struct attempt *a, const char *body, size_t len)
         .completion_tokens = a->tokens.completion,
         .cached_tokens = a->tokens.cached,
     };
-    (void)cache_keep(d->sw->cache, d->cache_key, &reply, clock_mono_ms()); /* too large, say: then it is not */
+    (void)cache_keep(d->sw->cache, d->cache_key, &reply,
+                     clock_mono_ms()); /* too large, say: then it is not */
 }
 
 void cached_gather(struct attempt *a, const char *chunk, size_t len)

@@ -457,7 +457,8 @@ static bool hold_allows(const void *ctx, const char *requested, const char *prov
 static bool dispatch_wish(struct dispatch *d)
 {
     struct error err = {0};
-    if (keep_alive_read(yyjson_obj_get(d->root, "keep_alive"), &d->has_keep_alive, &d->keep_alive_ms, &err) != 0) {
+    if (keep_alive_read(yyjson_obj_get(d->root, "keep_alive"), &d->has_keep_alive, &d->keep_alive_ms, &err) !=
+        0) {
         dispatch_refuse(d, 400, "invalid_value", "keep_alive", err.text);
         return false;
     }

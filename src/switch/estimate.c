@@ -48,7 +48,8 @@ static void tokens_fill(struct attempt *a, int64_t completion)
 
 static void usage_write(const struct attempt *a, struct buf *out)
 {
-    buf_printf(out, "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,\"estimated\":true}",
+    buf_printf(out,
+               "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,\"estimated\":true}",
                (long long)a->tokens.prompt, (long long)a->tokens.completion,
                (long long)(a->tokens.prompt + a->tokens.completion));
 }
@@ -99,8 +100,8 @@ void estimate_stream(struct attempt *a)
     tokens_fill(a, (int64_t)((a->text_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN));
     if (a->tokens.prompt < 0 || !(d->include_usage || d->dialect))
         return;
-    buf_printf(&chunk, "{\"id\":\"%s\",\"object\":\"chat.completion.chunk\",\"created\":%lld,\"model\":", request_id(d->r),
-               (long long)(d->account.at / 1000));
+    buf_printf(&chunk, "{\"id\":\"%s\",\"object\":\"chat.completion.chunk\",\"created\":%lld,\"model\":",
+               request_id(d->r), (long long)(d->account.at / 1000));
     buf_put_json_string(&chunk, a->candidate->model, strlen(a->candidate->model));
     buf_puts(&chunk, ",\"choices\":[],\"usage\":");
     usage_write(a, &chunk);

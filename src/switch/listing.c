@@ -197,7 +197,8 @@ static int listing_start(struct provider *p, char *why, size_t size)
     struct client_call *call;
     struct error err = {0};
     if (p->kind == SWITCH_PROVIDER_KIND_LOCAL) {
-        const struct hermes_registry_since since = {.since = p->model_count > 0 ? p->sw->registry_version : -1};
+        const struct hermes_registry_since since = {.since =
+                                                        p->model_count > 0 ? p->sw->registry_version : -1};
         int rc = hermes_registry_call(client, module_peer(p->sw->m, "hermes"), &since, &options, on_registry,
                                       p, &call);
         snprintf(why, size, "%s", rc == 0 ? "" : error_describe(rc));

@@ -16,8 +16,8 @@ static int of_source(const char *source)
     static const struct {
         const char *name;
         int priority;
-    } sources[] = {{"shub", 0},  {"operator", 1}, {"tentaculo_link", 1}, {"link", 1}, {"madre", 2},
-                   {"hijas", 3}, {"hija", 3},     {"discovery", 5}};
+    } sources[] = {{"shub", 0},  {"operator", 1}, {"tentaculo_link", 1}, {"link", 1},
+                   {"madre", 2}, {"hijas", 3},    {"hija", 3},           {"discovery", 5}};
     for (size_t i = 0; i < COUNT_OF(sources); i++)
         if (str_eq(source, sources[i].name))
             return sources[i].priority;

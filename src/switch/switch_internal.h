@@ -52,13 +52,13 @@ struct provider {
     char name[64];
     enum switch_provider_kind kind;
     bool enabled;
-    bool registered; /* Hermes has told of it; else the configuration */
+    bool registered;                     /* Hermes has told of it; else the configuration */
     char *base_url, *key_env, *key_file; /* of one that is outside; NULL: none */
     const struct preset *preset;         /* never NULL */
     char *tool, *module;                 /* of those kinds: whom to ask; NULL: its own name */
     int64_t connect_timeout_ms, first_token_timeout_ms, idle_timeout_ms;
-    int64_t max_concurrency; /* 0: no bound */
-    bool stays;              /* what it is sent does not leave this machine, says the configuration */
+    int64_t max_concurrency;        /* 0: no bound */
+    bool stays;                     /* what it is sent does not leave this machine, says the configuration */
     struct config_model_info *info; /* what is said of its models */
     size_t info_count;
     struct breaker breaker;
@@ -124,8 +124,8 @@ bool provider_key_present(const struct provider *p);
 /* select.c */
 struct candidate {
     struct provider *provider;
-    const char *model;  /* as the provider names it */
-    const char *reason; /* in a few words */
+    const char *model;     /* as the provider names it */
+    const char *reason;    /* in a few words */
     struct choice *choice; /* what speaks for it */
 };
 struct selection {
@@ -145,7 +145,7 @@ struct selection {
     struct {
         int status;
         const char *code, *param; /* param NULL: none */
-    } refusal; /* of a selection that failed */
+    } refusal;                    /* of a selection that failed */
 };
 /* To candidates, in order. Strings live in the arena. 0, or an error with a sentence, and out->refusal:
  * VX11_ENOT_FOUND names the nearest models; VX11_EUNSUPPORTED when who offers the model knows that it cannot
@@ -208,12 +208,12 @@ struct attempt {
     struct buf reply; /* an answer that is not streamed, or an error */
     struct buf held;  /* chunks before the first token, each behind its length (size_t) */
     struct token_counts tokens;
-    size_t text_bytes; /* of the answer, when it is streamed */
+    size_t text_bytes;       /* of the answer, when it is streamed */
     struct limits_hold hold; /* reserved of the provider's budgets */
     struct price price;
     int upstream_status, own_end; /* own_end: why we ended the call ourselves, VX11_E… */
-    const char *upstream_model; /* what its engine calls the model; NULL: as we do */
-    bool foreign;               /* the engine is not our own */
+    const char *upstream_model;   /* what its engine calls the model; NULL: as we do */
+    bool foreign;                 /* the engine is not our own */
     bool sse_open, complete, failed_midway, paused, hedge, learned;
     double first_token_ms; /* since its beginning; negative: none */
     char failed_text[400];
@@ -241,7 +241,7 @@ const struct adapter *adapter_of(const struct provider *p); /* adapters.c */
 
 /* Begins; the attempt is d's from now on. False: it could not be, and has been told to the dispatch. */
 void attempt_start(struct dispatch *d, const struct candidate *c, bool hedge);
-void attempt_call(struct attempt *a);  /* target is known */
+void attempt_call(struct attempt *a); /* target is known */
 /* Ends it: the dispatch goes on to the next candidate, or the caller gets status, code and text. */
 void attempt_failed(struct attempt *a, enum dispatch_verdict verdict, int status, const char *code,
                     const char *text);
@@ -249,7 +249,8 @@ void attempt_failed(struct attempt *a, enum dispatch_verdict verdict, int status
  * instead of failing. */
 bool attempt_engine_again(struct attempt *a, int result);
 void attempt_engine_retry(struct attempt *a); /* asks now */
-/* Tells the learner how it went, once; attempt_end does too. Before the account is written, so that it holds it. */
+/* Tells the learner how it went, once; attempt_end does too. Before the account is written, so that it holds
+ * it. */
 void attempt_learn(struct attempt *a, enum dispatch_verdict verdict);
 /* Books it with its breaker and counters and takes it out of d. A call that still runs is cancelled, and the
  * attempt goes when that has ended; else at once. */
@@ -270,40 +271,40 @@ struct dispatch {
     const char *source; /* who asks, as /switch/chat says it; NULL: not said */
     const char *body;   /* OpenAI's request, the caller's own where that is one */
     size_t body_len;
-    bool stream, include_usage; /* as the caller asked */
+    bool stream, include_usage;    /* as the caller asked */
     const struct dialect *dialect; /* how the answer is told; NULL: as it comes */
     void *dialect_data;
     struct selection selection;
     size_t at; /* next candidate */
     struct account account;
-    yyjson_val *root;         /* body, parsed */
-    yyjson_val *metadata;     /* as /switch/chat says it; NULL: the body's own */
+    yyjson_val *root;     /* body, parsed */
+    yyjson_val *metadata; /* as /switch/chat says it; NULL: the body's own */
     bool has_keep_alive;
-    int64_t keep_alive_ms;    /* how long a local model stays loaded afterwards; -1: for ever */
-    struct limits_want want;  /* what it may use at most */
-    struct limits_hold hold;  /* reserved of the caller's budgets */
-    struct price price;       /* of who answered */
-    bool caches;              /* cache_key is set: a good answer is kept under it */
+    int64_t keep_alive_ms;   /* how long a local model stays loaded afterwards; -1: for ever */
+    struct limits_want want; /* what it may use at most */
+    struct limits_hold hold; /* reserved of the caller's budgets */
+    struct price price;      /* of who answered */
+    bool caches;             /* cache_key is set: a good answer is kept under it */
     unsigned char cache_key[CACHE_KEY_LEN];
     struct cache_gather *gather; /* of a stream that is to be kept */
     struct buf kept;             /* of a stream's text, for who asked for bodies in the log */
     size_t kept_bytes;           /* of all of it */
     const struct attempt *kept_of;
     struct attempt *live[DISPATCH_LIVE];
-    struct attempt *winner;            /* whose answer the caller gets */
-    const struct candidate *last;      /* the one that was asked last */
-    const struct candidate *again;     /* may be asked once more; NULL: none */
-    int retries;                       /* done */
-    int64_t again_at, hedge_at;        /* monotonic ms; 0: no */
-    size_t listings;                   /* listings of models that are waited for */
+    struct attempt *winner;        /* whose answer the caller gets */
+    const struct candidate *last;  /* the one that was asked last */
+    const struct candidate *again; /* may be asked once more; NULL: none */
+    int retries;                   /* done */
+    int64_t again_at, hedge_at;    /* monotonic ms; 0: no */
+    size_t listings;               /* listings of models that are waited for */
     bool relisted, local_relisted, begun;
     /* how the last attempt failed, for when none is left */
     int failed_status;
     char failed_code[64], failed_text[400];
-    const char *failed_param; /* static; NULL: none */
-    int64_t retry_after_ms; /* -1: nobody said */
+    const char *failed_param;        /* static; NULL: none */
+    int64_t retry_after_ms;          /* -1: nobody said */
     struct limits_refusal exhausted; /* the budget that was in the way last; status 0: none was */
-    int cancel_reason;      /* 0: the caller is there */
+    int cancel_reason;               /* 0: the caller is there */
 };
 
 /* Takes the request over, to its end. Strings live in the request's arena. */
@@ -348,7 +349,8 @@ void cached_keep_stream(struct attempt *a); /* at a stream's good end */
 /* Of a whole reply: 1 when it has been written into a->reply, which is to be parsed again; 0; or VX11_E…. */
 int estimate_reply(struct attempt *a, const struct switch_upstream *u);
 void estimate_stream(struct attempt *a); /* before the stream's good end; sends it when it was asked for */
-void estimate_cut(struct attempt *a); /* an answer that began and did not end well: what came of it was used */
+void estimate_cut(
+    struct attempt *a); /* an answer that began and did not end well: what came of it was used */
 
 /* chat.c */
 void chat_completions(struct request *r, void *module);

@@ -33,7 +33,7 @@ struct swarm {
     int64_t most_rss;                /* of all workers together at any moment */
     int most_processes, most_of_one; /* of all models; of one model */
     int kills, runs;                 /* runs: how often the answers changed to another model */
-    int struck;      /* requests under which their engine was killed, at most */
+    int struck;                      /* requests under which their engine was killed, at most */
     int samples;
 };
 

@@ -50,7 +50,8 @@ static int start(void **state)
     struct buf yaml = BUF_INIT;
     (void)state;
     up = upstream_start();
-    buf_puts(&yaml, "switch:\n  breaker_threshold: 1000\n  rest_most_ms: 0\n  providers:\n    - {name: local, kind: local}\n");
+    buf_puts(&yaml, "switch:\n  breaker_threshold: 1000\n  rest_most_ms: 0\n  providers:\n    - {name: "
+                    "local, kind: local}\n");
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         upstream_yaml(up, &yaml, kinds[i].name, "m, shared",
                       "first_token_timeout_ms: 400, idle_timeout_ms: 400");
@@ -184,7 +185,8 @@ static void everything_at_once(void **state)
     /* One that left before Switch had heard of it has no row. */
     int64_t rows = system_count(&sys, "SELECT count(*) FROM decision");
     assert_true(rows <= asked);
-    assert_int_equal(system_count(&sys, "SELECT (SELECT count(*) FROM usage) - (SELECT count(*) FROM decision)"), 0);
+    assert_int_equal(
+        system_count(&sys, "SELECT (SELECT count(*) FROM usage) - (SELECT count(*) FROM decision)"), 0);
     assert_int_equal(system_count(&sys, "SELECT count(*) FROM decision d LEFT JOIN usage u ON u.decision_id "
                                         "= d.id WHERE u.decision_id IS NULL"),
                      0);

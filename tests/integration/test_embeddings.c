@@ -30,9 +30,9 @@ static int start(void **state)
     struct buf yaml = BUF_INIT;
     (void)state;
     up = upstream_start();
-    buf_puts(&yaml,
-             "switch:\n  breaker_threshold: 100\n  retries: 0\n  rest_most_ms: 0\n  chain: [vec, bad, good, local, spare/m]\n  providers:\n"
-             "    - {name: local, kind: local}\n");
+    buf_puts(&yaml, "switch:\n  breaker_threshold: 100\n  retries: 0\n  rest_most_ms: 0\n  chain: [vec, bad, "
+                    "good, local, spare/m]\n  providers:\n"
+                    "    - {name: local, kind: local}\n");
     upstream_yaml(up, &yaml, "vec", "m", NULL);
     upstream_yaml(up, &yaml, "spare", "m", NULL);
     upstream_yaml(up, &yaml, "bad", "duo", NULL);

@@ -1,5 +1,5 @@
-/* What Switch does about providers that fail for a moment, ask to be left alone, are slow to begin, or are not
- * there: a second try, a rest, a second provider beside the first. */
+/* What Switch does about providers that fail for a moment, ask to be left alone, are slow to begin, or are
+ * not there: a second try, a rest, a second provider beside the first. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,8 +20,9 @@ static int start(void **state)
     struct buf yaml = BUF_INIT;
     (void)state;
     up = upstream_start();
-    buf_puts(&yaml, "switch:\n  breaker_threshold: 1000\n  retries: 1\n  retry_base_ms: 1500\n  retry_most_ms: "
-                    "1500\n  rest_most_ms: 2000\n  hedge_ms: 400\n  strategy: chain\n  providers:\n");
+    buf_puts(&yaml,
+             "switch:\n  breaker_threshold: 1000\n  retries: 1\n  retry_base_ms: 1500\n  retry_most_ms: "
+             "1500\n  rest_most_ms: 2000\n  hedge_ms: 400\n  strategy: chain\n  providers:\n");
     upstream_yaml(up, &yaml, "flaky", "flaky-model", NULL);
     upstream_yaml(up, &yaml, "wrong", "wrong-model", NULL);
     upstream_yaml(up, &yaml, "late", "late-model", "first_token_timeout_ms: 600");

@@ -16,7 +16,7 @@
 static struct system sys;
 
 /* "hi": 1 token and 4 for its message; the answer "hello": 2; five pieces of 3 bytes: 4. */
-#define ESTIMATED "5|2|null|null"
+#define ESTIMATED        "5|2|null|null"
 #define ESTIMATED_STREAM "5|4|null|null"
 static struct upstream *up;
 
@@ -72,7 +72,8 @@ static int start(void **state)
     struct buf yaml = BUF_INIT;
     (void)state;
     up = upstream_start();
-    buf_puts(&yaml, "switch:\n  breaker_open_ms: 500\n  retries: 0\n  rest_most_ms: 0\n  strategy: chain\n  providers:\n");
+    buf_puts(&yaml, "switch:\n  breaker_open_ms: 500\n  retries: 0\n  rest_most_ms: 0\n  strategy: chain\n  "
+                    "providers:\n");
     for (size_t i = 0; i < COUNT_OF(faults); i++) {
         upstream_yaml(up, &yaml, faults[i].name, "m", LIMITS);
         upstream_behave(up, faults[i].name, faults[i].behaviour);

@@ -61,7 +61,8 @@ static const char *random_string(struct random_source *r, const struct contract_
                                          "\xef\xbf\xbd",
                                          "'"};
     if (f->pattern != NULL) { /* the patterns of the tables under test, by example */
-        static const char *const examples[] = {"ab12", "local", "http://h:1/v1", "KEY_NAME", "/x", "abcd", ""};
+        static const char *const examples[] = {"ab12", "local", "http://h:1/v1", "KEY_NAME", "/x",
+                                               "abcd", ""};
         for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++) {
             bool matches = false;
             if (contract_pattern_match(f->pattern, examples[i], &matches) == 0 && matches)

@@ -592,8 +592,8 @@ int main(int argc, char **argv)
         TEST(test_fair),           TEST(test_batch_first),
         TEST(test_min_resident),   TEST(test_killed_while_loading),
         TEST(test_budget),         TEST(test_never),
-        TEST(test_pool_factor),
-        TEST(test_groups),         TEST(test_keep_alive),
+        TEST(test_pool_factor),    TEST(test_groups),
+        TEST(test_keep_alive),
     };
     if (fake_worker_asked(argc, argv))
         return fake_worker_main(argc, argv);
