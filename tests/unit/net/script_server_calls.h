@@ -48,8 +48,12 @@ extern const struct client_events calls_events;
 /* How calls_open spells the server's host. A numeric one is called directly, a name through libcurl: what
  * callers see must be the same, so each test runs both ways. */
 extern const char *calls_host;
-#define CALLS_RUN(tests)                                                                                     \
-    ((calls_host = "127.0.0.1", cmocka_run_group_tests_name("direct", tests, NULL, NULL)) +                  \
-     (calls_host = "localhost", cmocka_run_group_tests_name("through libcurl", tests, NULL, NULL)))
+#define CALLS_RETURN(tests)                                                                                  \
+    do {                                                                                                     \
+        calls_host = "127.0.0.1";                                                                            \
+        int failed_ = cmocka_run_group_tests_name("direct", tests, NULL, NULL);                              \
+        calls_host = "localhost";                                                                            \
+        return failed_ + cmocka_run_group_tests_name("through libcurl", tests, NULL, NULL);                  \
+    } while (0)
 
 #endif

@@ -460,5 +460,5 @@ int main(void)
         cmocka_unit_test(test_stale_connection), cmocka_unit_test(test_reuse),
         cmocka_unit_test(test_start_from_done),  cmocka_unit_test(test_loop_ends),
     };
-    return CALLS_RUN(tests);
+    CALLS_RETURN(tests);
 }

@@ -503,5 +503,5 @@ int main(void)
         cmocka_unit_test(test_close_in_flight),
         cmocka_unit_test(test_close_from_callback),
     };
-    return CALLS_RUN(tests);
+    CALLS_RETURN(tests);
 }

@@ -392,5 +392,5 @@ int main(void)
         cmocka_unit_test(test_refusals),  cmocka_unit_test(test_broken_contract),
         cmocka_unit_test(test_transport),
     };
-    return CALLS_RUN(tests);
+    CALLS_RETURN(tests);
 }
