@@ -469,8 +469,11 @@ static void reply_end(struct client_conn *n, bool more)
 static void conn_hold(struct client_conn *n, const char *data, size_t len)
 {
     (void)conn_poll(n, n->polled & ~UV_READABLE);
-    if (len == 0)
+    if (len == 0) { /* all that was held has been handed over: it must not be a second time */
+        buf_clear(&n->held);
+        n->held_at = 0;
         return;
+    }
     if (n->held.len > 0) { /* it is what was held before, or the rest of it */
         n->held_at = n->held.len - len;
         return;
