@@ -236,7 +236,7 @@ static int end_tell(struct puller *p)
                 p->id);
         return CLI_INTERRUPTED;
     }
-    if (!p->over)
+    if (!p->over || !p->pull)
         return cli_fail(CLI_NOT_RUNNING, "Hermes no longer answers; `vx11 models pulls` will show pull %s",
                         p->id);
     if (p->pull->state == HERMES_PULL_STATE_DONE) {
