@@ -118,6 +118,8 @@ static void unload_stale(struct hermes *h, const char *const *names, size_t n, c
 static void on_scanned(void *ctx, const struct hermes_scan_reply *reply)
 {
     struct hermes *h = ctx;
+    if (h->stopped) /* a scan that ends during the stop: the other parts may be gone */
+        return;
     unload_stale(h, reply->changed, reply->changed_count, "its file has changed");
     unload_stale(h, reply->missing, reply->missing_count, "its file has gone");
     hasher_kick(h->hasher);
@@ -126,7 +128,8 @@ static void on_scanned(void *ctx, const struct hermes_scan_reply *reply)
 static void on_background_scan(void *ctx, const struct hermes_scan_reply *reply, const struct error *err)
 {
     struct hermes *h = ctx; /* its result is in the log and in scanner_problem */
-    warmup_begin(h->warmup);
+    if (!h->stopped)
+        warmup_begin(h->warmup);
     (void)reply;
     (void)err;
 }

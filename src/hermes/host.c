@@ -14,7 +14,7 @@ static void on_fluzo(struct client_call *call, void *ctx, const struct client_re
     const struct switch_fluzo_reply *fluzo = reply->message;
     (void)call;
     h->host_call = NULL;
-    if (h->closing == 0)
+    if (!h->stopped) /* else the engines may be gone */
         engines_set_pool_factor(h->engines, fluzo && fluzo->profile ? fluzo->profile->pool_factor : 1);
 }
 

@@ -260,6 +260,7 @@ static void tokens(void **state)
     expect(at, "POST", "/v1/chat/completions", chat_body("cloud-model", false), 403, "scope_missing");
     expect(at, "POST", "/events/ingest", "{}", 403, "scope_missing");
     at.token = publish;
+    eventually(8000, http_status(&at, "GET", "/v1/models", NULL) == 403);
     expect(at, "GET", "/v1/models", NULL, 403, "scope_missing");
     /* It is the same behind Link. */
     at = system_switch(&sys);
