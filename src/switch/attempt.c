@@ -167,11 +167,10 @@ static int body_openai(struct attempt *a, const char **out, size_t *len, struct 
         return 0;
     yyjson_alc alc;
     contract_json_allocator(arena, &alc);
-    yyjson_val *root = NULL;
-    if (contract_json_parse(arena, d->body, d->body_len, NULL, &root, NULL) != 0)
+    if (!d->root)
         return error_set(err, VX11_ESYNTAX, "the request could not be read again");
     yyjson_mut_doc *doc = yyjson_mut_doc_new(&alc);
-    yyjson_mut_val *copy = doc ? yyjson_val_mut_copy(doc, root) : NULL;
+    yyjson_mut_val *copy = doc ? yyjson_val_mut_copy(doc, d->root) : NULL;
     if (!copy)
         return error_set(err, VX11_ENOMEM, "out of memory");
     yyjson_mut_doc_set_root(doc, copy);

@@ -9,12 +9,10 @@
 /* Of a streamed answer only the number of its bytes is kept: a token for every four of them. */
 #define BYTES_PER_TOKEN 4
 
-static int64_t prompt_estimate(struct dispatch *d)
+/* As it was reckoned when the request was admitted. */
+static int64_t prompt_estimate(const struct dispatch *d)
 {
-    yyjson_val *root = NULL;
-    if (contract_json_parse(request_arena(d->r), d->body, d->body_len, NULL, &root, NULL) != 0)
-        return -1;
-    return tokens_estimate_request(root);
+    return d->root ? d->want.prompt_tokens : -1;
 }
 
 static int64_t answer_estimate(const struct switch_upstream *u)
