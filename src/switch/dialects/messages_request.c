@@ -6,50 +6,17 @@
 
 #define PATH 192
 
-static bool no_memory(struct translation *t)
-{
-    return dialect_fault_set(t->fault, "out_of_memory", NULL, "out of memory");
-}
-
-static bool refuse(struct translation *t, const char *at, const char *key, const char *text)
-{
-    char where[PATH];
-    snprintf(where, sizeof where, "%.120s%s%.64s", at, key ? "/" : "", key ? key : "");
-    return dialect_fault_set(t->fault, DIALECT_UNSUPPORTED, where, "%s", text);
-}
-
-static bool invalid(struct translation *t, const char *at, const char *key, const char *text)
-{
-    refuse(t, at, key, text);
-    t->fault->code = DIALECT_INVALID;
-    return false;
-}
-
-/* A string that must be there. */
-static const char *text_of(struct translation *t, yyjson_val *object, const char *key, const char *at)
-{
-    const char *text = yyjson_get_str(yyjson_obj_get(object, key));
-    if (!text)
-        invalid(t, at, key, "must be a string");
-    return text;
-}
-
-static bool is_type(yyjson_val *block, const char *type)
-{
-    return yyjson_equals_str(yyjson_obj_get(block, "type"), type);
-}
-
 /* ---- what a user's turn holds ---- */
 
 static const char *data_url(struct translation *t, yyjson_val *source, const char *at)
 {
-    const char *type = text_of(t, source, "media_type", at);
-    const char *data = type ? text_of(t, source, "data", at) : NULL;
+    const char *type = translation_text_of(t, source, "media_type", at);
+    const char *data = type ? translation_text_of(t, source, "data", at) : NULL;
     if (!data)
         return NULL;
     const char *url = arena_printf(t->a, "data:%s;base64,%s", type, data);
     if (!url)
-        no_memory(t);
+        translation_no_memory(t);
     return url;
 }
 
@@ -59,12 +26,12 @@ static bool image_block(struct translation *t, yyjson_val *block, const char *at
     char where[PATH];
     snprintf(where, sizeof where, "%.180s/source", at);
     const char *url = NULL;
-    if (is_type(source, "base64"))
+    if (translation_is_type(source, "base64"))
         url = data_url(t, source, where);
-    else if (is_type(source, "url"))
-        url = text_of(t, source, "url", where);
+    else if (translation_is_type(source, "url"))
+        url = translation_text_of(t, source, "url", where);
     else
-        return refuse(t, where, "type", "only images in base64 and by URL can be passed on");
+        return translation_unsupported(t, where, "type", "only images in base64 and by URL can be passed on");
     return url && part_image(t, parts, url);
 }
 
@@ -78,7 +45,7 @@ static bool titled_text(struct translation *t, yyjson_val *block, const char *te
         arena_printf(t->a, "%s%s%s%s%s%s%s", title ? title : "", title ? "\n" : "", source ? source : "",
                      source ? "\n" : "", context ? context : "", context ? "\n" : "", text);
     if (!whole)
-        return no_memory(t);
+        return translation_no_memory(t);
     return !whole[0] || part_text(t, parts, whole, strlen(whole));
 }
 
@@ -91,7 +58,7 @@ static bool content_parts(struct translation *t, yyjson_val *content, const char
     if (yyjson_is_str(content))
         return part_text(t, parts, yyjson_get_str(content), yyjson_get_len(content));
     if (!yyjson_is_arr(content))
-        return invalid(t, at, NULL, "must be a string or an array of blocks");
+        return translation_invalid(t, at, NULL, "must be a string or an array of blocks");
     yyjson_arr_foreach(content, i, n, block)
     {
         char where[PATH];
@@ -110,18 +77,19 @@ static bool document_block(struct translation *t, yyjson_val *block, const char 
     char where[PATH];
     snprintf(where, sizeof where, "%.180s/source", at);
     if (yyjson_get_bool(yyjson_obj_get(yyjson_obj_get(block, "citations"), "enabled")))
-        return refuse(t, at, "citations/enabled", "citations cannot be asked for");
-    if (is_type(source, "text")) {
-        const char *text = text_of(t, source, "data", where);
+        return translation_unsupported(t, at, "citations/enabled", "citations cannot be asked for");
+    if (translation_is_type(source, "text")) {
+        const char *text = translation_text_of(t, source, "data", where);
         return text && titled_text(t, block, text, parts);
     }
-    if (is_type(source, "content")) {
+    if (translation_is_type(source, "content")) {
         snprintf(where, sizeof where, "%.170s/source/content", at);
         return titled_text(t, block, "", parts) &&
                content_parts(t, yyjson_obj_get(source, "content"), where, parts);
     }
-    if (!is_type(source, "base64"))
-        return refuse(t, where, "type", "only documents in base64 and as text can be passed on");
+    if (!translation_is_type(source, "base64"))
+        return translation_unsupported(t, where, "type",
+                                       "only documents in base64 and as text can be passed on");
     const char *url = data_url(t, source, where);
     return url && (!context || part_text(t, parts, context, strlen(context))) &&
            part_file(t, parts, title ? title : "document.pdf", url);
@@ -137,11 +105,11 @@ static bool search_block(struct translation *t, yyjson_val *block, const char *a
 
 static bool user_block(struct translation *t, yyjson_val *block, const char *at, yyjson_mut_val *parts)
 {
-    const char *type = text_of(t, block, "type", at);
+    const char *type = translation_text_of(t, block, "type", at);
     if (!type)
         return false;
     if (strcmp(type, "text") == 0) {
-        const char *text = text_of(t, block, "text", at);
+        const char *text = translation_text_of(t, block, "text", at);
         return text && part_text(t, parts, text, yyjson_get_len(yyjson_obj_get(block, "text")));
     }
     if (strcmp(type, "image") == 0)
@@ -150,7 +118,7 @@ static bool user_block(struct translation *t, yyjson_val *block, const char *at,
         return document_block(t, block, at, parts);
     if (strcmp(type, "search_result") == 0)
         return search_block(t, block, at, parts);
-    return refuse(t, at, "type", "blocks of this type cannot be passed on here");
+    return translation_unsupported(t, at, "type", "blocks of this type cannot be passed on here");
 }
 
 /* ---- turns ---- */
@@ -161,7 +129,7 @@ static bool tool_result(struct translation *t, yyjson_val *block, const char *at
     yyjson_val *content = yyjson_obj_get(block, "content");
     yyjson_mut_val *parts = yyjson_mut_arr(t->doc), *texts = yyjson_mut_arr(t->doc), *part;
     char where[PATH];
-    const char *id = text_of(t, block, "tool_use_id", at);
+    const char *id = translation_text_of(t, block, "tool_use_id", at);
     snprintf(where, sizeof where, "%.180s/content", at);
     if (!id || (content && !content_parts(t, content, where, parts)))
         return false;
@@ -172,7 +140,8 @@ static bool tool_result(struct translation *t, yyjson_val *block, const char *at
         yyjson_mut_arr_append(text ? texts : rest, part);
     }
     yyjson_mut_val *message = message_add(t, "tool", parts_content(t, texts));
-    return message && (yyjson_mut_obj_add_str(t->doc, message, "tool_call_id", id) || no_memory(t));
+    return message &&
+           (yyjson_mut_obj_add_str(t->doc, message, "tool_call_id", id) || translation_no_memory(t));
 }
 
 static bool user_turn(struct translation *t, yyjson_val *content, const char *at)
@@ -184,13 +153,13 @@ static bool user_turn(struct translation *t, yyjson_val *content, const char *at
         return message_add(t, "user",
                            yyjson_mut_strn(t->doc, yyjson_get_str(content), yyjson_get_len(content))) != NULL;
     if (!yyjson_is_arr(content) || yyjson_arr_size(content) == 0)
-        return invalid(t, at, NULL, "must be a string or a non-empty array of blocks");
+        return translation_invalid(t, at, NULL, "must be a string or a non-empty array of blocks");
     yyjson_arr_foreach(content, i, n, block)
     {
         char where[PATH];
         snprintf(where, sizeof where, "%.170s/%zu", at, i);
-        if (is_type(block, "tool_result") ? !tool_result(t, block, where, rest)
-                                          : !user_block(t, block, where, own))
+        if (translation_is_type(block, "tool_result") ? !tool_result(t, block, where, rest)
+                                                      : !user_block(t, block, where, own))
             return false;
     }
     while ((part = yyjson_mut_arr_remove_first(own)))
@@ -205,26 +174,27 @@ struct assistant {
 
 static bool thinking_block(struct translation *t, struct assistant *to, yyjson_val *block, const char *at)
 {
-    bool open = is_type(block, "thinking");
-    const char *text = text_of(t, block, open ? "thinking" : "data", at);
+    bool open = translation_is_type(block, "thinking");
+    const char *text = translation_text_of(t, block, open ? "thinking" : "data", at);
     if (!text)
         return false;
     if (open)
         buf_puts(&to->reasoning, text);
     yyjson_mut_val *copy = yyjson_val_mut_copy(t->doc, block);
-    return (copy && yyjson_mut_arr_append(to->thoughts, copy)) || no_memory(t);
+    return (copy && yyjson_mut_arr_append(to->thoughts, copy)) || translation_no_memory(t);
 }
 
 static bool tool_use(struct translation *t, struct assistant *to, yyjson_val *block, const char *at)
 {
     yyjson_val *input = yyjson_obj_get(block, "input");
-    const char *id = text_of(t, block, "id", at), *name = id ? text_of(t, block, "name", at) : NULL;
+    const char *id = translation_text_of(t, block, "id", at),
+               *name = id ? translation_text_of(t, block, "name", at) : NULL;
     struct buf text = BUF_INIT;
     if (!name)
         return false;
     if (!yyjson_is_obj(input))
-        return invalid(t, at, "input", "must be an object");
-    bool ok = contract_json_write(input, &text) == 0 || no_memory(t);
+        return translation_invalid(t, at, "input", "must be an object");
+    bool ok = contract_json_write(input, &text) == 0 || translation_no_memory(t);
     ok = ok && call_add(t, to->message, id, name, text.data, text.len);
     buf_free(&text);
     return ok;
@@ -232,7 +202,7 @@ static bool tool_use(struct translation *t, struct assistant *to, yyjson_val *bl
 
 static bool assistant_block(struct translation *t, struct assistant *to, yyjson_val *block, const char *at)
 {
-    const char *type = text_of(t, block, "type", at);
+    const char *type = translation_text_of(t, block, "type", at);
     if (!type)
         return false;
     if (strcmp(type, "text") == 0)
@@ -241,7 +211,8 @@ static bool assistant_block(struct translation *t, struct assistant *to, yyjson_
         return tool_use(t, to, block, at);
     if (strcmp(type, "thinking") == 0 || strcmp(type, "redacted_thinking") == 0)
         return thinking_block(t, to, block, at);
-    return refuse(t, at, "type", "blocks of this type cannot be passed on in an assistant's turn");
+    return translation_unsupported(t, at, "type",
+                                   "blocks of this type cannot be passed on in an assistant's turn");
 }
 
 static bool assistant_close(struct translation *t, struct assistant *to)
@@ -256,7 +227,7 @@ static bool assistant_close(struct translation *t, struct assistant *to)
                                               to->reasoning.len);
     if (yyjson_mut_arr_size(to->thoughts) > 0)
         ok = ok && yyjson_mut_obj_add_val(t->doc, to->message, "thinking_blocks", to->thoughts);
-    return ok || no_memory(t);
+    return ok || translation_no_memory(t);
 }
 
 static bool assistant_turn(struct translation *t, yyjson_val *content, const char *at)
@@ -266,7 +237,7 @@ static bool assistant_turn(struct translation *t, yyjson_val *content, const cha
     yyjson_val *block;
     bool ok = true;
     if (!yyjson_is_str(content) && !yyjson_is_arr(content))
-        return invalid(t, at, NULL, "must be a string or an array of blocks");
+        return translation_invalid(t, at, NULL, "must be a string or an array of blocks");
     to.message = message_add(t, "assistant", NULL);
     if (!to.message)
         return false;
@@ -291,9 +262,9 @@ static bool system_turn(struct translation *t, yyjson_val *content, const char *
         return false;
     yyjson_mut_val *whole = parts_content(t, parts);
     if (!whole)
-        return no_memory(t);
+        return translation_no_memory(t);
     if (!yyjson_mut_is_str(whole))
-        return refuse(t, at, NULL, "a system prompt can only hold text");
+        return translation_unsupported(t, at, NULL, "a system prompt can only hold text");
     return message_add(t, "system", whole) != NULL;
 }
 
@@ -312,7 +283,7 @@ static bool turns(struct translation *t, yyjson_val *system, const struct anthro
         if (!ok)
             return false;
     }
-    return yyjson_mut_obj_add_val(t->doc, t->root, "messages", t->messages) || no_memory(t);
+    return yyjson_mut_obj_add_val(t->doc, t->root, "messages", t->messages) || translation_no_memory(t);
 }
 
 /* ---- tools ---- */
@@ -322,12 +293,12 @@ static bool tool(struct translation *t, yyjson_val *from, const char *at, yyjson
     yyjson_val *type = yyjson_obj_get(from, "type"), *schema = yyjson_obj_get(from, "input_schema");
     yyjson_val *description = yyjson_obj_get(from, "description"), *strict = yyjson_obj_get(from, "strict");
     if (type && !yyjson_is_null(type) && !yyjson_equals_str(type, "custom"))
-        return refuse(t, at, "type", "only tools of the caller's own can be used");
-    const char *name = text_of(t, from, "name", at);
+        return translation_unsupported(t, at, "type", "only tools of the caller's own can be used");
+    const char *name = translation_text_of(t, from, "name", at);
     if (!name)
         return false;
     if (!yyjson_is_obj(schema))
-        return invalid(t, at, "input_schema", "must be an object");
+        return translation_invalid(t, at, "input_schema", "must be an object");
     yyjson_mut_val *out = yyjson_mut_obj(t->doc), *function = yyjson_mut_obj(t->doc);
     bool ok = out && function && yyjson_mut_obj_add_str(t->doc, out, "type", "function") &&
               yyjson_mut_obj_add_str(t->doc, function, "name", name);
@@ -337,7 +308,7 @@ static bool tool(struct translation *t, yyjson_val *from, const char *at, yyjson
     if (yyjson_is_bool(strict))
         ok = ok && yyjson_mut_obj_add_bool(t->doc, function, "strict", yyjson_get_bool(strict));
     ok = ok && yyjson_mut_obj_add_val(t->doc, out, "function", function) && yyjson_mut_arr_append(tools, out);
-    return ok || no_memory(t);
+    return ok || translation_no_memory(t);
 }
 
 static bool tools(struct translation *t, yyjson_val *from)
@@ -348,7 +319,7 @@ static bool tools(struct translation *t, yyjson_val *from)
     if (!from || yyjson_is_null(from) || (yyjson_is_arr(from) && yyjson_arr_size(from) == 0))
         return true;
     if (!yyjson_is_arr(from))
-        return invalid(t, "/tools", NULL, "must be an array");
+        return translation_invalid(t, "/tools", NULL, "must be an array");
     yyjson_arr_foreach(from, i, n, one)
     {
         char at[PATH];
@@ -356,7 +327,7 @@ static bool tools(struct translation *t, yyjson_val *from)
         if (!tool(t, one, at, out))
             return false;
     }
-    return yyjson_mut_obj_add_val(t->doc, t->root, "tools", out) || no_memory(t);
+    return yyjson_mut_obj_add_val(t->doc, t->root, "tools", out) || translation_no_memory(t);
 }
 
 static bool tool_choice(struct translation *t, yyjson_val *from)
@@ -366,9 +337,9 @@ static bool tool_choice(struct translation *t, yyjson_val *from)
         return true;
     if (yyjson_get_bool(yyjson_obj_get(from, "disable_parallel_tool_use")) &&
         !yyjson_mut_obj_add_bool(t->doc, t->root, "parallel_tool_calls", false))
-        return no_memory(t);
-    if (is_type(from, "tool")) {
-        const char *name = text_of(t, from, "name", at);
+        return translation_no_memory(t);
+    if (translation_is_type(from, "tool")) {
+        const char *name = translation_text_of(t, from, "name", at);
         yyjson_mut_val *choice = yyjson_mut_obj(t->doc), *function = yyjson_mut_obj(t->doc);
         if (!name)
             return false;
@@ -376,15 +347,15 @@ static bool tool_choice(struct translation *t, yyjson_val *from)
                   yyjson_mut_obj_add_str(t->doc, function, "name", name) &&
                   yyjson_mut_obj_add_val(t->doc, choice, "function", function) &&
                   yyjson_mut_obj_add_val(t->doc, t->root, "tool_choice", choice);
-        return ok || no_memory(t);
+        return ok || translation_no_memory(t);
     }
-    plain = is_type(from, "auto")   ? "auto"
-            : is_type(from, "any")  ? "required"
-            : is_type(from, "none") ? "none"
-                                    : NULL;
+    plain = translation_is_type(from, "auto")   ? "auto"
+            : translation_is_type(from, "any")  ? "required"
+            : translation_is_type(from, "none") ? "none"
+                                                : NULL;
     if (!plain)
-        return invalid(t, at, "type", "must be auto, any, tool or none");
-    return yyjson_mut_obj_add_str(t->doc, t->root, "tool_choice", plain) || no_memory(t);
+        return translation_invalid(t, at, "type", "must be auto, any, tool or none");
+    return yyjson_mut_obj_add_str(t->doc, t->root, "tool_choice", plain) || translation_no_memory(t);
 }
 
 /* ---- thinking, effort, format ---- */
@@ -395,12 +366,12 @@ static bool effort(struct translation *t, yyjson_val *thinking, yyjson_val *conf
     const char *wanted = yyjson_get_str(yyjson_obj_get(config, "effort")), *out = NULL, *asked = NULL;
     if (thinking && !yyjson_is_null(thinking)) {
         int64_t budget = yyjson_get_sint(yyjson_obj_get(thinking, "budget_tokens"));
-        if (is_type(thinking, "disabled"))
+        if (translation_is_type(thinking, "disabled"))
             out = "none";
-        else if (is_type(thinking, "enabled"))
+        else if (translation_is_type(thinking, "enabled"))
             out = budget <= 2048 ? "low" : budget <= 8192 ? "medium" : "high";
-        else if (!is_type(thinking, "adaptive"))
-            return refuse(t, "/thinking", "type", "must be enabled, adaptive or disabled");
+        else if (!translation_is_type(thinking, "adaptive"))
+            return translation_unsupported(t, "/thinking", "type", "must be enabled, adaptive or disabled");
     }
     for (size_t i = 0; wanted && i < sizeof known / sizeof known[0]; i++)
         if (strcmp(wanted, known[i]) == 0)
@@ -408,10 +379,11 @@ static bool effort(struct translation *t, yyjson_val *thinking, yyjson_val *conf
     if (wanted && strcmp(wanted, "max") == 0)
         asked = "xhigh";
     if (wanted && !asked)
-        return invalid(t, "/output_config", "effort", "must be low, medium, high, xhigh or max");
+        return translation_invalid(t, "/output_config", "effort", "must be low, medium, high, xhigh or max");
     if (asked && !(out && strcmp(out, "none") == 0)) /* who is not to think is not, however hard */
         out = asked;
-    return !out || yyjson_mut_obj_add_str(t->doc, t->root, "reasoning_effort", out) || no_memory(t);
+    return !out || yyjson_mut_obj_add_str(t->doc, t->root, "reasoning_effort", out) ||
+           translation_no_memory(t);
 }
 
 static bool format(struct translation *t, yyjson_val *from, const char *at)
@@ -419,10 +391,10 @@ static bool format(struct translation *t, yyjson_val *from, const char *at)
     yyjson_val *schema = yyjson_obj_get(from, "schema");
     if (!from || yyjson_is_null(from))
         return true;
-    if (!is_type(from, "json_schema"))
-        return refuse(t, at, "type", "must be json_schema");
+    if (!translation_is_type(from, "json_schema"))
+        return translation_unsupported(t, at, "type", "must be json_schema");
     if (!yyjson_is_obj(schema))
-        return invalid(t, at, "schema", "must be an object");
+        return translation_invalid(t, at, "schema", "must be an object");
     yyjson_mut_val *out = yyjson_mut_obj(t->doc), *named = yyjson_mut_obj(t->doc);
     bool ok = out && named && yyjson_mut_obj_add_str(t->doc, out, "type", "json_schema") &&
               yyjson_mut_obj_add_str(t->doc, named, "name", "answer") &&
@@ -430,7 +402,7 @@ static bool format(struct translation *t, yyjson_val *from, const char *at)
               yyjson_mut_obj_add_val(t->doc, named, "schema", yyjson_val_mut_copy(t->doc, schema)) &&
               yyjson_mut_obj_add_val(t->doc, out, "json_schema", named) &&
               yyjson_mut_obj_add_val(t->doc, t->root, "response_format", out);
-    return ok || no_memory(t);
+    return ok || translation_no_memory(t);
 }
 
 /* ---- the request ---- */
@@ -454,7 +426,7 @@ static bool numbers(struct translation *t, const struct anthropic_messages_reque
              yyjson_mut_obj_add_bool(t->doc, t->root, "stream", true) &&
              yyjson_mut_obj_add_val(t->doc, t->root, "stream_options", options);
     }
-    return ok || no_memory(t);
+    return ok || translation_no_memory(t);
 }
 
 static bool user(struct translation *t, yyjson_val *metadata)
@@ -463,8 +435,8 @@ static bool user(struct translation *t, yyjson_val *metadata)
     if (!yyjson_is_str(id))
         return true;
     if (yyjson_get_len(id) > 512)
-        return invalid(t, "/metadata", "user_id", "must be at most 512 bytes");
-    return yyjson_mut_obj_add_str(t->doc, t->root, "user", yyjson_get_str(id)) || no_memory(t);
+        return translation_invalid(t, "/metadata", "user_id", "must be at most 512 bytes");
+    return yyjson_mut_obj_add_str(t->doc, t->root, "user", yyjson_get_str(id)) || translation_no_memory(t);
 }
 
 static bool given(yyjson_val *v)
@@ -481,11 +453,12 @@ bool messages_request(struct arena *a, const struct anthropic_messages_request *
     if (!translation_begin(&t, a, fault))
         return false;
     if (given(q->container))
-        return refuse(&t, "/container", NULL, "nothing can run at the provider");
+        return translation_unsupported(&t, "/container", NULL, "nothing can run at the provider");
     if (given(q->mcp_servers))
-        return refuse(&t, "/mcp_servers", NULL, "tools that run at the provider cannot be used");
+        return translation_unsupported(&t, "/mcp_servers", NULL,
+                                       "tools that run at the provider cannot be used");
     if (!yyjson_mut_obj_add_str(t.doc, t.root, "model", q->model))
-        return no_memory(&t);
+        return translation_no_memory(&t);
     yyjson_val *wanted = yyjson_obj_get(config, "format");
     bool old = !given(wanted) && given(q->output_format);
     bool ok = turns(&t, q->system, q->messages, q->messages_count) && numbers(&t, q) && tools(&t, q->tools) &&
@@ -507,7 +480,7 @@ bool messages_count_request(struct arena *a, const struct anthropic_count_reques
     if (!translation_begin(&t, a, fault))
         return false;
     if (!yyjson_mut_obj_add_str(t.doc, t.root, "model", q->model))
-        return no_memory(&t);
+        return translation_no_memory(&t);
     return turns(&t, q->system, q->messages, q->messages_count) && tools(&t, q->tools) &&
            tool_choice(&t, q->tool_choice) && effort(&t, q->thinking, q->output_config) &&
            format(&t, yyjson_obj_get(q->output_config, "format"), "/output_config/format") &&

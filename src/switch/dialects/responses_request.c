@@ -6,38 +6,6 @@
 
 #define PATH 192
 
-static bool no_memory(struct translation *t)
-{
-    return dialect_fault_set(t->fault, "out_of_memory", NULL, "out of memory");
-}
-
-static bool refuse(struct translation *t, const char *at, const char *key, const char *text)
-{
-    char where[PATH];
-    snprintf(where, sizeof where, "%.120s%s%.64s", at, key ? "/" : "", key ? key : "");
-    return dialect_fault_set(t->fault, DIALECT_UNSUPPORTED, where, "%s", text);
-}
-
-static bool invalid(struct translation *t, const char *at, const char *key, const char *text)
-{
-    refuse(t, at, key, text);
-    t->fault->code = DIALECT_INVALID;
-    return false;
-}
-
-static const char *text_of(struct translation *t, yyjson_val *object, const char *key, const char *at)
-{
-    const char *text = yyjson_get_str(yyjson_obj_get(object, key));
-    if (!text)
-        invalid(t, at, key, "must be a string");
-    return text;
-}
-
-static bool is_type(yyjson_val *v, const char *type)
-{
-    return yyjson_equals_str(yyjson_obj_get(v, "type"), type);
-}
-
 static bool given(yyjson_val *v)
 {
     return v && !yyjson_is_null(v);
@@ -50,25 +18,26 @@ static bool image_part(struct translation *t, yyjson_val *part, const char *at, 
     const char *url = yyjson_get_str(yyjson_obj_get(part, "image_url"));
     const char *detail = yyjson_get_str(yyjson_obj_get(part, "detail"));
     if (!url)
-        return refuse(t, at, "file_id", "no files are kept here: give the image as image_url");
+        return translation_unsupported(t, at, "file_id",
+                                       "no files are kept here: give the image as image_url");
     if (!part_image(t, parts, url))
         return false;
     yyjson_mut_val *image = yyjson_mut_obj_get(yyjson_mut_arr_get_last(parts), "image_url");
     return !detail || strcmp(detail, "auto") == 0 ||
-           yyjson_mut_obj_add_str(t->doc, image, "detail", detail) || no_memory(t);
+           yyjson_mut_obj_add_str(t->doc, image, "detail", detail) || translation_no_memory(t);
 }
 
 static bool content_part(struct translation *t, yyjson_val *part, const char *at, yyjson_mut_val *parts)
 {
-    const char *type = text_of(t, part, "type", at);
+    const char *type = translation_text_of(t, part, "type", at);
     if (!type)
         return false;
     if (strcmp(type, "input_text") == 0 || strcmp(type, "output_text") == 0 || strcmp(type, "text") == 0) {
-        const char *text = text_of(t, part, "text", at);
+        const char *text = translation_text_of(t, part, "text", at);
         return text && part_text(t, parts, text, yyjson_get_len(yyjson_obj_get(part, "text")));
     }
     if (strcmp(type, "refusal") == 0) {
-        const char *text = text_of(t, part, "refusal", at);
+        const char *text = translation_text_of(t, part, "refusal", at);
         return text && part_text(t, parts, text, strlen(text));
     }
     if (strcmp(type, "input_image") == 0)
@@ -77,9 +46,10 @@ static bool content_part(struct translation *t, yyjson_val *part, const char *at
         const char *name = yyjson_get_str(yyjson_obj_get(part, "filename"));
         const char *data = yyjson_get_str(yyjson_obj_get(part, "file_data"));
         return data ? part_file(t, parts, name ? name : "file", data)
-                    : refuse(t, at, NULL, "no files are kept or fetched here: give the file as file_data");
+                    : translation_unsupported(
+                          t, at, NULL, "no files are kept or fetched here: give the file as file_data");
     }
-    return refuse(t, at, "type", "parts of this type cannot be passed on");
+    return translation_unsupported(t, at, "type", "parts of this type cannot be passed on");
 }
 
 static bool content_parts(struct translation *t, yyjson_val *content, const char *at, yyjson_mut_val *parts)
@@ -89,7 +59,7 @@ static bool content_parts(struct translation *t, yyjson_val *content, const char
     if (yyjson_is_str(content))
         return part_text(t, parts, yyjson_get_str(content), yyjson_get_len(content));
     if (!yyjson_is_arr(content))
-        return invalid(t, at, NULL, "must be a string or an array of parts");
+        return translation_invalid(t, at, NULL, "must be a string or an array of parts");
     yyjson_arr_foreach(content, i, n, part)
     {
         char where[PATH];
@@ -124,13 +94,13 @@ static bool assistant_text(struct translation *t, struct items *s, yyjson_mut_va
     yyjson_mut_val *message = assistant_open(t, s), *content = parts_content(t, parts);
     s->spoken = true;
     return message && ((content && yyjson_mut_obj_put(message, yyjson_mut_str(t->doc, "content"), content)) ||
-                       no_memory(t));
+                       translation_no_memory(t));
 }
 
 static bool message_item(struct translation *t, struct items *s, yyjson_val *item, const char *at)
 {
     static const char *const roles[] = {"user", "system", "developer"};
-    const char *role = text_of(t, item, "role", at);
+    const char *role = translation_text_of(t, item, "role", at);
     yyjson_mut_val *parts = yyjson_mut_arr(t->doc);
     char where[PATH];
     snprintf(where, sizeof where, "%.180s/content", at);
@@ -143,16 +113,18 @@ static bool message_item(struct translation *t, struct items *s, yyjson_val *ite
         if (strcmp(role, roles[i]) == 0) {
             /* Not everybody knows the newer name. */
             yyjson_mut_val *content = parts_content(t, parts);
-            return content ? message_add(t, i == 2 ? "system" : roles[i], content) != NULL : no_memory(t);
+            return content ? message_add(t, i == 2 ? "system" : roles[i], content) != NULL
+                           : translation_no_memory(t);
         }
     }
-    return invalid(t, at, "role", "must be user, assistant, system or developer");
+    return translation_invalid(t, at, "role", "must be user, assistant, system or developer");
 }
 
 static bool call_item(struct translation *t, struct items *s, yyjson_val *item, const char *at)
 {
-    const char *id = text_of(t, item, "call_id", at), *name = id ? text_of(t, item, "name", at) : NULL;
-    const char *arguments = name ? text_of(t, item, "arguments", at) : NULL;
+    const char *id = translation_text_of(t, item, "call_id", at),
+               *name = id ? translation_text_of(t, item, "name", at) : NULL;
+    const char *arguments = name ? translation_text_of(t, item, "arguments", at) : NULL;
     return arguments && assistant_open(t, s) &&
            call_add(t, s->assistant, id, name, arguments, strlen(arguments));
 }
@@ -164,7 +136,7 @@ static bool output_item(struct translation *t, yyjson_val *item, const char *at)
     yyjson_mut_val *part;
     char where[PATH];
     snprintf(where, sizeof where, "%.180s/output", at);
-    const char *id = text_of(t, item, "call_id", at);
+    const char *id = translation_text_of(t, item, "call_id", at);
     if (!id || !content_parts(t, yyjson_obj_get(item, "output"), where, parts))
         return false;
     while ((part = yyjson_mut_arr_remove_first(parts))) {
@@ -173,7 +145,7 @@ static bool output_item(struct translation *t, yyjson_val *item, const char *at)
     }
     yyjson_mut_val *message = message_add(t, "tool", parts_content(t, texts));
     if (!message || !yyjson_mut_obj_add_str(t->doc, message, "tool_call_id", id))
-        return no_memory(t);
+        return translation_no_memory(t);
     return yyjson_mut_arr_size(rest) == 0 || message_add(t, "user", rest) != NULL;
 }
 
@@ -191,7 +163,8 @@ static bool reasoning_item(struct translation *t, struct items *s, yyjson_val *i
         buf_append(&text, yyjson_is_str(piece) ? yyjson_get_str(piece) : "", yyjson_get_len(piece));
     }
     if (text.len == 0 && given(yyjson_obj_get(item, "encrypted_content"))) {
-        ok = refuse(t, at, "encrypted_content", "encrypted thoughts of another server cannot be read here");
+        ok = translation_unsupported(t, at, "encrypted_content",
+                                     "encrypted thoughts of another server cannot be read here");
     } else if (text.len > 0) {
         if (s->spoken)
             s->assistant = NULL;
@@ -199,7 +172,7 @@ static bool reasoning_item(struct translation *t, struct items *s, yyjson_val *i
         yyjson_mut_val *all = yyjson_mut_strncpy(t->doc, text.data, text.len);
         ok = message && !text.failed && all &&
              yyjson_mut_obj_put(message, yyjson_mut_str(t->doc, "reasoning_content"), all);
-        ok = ok || no_memory(t);
+        ok = ok || translation_no_memory(t);
     }
     buf_free(&text);
     return ok;
@@ -209,7 +182,7 @@ static bool item(struct translation *t, struct items *s, yyjson_val *one, const 
 {
     const char *type = yyjson_get_str(yyjson_obj_get(one, "type"));
     if (!yyjson_is_obj(one))
-        return invalid(t, at, NULL, "must be an object");
+        return translation_invalid(t, at, NULL, "must be an object");
     if (!type || strcmp(type, "message") == 0)
         return message_item(t, s, one, at);
     if (strcmp(type, "function_call") == 0)
@@ -219,7 +192,7 @@ static bool item(struct translation *t, struct items *s, yyjson_val *one, const 
     s->assistant = NULL;
     if (strcmp(type, "function_call_output") == 0)
         return output_item(t, one, at);
-    return refuse(t, at, "type", "items of this type cannot be passed on");
+    return translation_unsupported(t, at, "type", "items of this type cannot be passed on");
 }
 
 static bool input(struct translation *t, const struct responses_request *q)
@@ -235,7 +208,7 @@ static bool input(struct translation *t, const struct responses_request *q)
                          yyjson_mut_strn(t->doc, yyjson_get_str(q->input), yyjson_get_len(q->input))))
             return false;
     } else if (!yyjson_is_arr(q->input) || yyjson_arr_size(q->input) == 0) {
-        return invalid(t, "/input", NULL, "must be a string or a non-empty array of items");
+        return translation_invalid(t, "/input", NULL, "must be a string or a non-empty array of items");
     }
     yyjson_arr_foreach(q->input, i, n, one)
     {
@@ -244,7 +217,7 @@ static bool input(struct translation *t, const struct responses_request *q)
         if (!item(t, &s, one, at))
             return false;
     }
-    return yyjson_mut_obj_add_val(t->doc, t->root, "messages", t->messages) || no_memory(t);
+    return yyjson_mut_obj_add_val(t->doc, t->root, "messages", t->messages) || translation_no_memory(t);
 }
 
 /* ---- tools ---- */
@@ -252,9 +225,9 @@ static bool input(struct translation *t, const struct responses_request *q)
 static bool tool(struct translation *t, yyjson_val *from, const char *at, yyjson_mut_val *tools)
 {
     static const char *const kept[] = {"name", "description", "parameters", "strict"};
-    if (!is_type(from, "function"))
-        return refuse(t, at, "type", "only functions of the caller's own can be used");
-    if (!text_of(t, from, "name", at))
+    if (!translation_is_type(from, "function"))
+        return translation_unsupported(t, at, "type", "only functions of the caller's own can be used");
+    if (!translation_text_of(t, from, "name", at))
         return false;
     yyjson_mut_val *out = yyjson_mut_obj(t->doc), *function = yyjson_mut_obj(t->doc);
     bool ok = out && function && yyjson_mut_obj_add_str(t->doc, out, "type", "function");
@@ -264,7 +237,7 @@ static bool tool(struct translation *t, yyjson_val *from, const char *at, yyjson
             ok = ok && yyjson_mut_obj_add_val(t->doc, function, kept[i], yyjson_val_mut_copy(t->doc, v));
     }
     ok = ok && yyjson_mut_obj_add_val(t->doc, out, "function", function) && yyjson_mut_arr_append(tools, out);
-    return ok || no_memory(t);
+    return ok || translation_no_memory(t);
 }
 
 static bool tools(struct translation *t, yyjson_val *from)
@@ -275,7 +248,7 @@ static bool tools(struct translation *t, yyjson_val *from)
     if (!given(from) || (yyjson_is_arr(from) && yyjson_arr_size(from) == 0))
         return true;
     if (!yyjson_is_arr(from))
-        return invalid(t, "/tools", NULL, "must be an array");
+        return translation_invalid(t, "/tools", NULL, "must be an array");
     yyjson_arr_foreach(from, i, n, one)
     {
         char at[PATH];
@@ -283,7 +256,7 @@ static bool tools(struct translation *t, yyjson_val *from)
         if (!tool(t, one, at, out))
             return false;
     }
-    return yyjson_mut_obj_add_val(t->doc, t->root, "tools", out) || no_memory(t);
+    return yyjson_mut_obj_add_val(t->doc, t->root, "tools", out) || translation_no_memory(t);
 }
 
 static bool tool_choice(struct translation *t, const struct responses_request *q)
@@ -295,13 +268,14 @@ static bool tool_choice(struct translation *t, const struct responses_request *q
         return true;
     if (plain) {
         if (strcmp(plain, "none") != 0 && strcmp(plain, "auto") != 0 && strcmp(plain, "required") != 0)
-            return invalid(t, "/tool_choice", NULL, "must be none, auto, required or a function");
+            return translation_invalid(t, "/tool_choice", NULL, "must be none, auto, required or a function");
         /* The package sends "auto" without tools, which others refuse. */
-        return !any || yyjson_mut_obj_add_str(t->doc, t->root, "tool_choice", plain) || no_memory(t);
+        return !any || yyjson_mut_obj_add_str(t->doc, t->root, "tool_choice", plain) ||
+               translation_no_memory(t);
     }
-    if (!is_type(from, "function"))
-        return refuse(t, "/tool_choice", "type", "only a function can be chosen");
-    const char *name = text_of(t, from, "name", "/tool_choice");
+    if (!translation_is_type(from, "function"))
+        return translation_unsupported(t, "/tool_choice", "type", "only a function can be chosen");
+    const char *name = translation_text_of(t, from, "name", "/tool_choice");
     if (!name)
         return false;
     yyjson_mut_val *choice = yyjson_mut_obj(t->doc), *function = yyjson_mut_obj(t->doc);
@@ -309,7 +283,7 @@ static bool tool_choice(struct translation *t, const struct responses_request *q
               yyjson_mut_obj_add_str(t->doc, function, "name", name) &&
               yyjson_mut_obj_add_val(t->doc, choice, "function", function) &&
               yyjson_mut_obj_add_val(t->doc, t->root, "tool_choice", choice);
-    return ok || no_memory(t);
+    return ok || translation_no_memory(t);
 }
 
 /* ---- the rest ---- */
@@ -318,18 +292,18 @@ static bool format(struct translation *t, yyjson_val *text)
 {
     static const char *const kept[] = {"name", "description", "schema", "strict"};
     yyjson_val *from = yyjson_obj_get(text, "format");
-    if (!given(from) || is_type(from, "text"))
+    if (!given(from) || translation_is_type(from, "text"))
         return true;
     yyjson_mut_val *out = yyjson_mut_obj(t->doc);
     bool ok = out;
-    if (is_type(from, "json_object")) {
+    if (translation_is_type(from, "json_object")) {
         ok = ok && yyjson_mut_obj_add_str(t->doc, out, "type", "json_object");
-    } else if (is_type(from, "json_schema")) {
+    } else if (translation_is_type(from, "json_schema")) {
         yyjson_mut_val *named = yyjson_mut_obj(t->doc);
-        if (!text_of(t, from, "name", "/text/format"))
+        if (!translation_text_of(t, from, "name", "/text/format"))
             return false;
         if (!yyjson_is_obj(yyjson_obj_get(from, "schema")))
-            return invalid(t, "/text/format", "schema", "must be an object");
+            return translation_invalid(t, "/text/format", "schema", "must be an object");
         ok = ok && named && yyjson_mut_obj_add_str(t->doc, out, "type", "json_schema");
         for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
             yyjson_val *v = yyjson_obj_get(from, kept[i]);
@@ -338,10 +312,10 @@ static bool format(struct translation *t, yyjson_val *text)
         }
         ok = ok && yyjson_mut_obj_add_val(t->doc, out, "json_schema", named);
     } else {
-        return refuse(t, "/text/format", "type", "must be text, json_object or json_schema");
+        return translation_unsupported(t, "/text/format", "type", "must be text, json_object or json_schema");
     }
     ok = ok && yyjson_mut_obj_add_val(t->doc, t->root, "response_format", out);
-    return ok || no_memory(t);
+    return ok || translation_no_memory(t);
 }
 
 static bool effort(struct translation *t, yyjson_val *reasoning)
@@ -353,8 +327,9 @@ static bool effort(struct translation *t, yyjson_val *reasoning)
         if (yyjson_equals_str(wanted, openai_reasoning_effort_names[i]))
             return yyjson_mut_obj_add_str(t->doc, t->root, "reasoning_effort",
                                           openai_reasoning_effort_names[i]) ||
-                   no_memory(t);
-    return invalid(t, "/reasoning", "effort", "must be none, minimal, low, medium, high or xhigh");
+                   translation_no_memory(t);
+    return translation_invalid(t, "/reasoning", "effort",
+                               "must be none, minimal, low, medium, high or xhigh");
 }
 
 static bool options(struct translation *t, const struct responses_request *q)
@@ -378,7 +353,7 @@ static bool options(struct translation *t, const struct responses_request *q)
              yyjson_mut_obj_add_bool(t->doc, t->root, "stream", true) &&
              yyjson_mut_obj_add_val(t->doc, t->root, "stream_options", stream);
     }
-    return ok || no_memory(t);
+    return ok || translation_no_memory(t);
 }
 
 /* What would need something kept, or is not done here. */
@@ -386,20 +361,22 @@ static bool refused(struct translation *t, const struct responses_request *q)
 {
     static const char kept[] = "nothing is kept here: send the whole conversation as input";
     if (q->has_store && q->store)
-        return refuse(t, "/store", NULL, "nothing is kept here: it can only be false");
+        return translation_unsupported(t, "/store", NULL, "nothing is kept here: it can only be false");
     if (q->has_background && q->background)
-        return refuse(t, "/background", NULL, "nothing is kept here: it can only be false");
+        return translation_unsupported(t, "/background", NULL, "nothing is kept here: it can only be false");
     if (given(q->previous_response_id))
-        return refuse(t, "/previous_response_id", NULL, kept);
+        return translation_unsupported(t, "/previous_response_id", NULL, kept);
     if (given(q->conversation))
-        return refuse(t, "/conversation", NULL, kept);
+        return translation_unsupported(t, "/conversation", NULL, kept);
     if (given(q->prompt))
-        return refuse(t, "/prompt", NULL, kept);
+        return translation_unsupported(t, "/prompt", NULL, kept);
     if (q->has_top_logprobs && q->top_logprobs > 0)
-        return refuse(t, "/top_logprobs", NULL, "log probabilities are given by /v1/chat/completions");
+        return translation_unsupported(t, "/top_logprobs", NULL,
+                                       "log probabilities are given by /v1/chat/completions");
     for (size_t i = 0; i < q->include_count; i++)
         if (strcmp(q->include[i], "message.output_text.logprobs") == 0)
-            return refuse(t, "/include", NULL, "log probabilities are given by /v1/chat/completions");
+            return translation_unsupported(t, "/include", NULL,
+                                           "log probabilities are given by /v1/chat/completions");
     return true;
 }
 
@@ -411,7 +388,7 @@ bool responses_request(struct arena *a, const struct responses_request *q, struc
     if (!translation_begin(&t, a, fault) || !refused(&t, q))
         return false;
     if (q->model && !yyjson_mut_obj_add_str(t.doc, t.root, "model", q->model))
-        return no_memory(&t);
+        return translation_no_memory(&t);
     bool ok = input(&t, q) && options(&t, q) && tools(&t, q->tools) && tool_choice(&t, q) &&
               format(&t, q->text) && effort(&t, q->reasoning);
     translation_ignore(&t, out, "text.verbosity", given(yyjson_obj_get(q->text, "verbosity")));

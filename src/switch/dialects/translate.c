@@ -40,6 +40,38 @@ bool translation_begin(struct translation *t, struct arena *a, struct dialect_fa
     return true;
 }
 
+bool translation_no_memory(struct translation *t)
+{
+    return dialect_fault_set(t->fault, "out_of_memory", NULL, "out of memory");
+}
+
+bool translation_unsupported(struct translation *t, const char *at, const char *key, const char *text)
+{
+    char where[sizeof t->fault->param];
+    snprintf(where, sizeof where, "%.120s%s%.64s", at, key ? "/" : "", key ? key : "");
+    return dialect_fault_set(t->fault, DIALECT_UNSUPPORTED, where, "%s", text);
+}
+
+bool translation_invalid(struct translation *t, const char *at, const char *key, const char *text)
+{
+    translation_unsupported(t, at, key, text);
+    t->fault->code = DIALECT_INVALID;
+    return false;
+}
+
+const char *translation_text_of(struct translation *t, yyjson_val *object, const char *key, const char *at)
+{
+    const char *text = yyjson_get_str(yyjson_obj_get(object, key));
+    if (!text)
+        translation_invalid(t, at, key, "must be a string");
+    return text;
+}
+
+bool translation_is_type(yyjson_val *value, const char *type)
+{
+    return yyjson_equals_str(yyjson_obj_get(value, "type"), type);
+}
+
 bool translation_end(struct translation *t, struct dialect_request *out)
 {
     yyjson_alc alc;

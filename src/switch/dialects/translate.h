@@ -47,6 +47,13 @@ struct translation {
 };
 
 bool translation_begin(struct translation *t, struct arena *a, struct dialect_fault *fault);
+/* Each returns false with the fault set; the pointer is at, then "/key" unless key is NULL. */
+bool translation_no_memory(struct translation *t);
+bool translation_unsupported(struct translation *t, const char *at, const char *key, const char *text);
+bool translation_invalid(struct translation *t, const char *at, const char *key, const char *text);
+/* A string that must be there; NULL with the fault set. */
+const char *translation_text_of(struct translation *t, yyjson_val *object, const char *key, const char *at);
+bool translation_is_type(yyjson_val *value, const char *type); /* its "type" */
 /* Writes the document. */
 bool translation_end(struct translation *t, struct dialect_request *out);
 /* One more field that is not heeded, when it is there. */
