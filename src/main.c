@@ -3,12 +3,14 @@
 #include "cli/cli.h"
 #include "hermes/hermes.h"
 #include "link/link.h"
+#include "operator/operator.h"
 #include "switch/switch.h"
 
 const struct cli_module cli_modules[] = {
     {"link", &link_spec},
     {"switch", &switch_spec},
     {"hermes", &hermes_spec},
+    {"operator", &operator_spec},
 };
 const size_t cli_module_count = sizeof cli_modules / sizeof cli_modules[0];
 

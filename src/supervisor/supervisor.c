@@ -32,11 +32,16 @@ static int port_hermes(const struct config *c)
 {
     return (int)c->values->hermes->port;
 }
+static int port_operator(const struct config *c)
+{
+    return (int)c->values->operator_->port;
+}
 
 const struct supervised supervisor_modules[] = {
     {"link", port_link},
     {"switch", port_switch},
     {"hermes", port_hermes},
+    {"operator", port_operator},
 };
 const size_t supervisor_module_count = COUNT_OF(supervisor_modules);
 

@@ -22,17 +22,18 @@ async function freePorts(n) {
 
 export async function startSystem({ config, env: extra } = {}) {
   const home = await mkdtemp(path.join(tmpdir(), "vx11-e2e-"));
-  const [link, page, sw, hermes] = await freePorts(4);
+  const [link, page, sw, hermes, operator] = await freePorts(5);
   const env = {
     PATH: process.env.PATH, HOME: process.env.HOME, LANG: "C.UTF-8", VX11_HOME: home,
-    VX11_LINK__PORT: `${link}`, VX11_LINK__PAGE_PORT: `${page}`, VX11_SWITCH__PORT: `${sw}`, VX11_HERMES__PORT: `${hermes}`, ...extra,
+    VX11_LINK__PORT: `${link}`, VX11_LINK__PAGE_PORT: `${page}`, VX11_SWITCH__PORT: `${sw}`, VX11_HERMES__PORT: `${hermes}`,
+    VX11_OPERATOR__PORT: `${operator}`, ...extra,
   };
   if (config) await writeFile(path.join(home, "config.yaml"), config);
   const vx11 = (...args) => run(BIN, args, { env, timeout: 60_000, maxBuffer: 1 << 24 });
   const { stdout } = await vx11("up", "--detach");
   const token = (await readFile(path.join(home, "token"), "utf8")).trim();
   return {
-    home, env, token, vx11, hello: stdout, ports: { link, page, switch: sw, hermes },
+    home, env, token, vx11, hello: stdout, ports: { link, page, switch: sw, hermes, operator },
     url: `http://127.0.0.1:${link}`, page: `http://127.0.0.1:${page}/`,
     loginLink: async () => (await vx11("login")).stdout.trim(),
     // Runs vx11 with text on its standard input.

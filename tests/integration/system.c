@@ -54,21 +54,23 @@ static void free_ports(int *out, size_t n)
 
 void system_init(struct system *s)
 {
-    int ports[4];
+    int ports[5];
     memset(s, 0, sizeof *s);
     s->notify = -1;
     snprintf(s->home, sizeof s->home, "/tmp/vx11-itest-XXXXXX");
     assert_non_null(mkdtemp(s->home));
-    free_ports(ports, 4);
+    free_ports(ports, 5);
     s->link_port = ports[0];
     s->page_port = ports[1];
     s->switch_port = ports[2];
     s->hermes_port = ports[3];
+    s->operator_port = ports[4];
     system_env(s, "VX11_HOME=%s", s->home);
     system_env(s, "VX11_LINK__PORT=%d", s->link_port);
     system_env(s, "VX11_LINK__PAGE_PORT=%d", s->page_port);
     system_env(s, "VX11_SWITCH__PORT=%d", s->switch_port);
     system_env(s, "VX11_HERMES__PORT=%d", s->hermes_port);
+    system_env(s, "VX11_OPERATOR__PORT=%d", s->operator_port);
     /* A process that a sanitizer ended is told from one that ended by itself, even when its words are gone.
      */
     const char *asan = getenv("ASAN_OPTIONS"), *lsan = getenv("LSAN_OPTIONS");

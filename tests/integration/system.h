@@ -17,7 +17,7 @@
 
 struct system {
     char home[64];
-    int link_port, page_port, switch_port, hermes_port;
+    int link_port, page_port, switch_port, hermes_port, operator_port;
     char token[128];
     char env[24][400];
     size_t env_count;

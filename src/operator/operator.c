@@ -1,0 +1,127 @@
+/* Operator: start, routes, stop. The work is in the folders that operator_internal.h draws. */
+#include "operator/operator_internal.h"
+
+#include <stdlib.h>
+
+static void operator_missing(struct request *r, void *module)
+{
+    (void)module;
+    request_fail(r, 501, "not_built", NULL, "%s is not built yet", request_route(r)->id);
+}
+
+/* clang-format off */
+static const request_handler operator_handlers[OPERATOR_ROUTE_COUNT] = {
+    [OPERATOR_ROUTE_CHAT] = operator_missing,
+    [OPERATOR_ROUTE_SESSIONS_LIST] = operator_missing,
+    [OPERATOR_ROUTE_SESSIONS_NEW] = operator_missing,
+    [OPERATOR_ROUTE_SESSIONS_GET] = operator_missing,
+    [OPERATOR_ROUTE_SESSION_GET] = operator_missing,
+    [OPERATOR_ROUTE_SESSIONS_CHANGE] = operator_missing,
+    [OPERATOR_ROUTE_SESSIONS_DELETE] = operator_missing,
+    [OPERATOR_ROUTE_SESSIONS_BRANCH] = operator_missing,
+    [OPERATOR_ROUTE_SESSIONS_EXPORT] = operator_missing,
+    [OPERATOR_ROUTE_SESSIONS_STOP] = operator_missing,
+    [OPERATOR_ROUTE_MESSAGES_RETRY] = operator_missing,
+    [OPERATOR_ROUTE_MESSAGES_FEEDBACK] = operator_missing,
+    [OPERATOR_ROUTE_MESSAGES_FEEDBACK_REMOVE] = operator_missing,
+    [OPERATOR_ROUTE_SEARCH] = operator_missing,
+    [OPERATOR_ROUTE_TOOLS_LIST] = operator_missing,
+    [OPERATOR_ROUTE_TOOL_CALLS_GET] = operator_missing,
+    [OPERATOR_ROUTE_TOOL_CALLS_DECIDE] = operator_missing,
+    [OPERATOR_ROUTE_TOOL_RECORD] = operator_missing,
+    [OPERATOR_ROUTE_SWITCH_FEEDBACK] = operator_missing,
+    [OPERATOR_ROUTE_ADJUSTMENTS_NEW] = operator_missing,
+    [OPERATOR_ROUTE_ADJUSTMENTS_LIST] = operator_missing,
+    [OPERATOR_ROUTE_FILES_ADD] = operator_missing,
+    [OPERATOR_ROUTE_FILES_LIST] = operator_missing,
+    [OPERATOR_ROUTE_FILES_GET] = operator_missing,
+    [OPERATOR_ROUTE_FILES_CONTENT] = operator_missing,
+    [OPERATOR_ROUTE_FILES_DELETE] = operator_missing,
+    [OPERATOR_ROUTE_INTENT] = operator_missing,
+    [OPERATOR_ROUTE_INTENT_CHAT] = operator_missing,
+    [OPERATOR_ROUTE_INTENTS_LIST] = operator_missing,
+    [OPERATOR_ROUTE_BROWSER_STATUS] = operator_missing,
+    [OPERATOR_ROUTE_BROWSER_ADD] = operator_missing,
+    [OPERATOR_ROUTE_BROWSER_LIST] = operator_missing,
+    [OPERATOR_ROUTE_BROWSER_GET] = operator_missing,
+    [OPERATOR_ROUTE_BROWSER_CANCEL] = operator_missing,
+    [OPERATOR_ROUTE_BROWSER_EVENTS] = operator_missing,
+    [OPERATOR_ROUTE_BROWSER_SCREENSHOT] = operator_missing,
+};
+/* clang-format on */
+
+static int operator_start(struct module *m, void **context, struct error *err)
+{
+    struct operator_ *o = calloc(1, sizeof *o);
+    if (!o)
+        return error_set(err, VX11_ENOMEM, "out of memory");
+    *context = o;
+    o->m = m;
+    return 0;
+}
+
+static void operator_stopping(struct module *m, void *context)
+{
+    (void)m;
+    (void)context;
+}
+
+void operator_part_stopped(struct operator_ *o)
+{
+    if (--o->stopping_parts > 0 || !o->stopped)
+        return;
+    void (*stopped)(struct module * m) = o->stopped;
+    o->stopped = NULL;
+    stopped(o->m);
+}
+
+/* The parts end side by side; the guard keeps the count above zero until all were told. */
+static void operator_stop(struct module *m, void *context, void (*done)(struct module *m))
+{
+    struct operator_ *o = context;
+    (void)m;
+    o->stopped = done;
+    o->stopping_parts = 1;
+    operator_part_stopped(o);
+}
+
+static void operator_free(void *context)
+{
+    free(context);
+}
+
+static void operator_health(void *context, struct health *h)
+{
+    (void)context;
+    (void)h;
+}
+
+static void operator_reload(struct module *m, void *context, const struct config *before,
+                            const struct config *now)
+{
+    (void)m;
+    (void)context;
+    (void)before;
+    (void)now;
+}
+
+static size_t operator_listen(const struct config *config, struct server_listener *out, size_t max)
+{
+    if (max < 1)
+        return 0;
+    out[0] = (struct server_listener){.host = config->values->operator_->host,
+                                      .port = (int)config->values->operator_->port};
+    return 1;
+}
+
+const struct module_spec operator_spec = {
+    .contract = &operator_module,
+    .handlers = operator_handlers,
+    .listen = operator_listen,
+    .start = operator_start,
+    .stopping = operator_stopping,
+    .stop = operator_stop,
+    .free = operator_free,
+    .health = operator_health,
+    .reload = operator_reload,
+};
