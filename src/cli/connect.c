@@ -42,6 +42,7 @@ static int cli_open_with(struct cli *c, bool anyway)
     c->loop_ready = true;
     if (client_create(&c->loop, &c->client, &err) != 0)
         return cli_fail(CLI_FAILED, "%s", err.text);
+    client_set_caller(c->client, "cli");
     return 0;
 }
 

@@ -304,6 +304,7 @@ void worker_probe(struct worker *w)
         .deadline_ms = clock_mono_ms() + limit,
         .connect_timeout_ms = limit,
         .max_reply = 1 << 20,
+        .poll = true,
     };
     if (engine_status_call(w->engine->all->client, &w->target, &options, on_status, w, &w->probe) == 0)
         w->open++;

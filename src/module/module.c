@@ -366,6 +366,8 @@ static int module_open_loop(struct module *m, struct error *err)
     if (!m->writer_queued || !m->writer_lost)
         return error_set(err, VX11_ENOMEM, "out of memory");
     int rc = client_create(&m->loop, &m->client, err);
+    if (rc == 0 && client_set_metrics(m->client, m->metrics) != 0)
+        return error_set(err, VX11_ENOMEM, "out of memory");
     if (rc == 0)
         rc = telemetry_create(m, &m->telemetry, err);
     if (rc != 0)
@@ -389,10 +391,13 @@ static int module_listen(struct module *m, struct error *err)
         return error_set(err, VX11_ETOO_LARGE, "the path of the Unix socket is too long");
     listeners[0] = (struct server_listener){.path = socket};
     size_t n = 1 + (m->spec->listen ? m->spec->listen(m->config, listeners + 1, 7) : 0);
+    int rc = m->spec->mount_count > 0 ? module_mount_create(m->spec, &m->mount, err) : 0;
+    if (rc != 0)
+        return rc;
     struct server_options options = {
         .loop = &m->loop,
-        .contract = m->spec->contract,
-        .handlers = m->spec->handlers,
+        .contract = m->mount ? &m->mount->contract : m->spec->contract,
+        .handlers = m->mount ? m->mount->handlers : m->spec->handlers,
         .module = m->context,
         .listeners = listeners,
         .listener_count = n,
@@ -411,7 +416,7 @@ static int module_listen(struct module *m, struct error *err)
     };
     if (m->spec->server_options)
         m->spec->server_options(m->config, &options);
-    int rc = server_start(&options, &m->server, err);
+    rc = server_start(&options, &m->server, err);
     if (rc == 0)
         server_set_state(m->server, m->state);
     return rc;
@@ -449,6 +454,7 @@ static void module_close(struct module *m)
     if (lost > 0)
         log_error("module", "rows were lost on stopping", LOG_I("rows", lost));
     server_destroy(m->server);
+    module_mount_destroy(m->mount);
     module_events_destroy(m->events);
     telemetry_destroy(m->telemetry);
     auth_destroy(m->auth);

@@ -58,7 +58,7 @@ int module_probe(struct client *c, const struct client_target *target, int64_t t
     if (!p)
         return VX11_ENOMEM;
     *p = (struct probe){.fn = fn, .ctx = ctx, .body = BUF_INIT, .started_ns = (int64_t)clock_mono_ns()};
-    struct client_call_options options = {.deadline_ms = clock_mono_ms() + timeout_ms};
+    struct client_call_options options = {.deadline_ms = clock_mono_ms() + timeout_ms, .poll = true};
     struct client_call *call;
     int rc = client_start(c, target, "GET", "/health", NULL, NULL, 0, &options, &events, p, &call, NULL);
     if (rc != 0)

@@ -98,6 +98,7 @@ void client_handle_closed(struct client *c)
     free(c->fds);
     free(c->heap);
     free(c->scratch);
+    client_edges_free(c);
     free(c);
     curl_global_cleanup();
     if (on_closed)
@@ -267,6 +268,8 @@ void client_finish(struct client_call *call, int code)
     call->error.code = code;
     if (code == 0)
         call->error.text[0] = 0;
+    if (call->edge)
+        client_edge_count(call, code);
     call->events.on_done(call, call->ctx, code, &call->error);
     client_call_span_end(call, code);
     client_call_recycle(call);

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "contract/contract.h"
+#include "net/metrics.h"
 #include "net/trace.h"
 
 struct client;
@@ -21,6 +22,11 @@ struct client_call;
 int client_create(uv_loop_t *loop, struct client **out, struct error *err);
 /* Calls with a sampled trace get a span of their own, which the next hop sees as its parent. */
 void client_set_tracer(struct client *c, struct tracer *t);
+/* Counts calls by who is called, from now on: vx11_calls_total{peer, outcome} and vx11_call_seconds{peer}.
+ * m outlives the client. 0 or VX11_ENOMEM. */
+int client_set_metrics(struct client *c, struct metrics *m);
+/* Who this process is when it is no module, sent as X-VX11-Caller ("cli"); kept, not copied. */
+void client_set_caller(struct client *c, const char *name);
 /* Cancels every call (their done functions run with VX11_ECANCELLED), closes handles; done (may be NULL) runs
  * when the loop holds nothing of ours. */
 void client_close(struct client *c, void (*done)(void *ctx), void *ctx);
@@ -30,6 +36,9 @@ struct client_target {    /* where to: a base URL, and a Unix socket to reach it
                              "http://localhost" */
     const char *socket;
     const char *token; /* sent as Authorization: Bearer; NULL: none */
+    /* Who that is, in metrics: "provider" and "groq", or NULL and "sidecar/playwright". peer NULL: the
+     * socket's name ("switch", "engine/NAME"), else "outside". */
+    const char *peer_kind, *peer;
 };
 
 struct client_header {
@@ -50,6 +59,7 @@ struct client_call_options {
     bool public_only; /* VX11_EPERMISSION instead of asking an address that is not public (address.h),
                          whatever name led there; looked at on the connection itself */
     bool once;        /* on a connection of its own, which ends with the reply */
+    bool poll;        /* a look at somebody's health: not counted as a call */
 };
 
 /* ---- streamed ---- */

@@ -408,6 +408,8 @@ static int headers_build(struct client_call *call, const struct client_target *t
                         err);
     if (rc == 0 && call->deadline_ms > 0)
         rc = header_deadline(call, &lines, err);
+    if (rc == 0 && call->client->caller && target->socket)
+        rc = header_add(call, &lines, "X-VX11-Caller", call->client->caller, err);
     if (rc == 0)
         rc = headers_extra(call, o, &lines, &has_type, err);
     if (rc == 0 && o->once)
@@ -621,6 +623,7 @@ int client_start(struct client *c, const struct client_target *target, const cha
     }
     call->events = *events;
     call->ctx = ctx;
+    call->edge = c->edges && !(options && options->poll) ? client_edge_of(c, target) : NULL;
     call->phase = CALL_QUEUED;
     list_push(&c->live, &call->all);
     if (c->live_count++ == 0)
@@ -647,6 +650,11 @@ struct trace_span *client_call_span(struct client_call *call)
 void client_set_tracer(struct client *c, struct tracer *t)
 {
     c->tracer = t;
+}
+
+void client_set_caller(struct client *c, const char *name)
+{
+    c->caller = name;
 }
 
 const char *client_call_header(const struct client_call *call, const char *name)

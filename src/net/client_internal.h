@@ -6,6 +6,7 @@
  *   client_time.c   the time limits of all calls, in one heap behind one uv_timer
  *   client_error.c  libcurl's results as our codes and sentences
  *   client_route.c  typed calls; client_path.c  a route's path and query
+ *   client_peer.c   how many calls to whom, and how they ended
  *
  * libcurl must not be entered from its own callbacks, and a user's functions must not run inside
  * client_start, client_cancel or client_resume. So those only put the call into the work queue; client_run
@@ -69,7 +70,8 @@ struct client_call {
 
     struct client_events events;
     void *ctx;
-    struct trace_span *span; /* NULL: not traced */
+    struct trace_span *span;  /* NULL: not traced */
+    struct client_edge *edge; /* where it is counted; NULL: nowhere */
 
     struct buf text; /* URL, method, socket path and header lines, each ended by NUL */
     struct buf body;
@@ -99,6 +101,8 @@ struct client_socket {
 
 struct client_peer;
 struct client_conn;
+struct client_edge;
+struct client_edges;
 
 struct client_fd { /* by file descriptor */
     struct client_socket *sock;
@@ -107,7 +111,9 @@ struct client_fd { /* by file descriptor */
 
 struct client {
     uv_loop_t *loop;
-    struct tracer *tracer; /* borrowed; NULL: none */
+    struct tracer *tracer;      /* borrowed; NULL: none */
+    struct client_edges *edges; /* NULL: calls are not counted */
+    const char *caller;         /* sent as X-VX11-Caller; NULL: nothing */
     CURLM *multi;
     uv_check_t check; /* referenced while calls are live: it is what keeps the loop running for them */
     uv_prepare_t prepare;
@@ -205,6 +211,11 @@ void client_time_forget(struct client_call *call);
 void client_time_curl(struct client *c, long timeout_ms);
 void client_time_arm(struct client *c);
 void client_on_timer(uv_timer_t *timer);
+
+/* client_peer.c */
+struct client_edge *client_edge_of(struct client *c, const struct client_target *target);
+void client_edge_count(struct client_call *call, int result);
+void client_edges_free(struct client *c);
 
 /* client_error.c */
 /* Who the call goes to, for sentences: "127.0.0.1:8002" or "the socket /run/x.sock". Returns out. */

@@ -58,6 +58,41 @@ static struct metric *status_series(struct request *r, struct route_stats *stats
     return NULL; /* a handler that makes up status codes */
 }
 
+static struct caller_stats *caller_series(struct server *s, enum request_caller caller)
+{
+    static const char *const names[] = {
+        [CALLER_PEOPLE] = "people", [CALLER_PROGRAMS] = "programs", [CALLER_SHELL] = "shell"};
+    static const char *const outcomes[] = {"ok", "failed", "cancelled"};
+    struct caller_stats *c = &s->callers[caller];
+    char labels[80];
+    if (c->seconds)
+        return c;
+    for (int i = 0; i < CALLER_OUTCOMES; i++) {
+        snprintf(labels, sizeof labels, "caller=\"%s\",outcome=\"%s\"", names[caller], outcomes[i]);
+        c->outcomes[i] = metrics_get(s->o.metrics, METRIC_COUNTER, "vx11_http_callers_total", labels,
+                                     "Requests from outside, by who asked.");
+        if (!c->outcomes[i])
+            return NULL;
+    }
+    snprintf(labels, sizeof labels, "caller=\"%s\"", names[caller]);
+    c->seconds = metrics_get(s->o.metrics, METRIC_HISTOGRAM, "vx11_http_caller_seconds", labels,
+                             "From the request line to the reply, of a stream to its headers.");
+    return c->seconds ? c : NULL;
+}
+
+/* What the kit answers by itself (health, metrics) is nobody's call. */
+static void count_caller(struct request *r, int status, double seconds)
+{
+    struct server *s = r->server;
+    if (r->caller == CALLER_NONE || r->index >= s->o.contract->route_count)
+        return;
+    struct caller_stats *c = caller_series(s, r->caller);
+    if (!c)
+        return;
+    metric_add(c->outcomes[status == 499 ? CALLER_LEFT : status >= 500 ? CALLER_FAILED : CALLER_OK], 1);
+    metric_observe(c->seconds, r->begun_ns ? (double)(r->begun_ns - r->started_ns) / 1e9 : seconds);
+}
+
 static void count(struct request *r, int status, double seconds)
 {
     struct server *s = r->server;
@@ -102,6 +137,7 @@ void account_request(struct request *r, int status)
         return;
     double seconds = (double)(clock_mono_ns() - r->started_ns) / 1e9;
     count(r, status, seconds);
+    count_caller(r, status, seconds);
     trace(r, status);
     r->accounted = true;
     if (!log_enabled(LOG_INFO))

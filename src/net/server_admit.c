@@ -47,6 +47,7 @@ static const struct wanted wanted_headers[] = {
     WANTED("Content-Length", content_length, true),
     WANTED("Sec-Fetch-Site", fetch_site, true),
     WANTED("Content-Encoding", content_encoding, true),
+    WANTED("X-VX11-Caller", caller, false),
     WANTED("X-VX11-Principal", principal, true),
     WANTED("Transfer-Encoding", transfer_encoding, true),
     WANTED("X-Request-Deadline-Ms", deadline, false),

@@ -222,11 +222,21 @@ static bool identify_peer(struct request *r)
     return request_refuse(r, 400, "invalid_principal", "X-VX11-Principal must be ID;name;scopes.");
 }
 
+static enum request_caller caller_of(const struct request *r, bool by_socket)
+{
+    if (by_socket)
+        return r->headers.caller && strcmp(r->headers.caller, "cli") == 0 ? CALLER_SHELL : CALLER_NONE;
+    if (!r->principal.id[0])
+        return CALLER_NONE;
+    return r->principal.kind == AUTH_SESSION ? CALLER_PEOPLE : CALLER_PROGRAMS;
+}
+
 bool guard_principal(struct request *r)
 {
     enum contract_scope scope = r->route ? r->route->scope : CONTRACT_SCOPE_READ;
     bool required = scope != CONTRACT_SCOPE_OPEN;
-    if (r->conn->peer_trusted && !r->headers.authorization && !r->headers.token) {
+    const bool by_socket = r->conn->peer_trusted && !r->headers.authorization && !r->headers.token;
+    if (by_socket) {
         if (!identify_peer(r))
             return false;
     } else if (required || r->headers.authorization || r->headers.token || r->headers.cookie) {
@@ -237,6 +247,7 @@ bool guard_principal(struct request *r)
             r->reply_headers = NULL;
         }
     }
+    r->caller = caller_of(r, by_socket);
     /* What no route asks for, only being somebody is needed: strangers do not learn which paths exist. */
     if (!r->route || principal_allows(&r->principal, scope))
         return true;

@@ -67,10 +67,14 @@ struct failure { /* a refusal decided before the body was read */
     int64_t retry_after_s;
 };
 
+/* Who asks from outside; what modules ask each other is counted by who asks (client_peer.c). */
+enum request_caller { CALLER_NONE, CALLER_PEOPLE, CALLER_PROGRAMS, CALLER_SHELL, CALLER_COUNT };
+enum caller_outcome { CALLER_OK, CALLER_FAILED, CALLER_LEFT, CALLER_OUTCOMES };
+
 struct request_headers { /* the ones the kit looks at; in MHD's memory */
     const char *host, *origin, *authorization, *token, *cookie, *content_type, *content_encoding,
         *content_length, *transfer_encoding, *expect, *request_id, *traceparent, *deadline, *fetch_site,
-        *principal, *preflight_method;
+        *principal, *caller, *preflight_method;
     const char *repeated; /* name of a header that must not be there twice but is */
 };
 
@@ -101,13 +105,14 @@ struct request {
     void *module;
     struct router_match match;
     struct principal principal;
+    enum request_caller caller;
     struct failure failure;
     const void *params, *message;
     uint64_t max_body, content_length, body_seen;
-    uint64_t started_ns;
-    int64_t deadline;     /* monotonic ms, INT64_MAX: none */
-    int64_t reset_at;     /* of an error: epoch ms, 0: none */
-    uint64_t progress_ms; /* loop time of the last piece of the request */
+    uint64_t started_ns, begun_ns; /* begun: of a stream, when its headers went out; 0: none */
+    int64_t deadline;              /* monotonic ms, INT64_MAX: none */
+    int64_t reset_at;              /* of an error: epoch ms, 0: none */
+    uint64_t progress_ms;          /* loop time of the last piece of the request */
 
     bool seen_headers, has_body, chunked_body, http10, head;
     bool body_done;  /* MHD has all of the request */
@@ -173,6 +178,10 @@ struct conn {
 
 enum { CODES = 32 };
 
+struct caller_stats {
+    struct metric *outcomes[CALLER_OUTCOMES], *seconds;
+};
+
 struct route_stats {
     struct metric *seconds;
     struct {
@@ -190,6 +199,7 @@ struct server {
     const struct contract_route **routes; /* the contract's, then the kit's */
     size_t route_count;
     struct route_stats *stats; /* route_count + 1: the last is for no route */
+    struct caller_stats callers[CALLER_COUNT];
     struct listener *listeners;
     size_t listener_count;
     struct buf openapi;

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "net/server_internal.h"
 
@@ -312,6 +313,7 @@ int request_stream_begin(struct request *r, int status, const char *content_type
     st->chunked = !r->http10;
     st->last_ms = server_now(c->server);
     r->status = status;
+    r->begun_ns = clock_mono_ns();
     if (!content_type && !r->head)
         sse_link(c);
     if (conn_can_queue(c) && r->body_done)

@@ -26,7 +26,9 @@ static void on_acquired(struct client_call *call, void *ctx, const struct client
         return;
     struct arena *arena = request_arena(a->d->r);
     if (engine && engine->base_url) { /* an engine that is not our own */
-        a->target = (struct client_target){.base_url = arena_printf(arena, "%s/v1", engine->base_url)};
+        a->target = (struct client_target){.base_url = arena_printf(arena, "%s/v1", engine->base_url),
+                                           .peer_kind = "engine",
+                                           .peer = a->candidate->model};
         a->upstream_model = arena_strdup(arena, engine->upstream_model);
         a->foreign = true;
         attempt_call(a);
@@ -34,7 +36,9 @@ static void on_acquired(struct client_call *call, void *ctx, const struct client
     }
     if (engine && engine->socket) {
         a->target = (struct client_target){.base_url = "http://localhost/v1",
-                                           .socket = arena_strdup(arena, engine->socket)};
+                                           .socket = arena_strdup(arena, engine->socket),
+                                           .peer_kind = "engine",
+                                           .peer = a->candidate->model};
         attempt_call(a);
         return;
     }
@@ -96,7 +100,9 @@ static void reach_openai(struct attempt *a)
 {
     struct arena *arena = request_arena(a->d->r);
     struct error err = {0};
-    a->target = (struct client_target){.base_url = arena_strdup(arena, a->provider->base_url)};
+    a->target = (struct client_target){.base_url = arena_strdup(arena, a->provider->base_url),
+                                       .peer_kind = "provider",
+                                       .peer = a->provider->name};
     if (provider_key(a->provider, arena, &a->target.token, &err) != 0)
         attempt_failed(a, DISPATCH_SILENT, 503, "provider_key_missing", err.text);
     else

@@ -56,7 +56,9 @@ static void reach(struct attempt *a)
     struct arena *arena = request_arena(a->d->r);
     struct error err = {0};
     const char *key = NULL;
-    a->target = (struct client_target){.base_url = arena_strdup(arena, a->provider->base_url)};
+    a->target = (struct client_target){.base_url = arena_strdup(arena, a->provider->base_url),
+                                       .peer_kind = "provider",
+                                       .peer = a->provider->name};
     if (provider_key(a->provider, arena, &key, &err) != 0)
         attempt_failed(a, DISPATCH_SILENT, 503, "provider_key_missing", err.text);
     else if (!a->target.base_url || translation_make(a, key) != 0)
