@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/hermes.h"
+#include "api/operator.h"
+#include "api/supervisor.h"
 #include "base/log.h"
 #include "base/str.h"
 
@@ -23,6 +26,8 @@ int64_t link_peer_port(const struct link *l, const char *name)
         return c->switch_->port;
     if (strcmp(name, "hermes") == 0)
         return c->hermes->port;
+    if (strcmp(name, "operator") == 0)
+        return c->operator_->port;
     return c->link->port;
 }
 
@@ -50,6 +55,13 @@ static void link_breakers(struct link *l)
         breaker_init(&l->peers[i].breaker, (unsigned)c->breaker_threshold, c->breaker_open_ms);
 }
 
+static const struct link_peer peers[LINK_PEERS] = {
+    {.name = "switch", .unavailable = "switch_unavailable"},
+    {.name = "hermes", .unavailable = "hermes_unavailable"},
+    {.name = "operator", .unavailable = "operator_unavailable"},
+    {.name = "supervisor", .unavailable = "supervisor_unavailable"},
+};
+
 static int link_start(struct module *m, void **context, struct error *err)
 {
     struct link *l = calloc(1, sizeof *l);
@@ -57,10 +69,8 @@ static int link_start(struct module *m, void **context, struct error *err)
         return error_set(err, VX11_ENOMEM, "out of memory");
     *context = l;
     l->m = m;
-    l->peers[0].name = "switch";
-    l->peers[0].unavailable = "switch_unavailable";
-    l->peers[1].name = "hermes";
-    l->peers[1].unavailable = "hermes_unavailable";
+    for (size_t i = 0; i < LINK_PEERS; i++)
+        l->peers[i] = peers[i];
     link_breakers(l);
     const struct config_link *c = module_config(m)->values->link;
     snprintf(l->page, sizeof l->page, "http://%s:%d/", c->host, (int)c->page_port);
@@ -109,8 +119,6 @@ static const request_handler handlers[LINK_ROUTE_COUNT] = {
     [LINK_ROUTE_RESPONSE] = relay_to_switch,
     [LINK_ROUTE_MESSAGES] = relay_to_switch,
     [LINK_ROUTE_COUNT_TOKENS] = relay_to_switch,
-    [LINK_ROUTE_PULLS_LIST] = relay_to_hermes,
-    [LINK_ROUTE_PULLS_CANCEL] = relay_to_hermes,
     [LINK_ROUTE_EVENTS] = streams_sse,
     [LINK_ROUTE_EVENTS_INGEST] = events_ingest,
     [LINK_ROUTE_WS] = streams_ws,
@@ -121,9 +129,24 @@ static const request_handler handlers[LINK_ROUTE_COUNT] = {
     [LINK_ROUTE_LOGOUT] = page_logout,
 };
 
+/* Stopping everything and making log-in links stay with who has the machine: they are the shell's. */
+static bool supervisor_wanted(const struct contract_route *route)
+{
+    return strcmp(route->id, "stop") != 0 && strcmp(route->id, "login_link") != 0;
+}
+
+static const struct module_mounted mounts[] = {
+    {.contract = &switch_module, .handler = relay_to_owner},
+    {.contract = &hermes_module, .handler = relay_to_owner},
+    {.contract = &operator_module, .handler = relay_to_owner},
+    {.contract = &supervisor_module, .handler = relay_to_owner, .wanted = supervisor_wanted},
+};
+
 const struct module_spec link_spec = {
     .contract = &link_module,
     .handlers = handlers,
+    .mounts = mounts,
+    .mount_count = COUNT_OF(mounts),
     .listen = link_listen,
     .server_options = link_server_options,
     .start = link_start,

@@ -1,7 +1,7 @@
 /* What the files of this room share.
  *
- *   request ──> relay.c ──breaker──> run/switch.sock           /v1
- *                       ──breaker──> run/hermes.sock           /hermes/pulls
+ *   request ──> relay.c ──breaker──> run/switch.sock           /v1, /switch
+ *                       ──breaker──> run/MODULE.sock           /hermes, /operator, /intent, /supervisor
  *           ──> status.c ──probes──> every module's socket     /vx11/status, overview, breakers
  *           ──> events.c ──> ring + event table ──> streams.c  /events, /ws
  *           ──> page.c   ──> embedded files, login             /, /assets, /login
@@ -20,7 +20,8 @@ struct link_peer {
     struct breaker breaker;         /* for traffic only: health polls do not touch it */
 };
 
-#define LINK_PEERS 2
+#define LINK_MODULES 3 /* the first so many of them are modules; the supervisor comes after these */
+#define LINK_PEERS   4
 
 struct link_events;
 
@@ -35,8 +36,8 @@ struct link_peer *link_peer_find(struct link *l, const char *name);
 int64_t link_peer_port(const struct link *l, const char *name);
 
 /* relay.c */
-void relay_to_switch(struct request *r, void *module);
-void relay_to_hermes(struct request *r, void *module);
+void relay_to_switch(struct request *r, void *module); /* a route of Link's own that Switch answers */
+void relay_to_owner(struct request *r, void *module);  /* a mounted route */
 
 /* status.c */
 void status_get(struct request *r, void *module);

@@ -1,10 +1,10 @@
-/* Relay: hands a request to Switch or Hermes and its answer back, piece by piece as it comes.
+/* Relay: hands a request to the module that owns its route and its answer back, piece by piece as it comes.
  *
  *   client ──body──> [Link] ──run/switch.sock──> Switch
  *          <─pieces─        <──────pieces───────
  *
- * (Hermes alike, by run/hermes.sock.) A client that is slow pauses the reading from the peer; one that leaves
- * cancels it.
+ * (The others alike, each by its socket.) A client that is slow pauses the reading from the peer; one that
+ * leaves cancels it.
  *
  * The body is not parsed here: the peer holds the contract of these routes and answers what is wrong with it.
  * Only failures of the peer itself (cut short, too slow, 500) count against its breaker: a provider's 502 is
@@ -12,6 +12,7 @@
  * supervisor has started it again. */
 #include "link/link_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -27,7 +28,8 @@ struct relay {
     struct link_peer *peer;
     struct request *r;
     struct client_call *call;
-    struct buf body; /* of an answer that is not streamed */
+    struct buf body;  /* of an answer that is not streamed */
+    const char *type; /* of the answer; in the request's arena */
     int status;
     bool streaming, sse, paused, cancelled;
 };
@@ -41,12 +43,26 @@ static const char *const passed_headers[] = {"X-VX11-Provider",
                                              "X-VX11-Cache",
                                              "Age",
                                              "Retry-After",
+                                             "Location",
                                              "x-ratelimit-limit-requests",
                                              "x-ratelimit-remaining-requests",
                                              "x-ratelimit-reset-requests",
                                              "x-ratelimit-limit-tokens",
                                              "x-ratelimit-remaining-tokens",
                                              "x-ratelimit-reset-tokens"};
+
+/* What a browser must know of a file; a stream of events says its own. */
+static const char *const file_headers[] = {"ETag", "Cache-Control", "Content-Disposition",
+                                           "Content-Security-Policy"};
+
+static void pass_headers(struct relay *relay, struct client_call *call, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *value = client_call_header(call, names[i]);
+        if (value)
+            request_reply_header(relay->r, names[i], value);
+    }
+}
 
 static void on_headers(struct client_call *call, void *ctx, int status)
 {
@@ -55,16 +71,18 @@ static void on_headers(struct client_call *call, void *ctx, int status)
     relay->status = status;
     if (relay->cancelled)
         return;
-    for (size_t i = 0; i < COUNT_OF(passed_headers); i++) {
-        const char *value = client_call_header(call, passed_headers[i]);
-        if (value)
-            request_reply_header(relay->r, passed_headers[i], value);
-    }
+    pass_headers(relay, call, passed_headers, COUNT_OF(passed_headers));
+    relay->type = type ? arena_strdup(request_arena(relay->r), type) : NULL;
     relay->sse = type && str_starts(type, "text/event-stream");
-    if (!relay->sse)
+    if (!relay->sse) {
+        pass_headers(relay, call, file_headers, COUNT_OF(file_headers));
+        request_reply_header(relay->r, "X-Content-Type-Options", "nosniff");
+    }
+    /* A file goes through as it comes; JSON is gathered, so that a module that breaks off is a 502. */
+    if (!relay->sse && (!relay->type || status != 200 || str_starts(relay->type, "application/json")))
         return;
     request_stream_backpressure(relay->r);
-    relay->streaming = request_stream_begin(relay->r, status, NULL) == 0;
+    relay->streaming = request_stream_begin(relay->r, status, relay->sse ? NULL : relay->type) == 0;
 }
 
 static void on_data(struct client_call *call, void *ctx, const char *data, size_t len)
@@ -141,7 +159,7 @@ static void on_done(struct client_call *call, void *ctx, int result, const struc
     relay_breaker(relay, result);
     if (relay->streaming) {
         buf_free(&relay->body);
-        if (relay->cancelled)
+        if (relay->cancelled || (result != 0 && !relay->sse))
             request_stream_abort(r);
         else if (result != 0)
             relay_break_stream(relay, result, err);
@@ -152,7 +170,13 @@ static void on_done(struct client_call *call, void *ctx, int result, const struc
     if (result == 0 && !relay->cancelled) {
         size_t len;
         char *data = buf_detach(&relay->body, &len);
-        request_reply_bytes(r, relay->status, "application/json", data ? data : "", len, data != NULL);
+        if (len == 0 && !relay->type)
+            request_reply_empty(r, relay->status);
+        else
+            request_reply_bytes(r, relay->status, relay->type ? relay->type : "application/json",
+                                data ? data : "", len, data != NULL);
+        if (len == 0 && !relay->type)
+            free(data);
         return;
     }
     buf_free(&relay->body);
@@ -182,7 +206,8 @@ static void on_cancel(struct request *r, void *ctx, int reason)
 static int relay_wishes(struct request *r, struct client_call_options *options)
 {
     static const char *const names[] = {"X-VX11-Priority", "X-VX11-Privacy", "X-VX11-Task-Type",
-                                        "X-VX11-Mode",     "Cache-Control",  "Anthropic-Beta"};
+                                        "X-VX11-Mode",     "Cache-Control",  "Anthropic-Beta",
+                                        "Idempotency-Key", "Last-Event-ID"};
     struct client_header *headers =
         arena_array(request_arena(r), options->header_count + COUNT_OF(names), sizeof *headers);
     if (!headers)
@@ -218,7 +243,7 @@ static void relay_start(struct request *r, struct link *l, const char *name)
         return;
     }
     *relay = (struct relay){.l = l, .peer = peer, .r = r, .body = BUF_INIT};
-    const char *body = request_raw_body(r, &len);
+    const char *body = request_raw_body(r, &len), *type = request_header(r, "Content-Type");
     struct client_call_options options;
     module_call_options(r, &options);
     struct buf path = BUF_INIT; /* encoded anew: a model's name may hold anything */
@@ -229,8 +254,8 @@ static void relay_start(struct request *r, struct link *l, const char *name)
         rc = client_route_path(request_route(r), request_params(r), &path, &err);
     if (rc == 0)
         rc = client_start(module_client(l->m), module_peer(l->m, name), request_method(r), path.data,
-                          len ? "application/json" : NULL, body, len, &options, &events, relay, &relay->call,
-                          &err);
+                          len ? (type ? type : "application/json") : NULL, body, len, &options, &events,
+                          relay, &relay->call, &err);
     buf_free(&path);
     if (rc != 0) {
         breaker_abandon(&peer->breaker);
@@ -246,7 +271,16 @@ void relay_to_switch(struct request *r, void *module)
     relay_start(r, module, "switch");
 }
 
-void relay_to_hermes(struct request *r, void *module)
+/* The id of a mounted route begins with its module's name. */
+void relay_to_owner(struct request *r, void *module)
 {
-    relay_start(r, module, "hermes");
+    struct link *l = module;
+    const char *id = request_route(r)->id;
+    size_t len = strcspn(id, ".");
+    for (size_t i = 0; i < LINK_PEERS; i++)
+        if (strlen(l->peers[i].name) == len && memcmp(l->peers[i].name, id, len) == 0) {
+            relay_start(r, l, l->peers[i].name);
+            return;
+        }
+    request_fail(r, 500, "internal", NULL, "nobody owns the route %s", id);
 }

@@ -28,8 +28,8 @@ struct measurement {
     size_t waiting;
     struct link_status_reply reply;
     struct link_summary summary;
-    struct link_module_status modules[LINK_PEERS + 1];
-    struct measured_peer peers[LINK_PEERS];
+    struct link_module_status modules[LINK_MODULES + 1];
+    struct measured_peer peers[LINK_MODULES];
 };
 
 static void module_wanted(struct link *l, struct link_module_status *out)
@@ -55,7 +55,7 @@ static void measure_self(struct link *l, struct link_module_status *out)
 static void measure_sum(struct measurement *m)
 {
     size_t answered = 0, bad = 0, good = 0, wanted = 0;
-    for (size_t i = 0; i < LINK_PEERS + 1; i++) {
+    for (size_t i = 0; i < LINK_MODULES + 1; i++) {
         const struct link_module_status *s = &m->modules[i];
         bool off = s->has_state && s->state == COMMON_STATE_OFF;
         wanted += !off;
@@ -63,7 +63,7 @@ static void measure_sum(struct measurement *m)
         bad += !off && s->status != COMMON_HEALTH_OK;
         answered += i > 0 && !s->error;
     }
-    m->summary = (struct link_summary){.total_modules = LINK_PEERS + 1,
+    m->summary = (struct link_summary){.total_modules = LINK_MODULES + 1,
                                        .healthy_modules = (int64_t)good,
                                        .unhealthy_modules = (int64_t)bad,
                                        .all_healthy = bad == 0};
@@ -77,7 +77,7 @@ static void measure_sum(struct measurement *m)
                                           .timestamp = clock_wall_ms(),
                                           .page = m->l->page,
                                           .modules = m->modules,
-                                          .modules_count = LINK_PEERS + 1,
+                                          .modules_count = LINK_MODULES + 1,
                                           .summary = &m->summary};
 }
 
@@ -143,7 +143,7 @@ static void measure(struct request *r, struct link *l, measured_fn done)
     m->done = done;
     m->waiting = 1;
     measure_self(l, &m->modules[0]);
-    for (size_t i = 0; i < LINK_PEERS; i++) {
+    for (size_t i = 0; i < LINK_MODULES; i++) {
         struct link_module_status *out = &m->modules[i + 1];
         const char *name = l->peers[i].name;
         *out = (struct link_module_status){

@@ -23,9 +23,20 @@
 
 struct module;
 
+/* Routes of another module that this one offers too, at the same paths and with the same scopes; a route of
+ * its own with the same method and path goes first. The handler finds "MODULE.ROUTE" in request_route(r)->id
+ * and the body unparsed. */
+struct module_mounted {
+    const struct contract_module *contract;
+    request_handler handler;
+    bool (*wanted)(const struct contract_route *route); /* NULL: all of them */
+};
+
 struct module_spec {
     const struct contract_module *contract;
     const request_handler *handlers; /* each gets the module's own context (module_context) */
+    const struct module_mounted *mounts;
+    size_t mount_count;
     /* Where to listen besides run/NAME.sock: fill up to `max` listeners from the configuration, return how
      * many. NULL: none. */
     size_t (*listen)(const struct config *config, struct server_listener *out, size_t max);

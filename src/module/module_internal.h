@@ -43,6 +43,7 @@ struct module {
     struct client *client;
     struct auth *auth;
     struct server *server;
+    struct module_mount *mount; /* NULL: nothing is mounted */
     struct module_events *events;
     struct telemetry *telemetry;
     struct module_peer peers[MODULE_PEERS];
@@ -53,6 +54,16 @@ struct module {
     enum server_state state;
     bool loop_ready, handles_ready, context_ready, stopping;
 };
+
+/* mount.c: own and mounted routes as one table. */
+struct module_mount {
+    struct contract_module contract;
+    struct contract_route *routes;
+    request_handler *handlers;
+    struct arena *arena; /* ids of the mounted routes */
+};
+int module_mount_create(const struct module_spec *spec, struct module_mount **out, struct error *err);
+void module_mount_destroy(struct module_mount *mount);
 
 /* call.c: path of a module's Unix socket. 0 or VX11_ETOO_LARGE. */
 int module_socket(const struct module *m, const char *name, char *out, size_t size);

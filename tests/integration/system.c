@@ -36,10 +36,11 @@ void sleep_ms(int ms)
 
 /* ---- init ---- */
 
-/* Four at once, so that they differ. */
+/* All at once, so that they differ. */
 static void free_ports(int *out, size_t n)
 {
-    int fds[4];
+    int fds[8];
+    assert_true(n <= sizeof fds / sizeof fds[0]);
     for (size_t i = 0; i < n; i++) {
         struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         socklen_t len = sizeof in;

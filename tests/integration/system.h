@@ -54,6 +54,7 @@ void system_control(const struct system *s, struct http_reply *r, const char *pa
 struct http_at system_link(const struct system *s);
 struct http_at system_switch(const struct system *s);
 struct http_at system_hermes(const struct system *s);
+struct http_at system_operator(const struct system *s);
 struct http_at system_supervisor(const struct system *s); /* its socket */
 
 /* POST /v1/chat/completions through Link. */

@@ -36,6 +36,11 @@ struct http_at system_hermes(const struct system *s)
     return (struct http_at){.port = s->hermes_port, .token = s->token};
 }
 
+struct http_at system_operator(const struct system *s)
+{
+    return (struct http_at){.port = s->operator_port, .token = s->token};
+}
+
 struct http_at system_supervisor(const struct system *s)
 {
     return (struct http_at){.socket = system_path(s, "run/supervisor.sock")};

@@ -11,6 +11,7 @@
 
 #include "api/hermes.h"
 #include "api/link.h"
+#include "api/operator.h"
 #include "api/switch.h"
 #include "base/str.h"
 #include "system.h"
@@ -33,6 +34,9 @@ static int start(void **state)
     at = system_switch(&sys);
     at.token = publisher;
     eventually(8000, http_status(&at, "GET", "/v1/models", NULL) == 403);
+    at = system_operator(&sys);
+    at.token = publisher;
+    eventually(8000, http_status(&at, "GET", "/operator/sessions", NULL) == 403);
     return 0;
 }
 
@@ -54,11 +58,18 @@ struct walked {
     struct http_at at;
 };
 
-static void walked_all(struct walked out[3])
+/* Each module at its own port, then those that the front door offers too, there. */
+#define MODULES 4
+#define WALKED  7
+
+static void walked_all(struct walked out[WALKED])
 {
     out[0] = (struct walked){&link_module, system_link(&sys)};
     out[1] = (struct walked){&switch_module, system_switch(&sys)};
     out[2] = (struct walked){&hermes_module, system_hermes(&sys)};
+    out[3] = (struct walked){&operator_module, system_operator(&sys)};
+    for (size_t i = MODULES; i < WALKED; i++)
+        out[i] = (struct walked){out[i - MODULES + 1].contract, system_link(&sys)};
 }
 
 /* The route's path with something in its placeholders. */
@@ -80,11 +91,11 @@ static const char *path_of(const struct contract_route *route)
 
 static void walk(void **state)
 {
-    struct walked modules[3];
+    struct walked modules[WALKED];
     size_t routes = 0, open = 0;
     (void)state;
     walked_all(modules);
-    for (size_t m = 0; m < 3; m++) {
+    for (size_t m = 0; m < WALKED; m++) {
         for (size_t i = 0; i < modules[m].contract->route_count; i++) {
             const struct contract_route *route = &modules[m].contract->routes[i];
             struct http_at at = modules[m].at;
@@ -111,10 +122,10 @@ static void walk(void **state)
 
 static void health_is_open(void **state)
 {
-    struct walked modules[3];
+    struct walked modules[WALKED];
     (void)state;
     walked_all(modules);
-    for (size_t m = 0; m < 3; m++) {
+    for (size_t m = 0; m < MODULES; m++) {
         struct http_reply r;
         struct http_at at = modules[m].at;
         at.token = NULL;
@@ -162,10 +173,10 @@ static void lower(const char *s, char *out, size_t size)
 
 static void openapi_lists_every_route(void **state)
 {
-    struct walked modules[3];
+    struct walked modules[WALKED];
     (void)state;
     walked_all(modules);
-    for (size_t m = 0; m < 3; m++) {
+    for (size_t m = 0; m < WALKED; m++) {
         struct http_reply r;
         http(&r, &modules[m].at, "GET", "/openapi.json", NULL);
         assert_status(&r, 200);
@@ -272,7 +283,7 @@ static void status_measures(void **state)
     assert_string_equal(http_text(&r, "/modules/1/name"), "switch");
     assert_string_equal(http_text(&r, "/modules/2/name"), "hermes");
     assert_int_equal(http_int(&r, "/modules/2/port"), sys.hermes_port);
-    assert_int_equal(http_int(&r, "/summary/healthy_modules"), 3);
+    assert_int_equal(http_int(&r, "/summary/healthy_modules"), 4);
     assert_true(yyjson_get_num(yyjson_doc_ptr_get(r.json, "/modules/1/latency_ms")) > 0);
     http_free(&r);
     http(&r, &at, "GET", "/vx11/overview", NULL);
