@@ -111,8 +111,8 @@ static int restart_one(struct cli *c, const char *name)
     struct supervisor_module_name params = {.name = name};
     struct client_call_options options = {.deadline_ms = clock_mono_ms() + 120000};
     struct client_call *call;
-    if (supervisor_restart_call(c->client, cli_target(c, "supervisor"), &params, &options, on_module, &w,
-                                &call) != 0)
+    if (supervisor_restart_call(c->client, cli_target(c, "supervisor"), &params, NULL, &options, on_module,
+                                &w, &call) != 0)
         return cli_fail(CLI_FAILED, "out of memory");
     cli_wait(c, &w.done);
     return w.code;
@@ -143,7 +143,7 @@ static int modules_set(struct cli *c, const char *name, const char *state, const
 {
     struct wait w = {0};
     struct supervisor_module_name params = {.name = name};
-    struct supervisor_set_state body = {.reason = reason};
+    struct supervisor_set_state body = {.reason = reason, .confirm = name}; /* it was typed out */
     struct client_call_options options = {.deadline_ms = clock_mono_ms() + 120000};
     struct client_call *call;
     int index = -1;

@@ -18,6 +18,8 @@ static const struct {
     [LINK_EVENT_TYPE_SHUB_ACTION_NARRATED] = {&link_action_narrated_message, 2048},
     [LINK_EVENT_TYPE_HERMES_MODEL_LOAD] = {&link_model_load_message, 2048},
     [LINK_EVENT_TYPE_HERMES_MODEL_PULL] = {&link_model_pull_message, 2048},
+    [LINK_EVENT_TYPE_MODULE_STATE_CHANGED] = {&link_module_state_changed_message, 2048},
+    [LINK_EVENT_TYPE_MODULE_RUN] = {&link_module_run_message, 2048},
 };
 
 int event_check(int type, yyjson_val *payload, struct arena *a, struct contract_error *bad)

@@ -120,6 +120,7 @@ static const request_handler handlers[LINK_ROUTE_COUNT] = {
     [LINK_ROUTE_MESSAGES] = relay_to_switch,
     [LINK_ROUTE_COUNT_TOKENS] = relay_to_switch,
     [LINK_ROUTE_EVENTS] = streams_sse,
+    [LINK_ROUTE_EVENT_HISTORY] = history_list,
     [LINK_ROUTE_EVENTS_INGEST] = events_ingest,
     [LINK_ROUTE_WS] = streams_ws,
     [LINK_ROUTE_SESSION] = page_session,

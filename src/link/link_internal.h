@@ -58,6 +58,9 @@ size_t events_streams(const struct link_events *e);
 void streams_sse(struct request *r, void *module);
 void streams_ws(struct request *r, void *module);
 
+/* history.c: what is stored of them, in pages. */
+void history_list(struct request *r, void *module);
+
 /* event_schema.c: 0, or an error with the JSON pointer in *pointer. */
 int event_check(int type, yyjson_val *payload, struct arena *a, struct contract_error *bad);
 size_t event_max_bytes(int type);

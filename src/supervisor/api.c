@@ -159,6 +159,26 @@ static void on_status(struct request *r, void *module)
 
 /* ---- restart, state ---- */
 
+/* The request came through the module that is to end: an answer that waited for its end would hold it up. */
+static bool through_it(const struct child *c, struct request *r)
+{
+    return c == &c->s->children[0] && request_principal(r)->kind != AUTH_PEER;
+}
+
+static void stop_reason(struct child *c, const struct request *r, const char *what, const char *reason)
+{
+    snprintf(c->stop_reason, sizeof c->stop_reason, "%s by %.63s%s%.150s", what, request_principal(r)->name,
+             reason ? ": " : "", reason ? reason : "");
+    c->stop_reason[utf8_valid_prefix(c->stop_reason, strlen(c->stop_reason))] = '\0';
+}
+
+/* What the page comes through is not to go by a slip of the hand. */
+static bool state_confirmed(const struct child *c, const struct supervisor_set_state *body)
+{
+    const bool page = str_eq(c->what->name, "link") || str_eq(c->what->name, "operator");
+    return !page || body->state == COMMON_STATE_ACTIVE || str_eq(body->confirm, c->what->name);
+}
+
 static struct child *child_find(struct supervisor *s, const char *name)
 {
     for (size_t i = 0; i < s->child_count; i++)
@@ -228,9 +248,15 @@ static void on_restart(struct request *r, void *module)
         request_fail(r, 409, "module_off", NULL, "%s is off; set it active first", c->what->name);
         return;
     }
+    const struct supervisor_restart *body = request_body(r);
     c->backoff_ms = supervisor_config(s)->backoff_min_ms;
-    child_wait(c, r);
+    stop_reason(c, r, "restarted", body ? body->reason : NULL);
+    const bool at_once = through_it(c, r);
+    if (!at_once)
+        child_wait(c, r);
     child_stop(c, true);
+    if (at_once)
+        child_reply(c, r);
 }
 
 static void on_set_state(struct request *r, void *module)
@@ -241,6 +267,13 @@ static void on_set_state(struct request *r, void *module)
         return;
     const struct supervisor_set_state *body = request_body(r);
     struct error err = {0};
+    if (!state_confirmed(c, body)) {
+        request_fail(r, 409, "confirmation_needed", "confirm",
+                     "without %s there is no page to switch it on again from: confirm must be \"%s\"; "
+                     "afterwards only `vx11 modules set %s active` brings it back",
+                     c->what->name, c->what->name, c->what->name);
+        return;
+    }
     int rc = module_state_set(module_store(s->m), c->what->name, (enum module_state)body->state,
                               request_principal(r)->name, body->reason, clock_wall_ms(), &err);
     if (rc != 0) {
@@ -251,9 +284,16 @@ static void on_set_state(struct request *r, void *module)
     c->wanted = (enum common_state)body->state;
     log_info("api", "module state set", LOG_S("name", c->what->name),
              LOG_S("state", common_state_names[c->wanted]));
+    if (c->wanted != before)
+        tell_state(c, before, request_principal(r)->name, body->reason);
     if (c->wanted == COMMON_STATE_OFF && before != COMMON_STATE_OFF) {
-        child_wait(c, r);
+        const bool at_once = through_it(c, r);
+        stop_reason(c, r, "switched off", body->reason);
+        if (!at_once)
+            child_wait(c, r);
         child_stop(c, false);
+        if (at_once)
+            child_reply(c, r);
     } else if (c->wanted != COMMON_STATE_OFF && !child_is_alive(c)) {
         c->backoff_ms = supervisor_config(s)->backoff_min_ms;
         child_wait(c, r);

@@ -105,11 +105,13 @@ static void on_words(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     c->words[c->words_len] = '\0';
     if (c->state == SUPERVISOR_PROCESS_STARTING && strstr(c->words, "ready\n")) {
         c->state = SUPERVISOR_PROCESS_RUNNING;
+        c->got_ready = true;
         c->reason[0] = '\0';
         uv_timer_stop(&c->timer);
         c->answered_ms = clock_mono_ms();
         log_info("child", "module is ready", LOG_S("name", c->what->name), LOG_I("pid", c->process.pid),
                  LOG_I("start_ms", clock_mono_ms() - c->started_ms));
+        tell_run(c, LINK_MODULE_RUN_EVENT_STARTED, NULL);
         notify_close(c);
         watch_probe(c->s, c);
         api_child_settled(c);
@@ -161,6 +163,7 @@ static void on_process_closed(uv_handle_t *h)
         api_child_settled(c);
     } else {
         backoff_begin(c);
+        tell_run(c, c->got_ready ? LINK_MODULE_RUN_EVENT_CRASHED : LINK_MODULE_RUN_EVENT_FAILED, c->reason);
         api_child_settled(c);
     }
 }
@@ -190,6 +193,8 @@ static void on_exit_(uv_process_t *process, int64_t status, int sig)
     child_record_exit(c, status, sig, oom);
     if (expected) {
         log_info("child", "module stopped", LOG_S("name", c->what->name), LOG_S("exit", c->last_exit));
+        tell_run(c, LINK_MODULE_RUN_EVENT_STOPPED, c->stop_reason[0] ? c->stop_reason : c->last_exit);
+        c->stop_reason[0] = '\0';
     } else {
         log_error("child", "module ended", LOG_S("name", c->what->name), LOG_S("exit", c->last_exit),
                   LOG_S("reason", c->reason));
@@ -274,7 +279,7 @@ void child_start(struct child *c)
     c->started_ms = clock_mono_ms();
     c->words_len = 0;
     c->words[0] = '\0';
-    c->kill_sent = c->abort_sent = false;
+    c->kill_sent = c->abort_sent = c->got_ready = false;
     c->oom_before = proc_oom_kills();
     c->next_start_ms = 0;
     child_addresses(c);
@@ -331,6 +336,7 @@ static void on_stop_limit(uv_timer_t *timer)
 void child_abort(struct child *c)
 {
     c->abort_sent = true;
+    tell_run(c, LINK_MODULE_RUN_EVENT_HUNG, "it has stopped answering");
     uv_process_kill(&c->process, SIGABRT);
     uv_process_kill(&c->process, SIGCONT); /* one that was stopped could not write its report */
     uv_timer_start(&c->timer, on_stop_limit, CHILD_ABORT_LIMIT_MS, 0);

@@ -28,7 +28,8 @@ struct child {
     uv_pipe_t notify; /* read end of the child's fd 3 */
     uv_timer_t timer; /* start limit, back-off, kill limit: one at a time */
     bool process_open, notify_open, timer_open;
-    bool restart_after_exit, abort_sent, kill_sent;
+    bool restart_after_exit, abort_sent, kill_sent, got_ready;
+    char stop_reason[256]; /* why it is being stopped, for its event; "": nobody said */
     char words[512]; /* what it said on fd 3 before "ready" */
     size_t words_len;
     char reason[512]; /* why it does not run or is not healthy */
@@ -108,6 +109,10 @@ void retain_stop(struct supervisor *s);
 /* api.c */
 extern const request_handler supervisor_handlers[SUPERVISOR_ROUTE_COUNT];
 void api_child_settled(struct child *c); /* answers the requests that wait for it */
+
+/* tell.c: events of modules and their processes. Strings may be NULL. */
+void tell_state(struct child *c, enum common_state before, const char *by, const char *reason);
+void tell_run(struct child *c, enum link_module_run_event event, const char *reason);
 
 /* exits.c: exit status, signal, out of memory in words */
 void exit_describe(const struct child *c, int64_t status, int signal, bool oom, char *out, size_t size);
