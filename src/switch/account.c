@@ -14,9 +14,9 @@ static const char sql_decision[] =
     "INSERT INTO decision (id, request_id, at, route, principal_id, principal_name, requested_model, "
     "provider, model, reason, alternatives, "
     "attempts, stream, outcome, status, error, prompt_tokens, completion_tokens, first_token_ms, total_ms, "
-    "cost_micro, task_type, mode, score, candidates, privacy, fluzo) "
+    "cost_micro, task_type, mode, score, candidates, privacy, fluzo, trace_id, story) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, "
-    "?22, ?23, ?24, ?25, ?26, ?27)";
+    "?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)";
 static const char sql_usage[] =
     "INSERT INTO usage (decision_id, at, principal_id, provider, model, "
     "outcome, prompt_tokens, completion_tokens, cached_tokens, total_ms, account, "
@@ -31,6 +31,7 @@ void account_begin(struct account *a, struct request *r, const char *requested_m
         .route = request_route(r)->id,
         .requested_model = requested_model,
         .alternatives = BUF_INIT,
+        .story = BUF_INIT,
         .stream = stream,
         .outcome = SWITCH_OUTCOME_REFUSED,
         .prompt_tokens = -1,
@@ -87,6 +88,12 @@ void account_write(struct dispatch *d)
         buf_putc(&a->alternatives, ']');
     selection_columns(&d->selection, d->winner ? d->winner->candidate : d->last, &explained, chosen);
     bool listed = a->alternatives.len && !a->alternatives.failed;
+    if (a->story.len)
+        buf_putc(&a->story, ']');
+    const char *trace = request_trace(r); /* 00-TRACE-SPAN-FLAGS */
+    const struct store_value story = a->story.failed ? STORE_N
+                                     : a->story.len  ? store_text_len(a->story.data, a->story.len)
+                                                     : store_text("[]");
     struct store_value row[] = {
         store_text(decision),
         store_text(request_id(r)),
@@ -115,6 +122,8 @@ void account_write(struct dispatch *d)
         chosen[3],
         chosen[4],
         chosen[5],
+        trace && strlen(trace) > 35 ? store_text_len(trace + 3, 32) : STORE_N,
+        story,
     };
     struct store_value u[] = {
         store_text(decision),
@@ -141,6 +150,7 @@ void account_write(struct dispatch *d)
         log_error("account", "a request could not be accounted for", LOG_S("request", request_id(r)),
                   LOG_S("reason", error_describe(rc)));
     buf_free(&a->alternatives);
+    buf_free(&a->story);
     buf_free(&explained);
     observe_request(d);
 }

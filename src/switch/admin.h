@@ -23,6 +23,10 @@ struct switch_decision;
 /* One decision, its texts in the arena. VX11_ENOT_FOUND. */
 int decision_read(struct switch_ *sw, struct arena *a, const char *id, struct switch_decision *out,
                   struct error *err);
+/* observe/story_read.c: how it went; texts in the arena. */
+struct switch_decision_story;
+int decision_story(struct switch_ *sw, struct arena *a, const char *id, struct switch_decision_story *out,
+                   struct error *err);
 
 /* The default model that was set with POST /switch/admin/set_default_model; "" when none was: then the
  * configuration's is it. Read once at the start; the route keeps struct switch_'s copy up to date. */

@@ -225,6 +225,7 @@ static void on_headers(struct client_call *call, void *ctx, int status)
     if (!a->d)
         return;
     a->upstream_status = status;
+    client_call_times(call, &a->connected_s, &a->headers_s, NULL);
     a->context_shift = shift ? arena_strdup(request_arena(a->d->r), shift) : NULL;
     a->retry_after_ms = -1;
     if (retry && str_to_i64(retry, 0, 86400, &seconds) == 0)

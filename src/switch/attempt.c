@@ -144,6 +144,7 @@ void attempt_failed(struct attempt *a, enum dispatch_verdict verdict, int status
     if (a->retry_after_ms >= 0)
         d->retry_after_ms = a->retry_after_ms;
     account_tried(&d->account, c, reason, attempt_elapsed_ms(a));
+    story_attempt(a, SWITCH_ATTEMPT_END_FAILED, a->upstream_status, reason);
     observe_failed(a, status, name);
     attempt_end(a, verdict);
     dispatch_attempt_failed(d, c, retry, status, name, reason);
@@ -230,6 +231,7 @@ void attempt_call(struct attempt *a)
     a->first_token_until =
         d->stream ? clock_mono_ms() + selection_first_token_ms(&d->selection, a->candidate) : 0;
     sse_init(&a->sse, 0);
+    a->called_ns = clock_mono_ns();
     rc = client_start(module_client(d->sw->m), &a->target, "POST", path, "application/json", body, len,
                       &options, &answer_events, a, &a->call, &err);
     if (rc != 0)
@@ -283,6 +285,12 @@ void attempt_start(struct dispatch *d, const struct candidate *c, bool hedge)
         .price =
             price_of(provider_info(c->provider, c->model), c->provider->kind == SWITCH_PROVIDER_KIND_LOCAL),
         .first_token_ms = -1,
+        .kind = hedge                   ? SWITCH_ATTEMPT_KIND_HEDGE
+                : d->account.retries    ? SWITCH_ATTEMPT_KIND_RETRY
+                : d->account.attempts   ? SWITCH_ATTEMPT_KIND_FALLBACK
+                                        : SWITCH_ATTEMPT_KIND_FIRST,
+        .connected_s = -1,
+        .headers_s = -1,
     };
     struct limits_refusal why;
     if (limits_attempt_begin(d->sw->budgets, &d->hold, c->provider->name, &a->price, &d->want,

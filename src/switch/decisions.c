@@ -16,10 +16,25 @@
 #define FILTER                                                                                               \
     "(?2 IS NULL OR d.model = ?2) AND (?3 IS NULL OR d.provider = ?3) AND (?4 IS NULL OR d.outcome = ?4) "   \
     "AND (?5 IS NULL OR d.at >= ?5) AND (?6 IS NULL OR d.id < ?6) "                                          \
-    "AND (?8 IS NULL OR d.principal_id = ?8) ORDER BY d.id DESC LIMIT ?7"
+    "AND (?8 IS NULL OR d.principal_id = ?8) AND (?9 IS NULL OR d.principal_name = ?9) "                     \
+    "AND (?10 IS NULL OR d.route = ?10) AND (?11 IS NULL OR d.at < ?11) "                                    \
+    "AND (?12 IS NULL OR d.total_ms >= ?12) "                                                                \
+    "AND (?13 IS NULL OR d.model LIKE ?13 ESCAPE '!' OR d.requested_model LIKE ?13 ESCAPE '!' "              \
+    "OR d.provider LIKE ?13 ESCAPE '!' OR d.reason LIKE ?13 ESCAPE '!' OR d.error LIKE ?13 ESCAPE '!' "      \
+    "OR d.request_id LIKE ?13 ESCAPE '!') ORDER BY d.id DESC LIMIT ?7"
 
-static const char sql_all[] = "SELECT " COLUMNS " FROM decision d LEFT JOIN usage u ON u.decision_id = d.id "
-                              "WHERE ?1 IS NULL AND " FILTER;
+/* So many rows are looked through for a page at most: a search for what is not there does not hold the loop
+ * up. SQLite looks at what the first of these leaves, so it reads the columns of no more rows than that. */
+#define DECISIONS_LOOK 10000
+#define LOOKED         "SELECT id FROM decision WHERE ?6 IS NULL OR id < ?6 ORDER BY id DESC LIMIT 10000"
+
+static const char sql_all[] =
+    "SELECT " COLUMNS " FROM (" LOOKED ") AS l CROSS JOIN decision d ON d.id = l.id "
+    "LEFT JOIN usage u ON u.decision_id = d.id "
+    "WHERE ?1 IS NULL AND " FILTER;
+/* Where the look ended, when it ended before the table did. */
+static const char sql_looked[] = "SELECT min(id), count(*) FROM (SELECT id FROM decision "
+                                 "WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT 10000)";
 static const char sql_request[] =
     "SELECT " COLUMNS " FROM decision d LEFT JOIN usage u ON u.decision_id = d.id "
     "WHERE d.request_id = ?1 AND " FILTER;
@@ -99,6 +114,55 @@ int decision_read(struct switch_ *sw, struct arena *a, const char *id, struct sw
     return l.count > 0 ? 0 : error_set(err, VX11_ENOT_FOUND, "there is no decision %s", id);
 }
 
+/* What LIKE takes for a text, which may hold its signs. */
+static const char *like_pattern(struct arena *a, const char *text)
+{
+    char *out = text ? arena_alloc(a, 2 * strlen(text) + 3) : NULL, *to = out;
+    if (!out)
+        return NULL;
+    *to++ = '%';
+    for (; *text; text++) {
+        if (*text == '%' || *text == '_' || *text == '!')
+            *to++ = '!';
+        *to++ = *text;
+    }
+    *to++ = '%';
+    *to = '\0';
+    return out;
+}
+
+struct look {
+    char id[ULID_LEN + 1];
+    int64_t rows;
+};
+
+static int read_look(void *ctx, const struct store_row *row)
+{
+    struct look *l = ctx;
+    row_copy(row, 0, l->id, sizeof l->id);
+    l->rows = row_int(row, 1);
+    return 0;
+}
+
+/* Where the next page begins; NULL: this was the last. */
+static int next_page(struct switch_ *sw, const struct switch_decision_query *q, const struct listing *l,
+                     const char **next, struct error *err)
+{
+    struct look look = {.rows = 0};
+    *next = NULL;
+    if (l->count == l->most)
+        *next = l->rows[l->count - 1].id;
+    if (*next || q->request_id)
+        return 0;
+    const struct store_value cursor = STORE_T(q->cursor);
+    const int rc = store_query(module_store(sw->m), sql_looked, &cursor, 1, read_look, &look, err);
+    if (rc == 0 && look.rows == DECISIONS_LOOK) {
+        *next = arena_strdup(l->arena, look.id);
+        return *next ? 0 : VX11_ENOMEM;
+    }
+    return rc;
+}
+
 void decisions_list(struct request *r, void *module)
 {
     struct switch_ *sw = module;
@@ -106,7 +170,8 @@ void decisions_list(struct request *r, void *module)
     struct error err = {0};
     struct listing l = {.arena = request_arena(r), .most = (size_t)q->limit};
     l.rows = arena_array(l.arena, l.most, sizeof *l.rows);
-    if (!l.rows) {
+    const char *like = like_pattern(l.arena, q->q), *next = NULL;
+    if (!l.rows || (q->q && !like)) {
         request_fail(r, 500, "out_of_memory", NULL, "out of memory");
         return;
     }
@@ -121,9 +186,16 @@ void decisions_list(struct request *r, void *module)
         /* Others' requests are for those who may do everything. */
         STORE_T(principal_allows(request_principal(r), CONTRACT_SCOPE_ADMIN) ? NULL
                                                                              : request_principal(r)->id),
+        STORE_T(q->principal),
+        STORE_T(q->route),
+        q->has_until ? STORE_I(q->until) : STORE_N,
+        q->has_min_ms ? STORE_D(q->min_ms) : STORE_N,
+        STORE_T(like),
     };
-    const int rc = store_query(module_store(sw->m), q->request_id ? sql_request : sql_all, values,
-                               COUNT_OF(values), read_decision, &l, &err);
+    int rc = store_query(module_store(sw->m), q->request_id ? sql_request : sql_all, values, COUNT_OF(values),
+                         read_decision, &l, &err);
+    if (rc >= 0)
+        rc = next_page(sw, q, &l, &next, &err);
     if (rc < 0) {
         if (err.code == 0)
             (void)error_set(&err, rc, "the decisions cannot be read: %s", error_describe(rc));
@@ -131,9 +203,6 @@ void decisions_list(struct request *r, void *module)
         return;
     }
     const struct switch_decision_list reply = {
-        .decisions = l.rows,
-        .decisions_count = l.count,
-        .next_cursor = l.count == l.most ? l.rows[l.count - 1].id : NULL,
-    };
+        .decisions = l.rows, .decisions_count = l.count, .next_cursor = next};
     request_reply(r, 200, &switch_decision_list_message, &reply);
 }

@@ -44,6 +44,25 @@ static void attempts_drop(struct dispatch *d)
             attempt_end(d->live[i], DISPATCH_SILENT);
 }
 
+/* Who still runs at the request's end. */
+static void attempts_tell(struct dispatch *d)
+{
+    static const enum switch_attempt_end ends[] = {[SWITCH_OUTCOME_OK] = SWITCH_ATTEMPT_END_OK,
+                                                   [SWITCH_OUTCOME_FAILED] = SWITCH_ATTEMPT_END_FAILED,
+                                                   [SWITCH_OUTCOME_CANCELLED] = SWITCH_ATTEMPT_END_CANCELLED,
+                                                   [SWITCH_OUTCOME_REFUSED] = SWITCH_ATTEMPT_END_FAILED};
+    const struct account *account = &d->account;
+    for (size_t i = 0; i < DISPATCH_LIVE; i++) {
+        struct attempt *a = d->live[i];
+        if (a && d->cancel_reason)
+            story_attempt(a, SWITCH_ATTEMPT_END_CANCELLED, a->upstream_status, account->error);
+        else if (a)
+            story_attempt(a, a == d->winner ? ends[account->outcome] : SWITCH_ATTEMPT_END_DROPPED,
+                          a->upstream_status,
+                          account->outcome != SWITCH_OUTCOME_OK && account->error[0] ? account->error : NULL);
+    }
+}
+
 static void account_winner(struct dispatch *d)
 {
     const struct attempt *a = d->winner;
@@ -90,6 +109,7 @@ void dispatch_end(struct dispatch *d, enum dispatch_verdict verdict, enum switch
     d->account.payer = limits_account_id(&d->hold);
     if (winner)
         attempt_learn(winner, verdict);
+    attempts_tell(d);
     account_write(d);
     if (winner)
         attempt_end(winner, verdict);
@@ -316,6 +336,7 @@ void dispatch_wins(struct dispatch *d, struct attempt *a)
         if (!other || other == a)
             continue;
         account_tried(&d->account, other->candidate, "another one was faster", attempt_elapsed_ms(other));
+        story_attempt(other, SWITCH_ATTEMPT_END_DROPPED, other->upstream_status, NULL);
         attempt_end(other, DISPATCH_SILENT);
     }
 }

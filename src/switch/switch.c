@@ -1,6 +1,7 @@
 /* Switch: start, routes, stop, and what it says of itself. The work is in the files that switch_internal.h
  * draws. */
 #include "switch/observe/observe.h"
+#include "switch/observe/stats.h"
 #include "switch/queue/queue.h"
 #include "switch/switch_internal.h"
 
@@ -162,16 +163,24 @@ static int switch_start(struct module *m, void **context, struct error *err)
     uv_timer_init(module_loop(m), &sw->limits);
     sw->limits.data = sw;
     uv_timer_start(&sw->limits, on_limits, LIMITS_EVERY_MS, LIMITS_EVERY_MS);
-    rc = observe_start(sw, &sw->observe, err);
+    rc = stats_start(sw, &sw->stats, err);
+    if (rc == 0)
+        rc = observe_start(sw, &sw->observe, err);
     return rc != 0 ? rc : queue_start(sw, &sw->queue, err);
+}
+
+static void on_stats_stopped(void *ctx)
+{
+    struct switch_ *sw = ctx;
+    struct module *m = sw->m;
+    void (*stopped)(struct module * m) = sw->stopped;
+    stopped(m);
 }
 
 static void on_limits_closed(uv_handle_t *handle)
 {
     struct switch_ *sw = handle->data;
-    struct module *m = sw->m;
-    void (*stopped)(struct module * m) = sw->stopped;
-    stopped(m);
+    stats_stop(sw->stats, on_stats_stopped, sw);
 }
 
 static void on_selector_stopped(void *ctx)
@@ -211,6 +220,7 @@ static void switch_free(void *context)
     struct switch_ *sw = context;
     queue_free(sw->queue);
     observe_free(sw->observe);
+    stats_free(sw->stats);
     selector_free(sw->selector);
     providers_free(sw);
     limits_destroy(sw->budgets);
@@ -280,6 +290,7 @@ static const request_handler handlers[SWITCH_ROUTE_COUNT] = {
     [SWITCH_ROUTE_CACHE_CLEAR] = cache_empty,
     [SWITCH_ROUTE_DECISIONS] = decisions_list,
     [SWITCH_ROUTE_DECISION] = observe_on_decision,
+    [SWITCH_ROUTE_STATS] = stats_report,
     [SWITCH_ROUTE_WARMUP_STATUS] = admin_warmup_status,
     [SWITCH_ROUTE_WARMUP_MANUAL] = admin_warmup_manual,
     [SWITCH_ROUTE_ADMIN_PRELOAD_MODEL] = admin_preload,

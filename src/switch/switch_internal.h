@@ -95,6 +95,7 @@ struct switch_ {
     struct cache_series cache_series;
     struct queue *queue;
     struct observe *observe;
+    struct stats *stats;
     struct selector *selector;
     void (*stopped)(struct module *m);
 };
@@ -161,6 +162,8 @@ struct account {
     uint64_t began_ns;
     const char *route, *requested_model, *provider, *model, *reason;
     struct buf alternatives; /* JSON array, open */
+    struct buf story;        /* the same: story.c */
+    int told;                /* attempts in it */
     int attempts, retries;
     bool stream, hedged;
     bool estimated; /* the tokens: nobody counted them */
@@ -216,6 +219,10 @@ struct attempt {
     bool foreign;                 /* the engine is not our own */
     bool sse_open, complete, failed_midway, paused, hedge, learned;
     double first_token_ms; /* since its beginning; negative: none */
+    enum switch_attempt_kind kind;
+    bool noted;                    /* it is in the request's story */
+    uint64_t called_ns;            /* monotonic; 0: not yet */
+    double connected_s, headers_s; /* since then; negative: not reached */
     char failed_text[400];
     void *translation; /* the adapter's own, from its start to its free */
 };
@@ -258,6 +265,10 @@ void attempt_end(struct attempt *a, enum dispatch_verdict verdict);
 /* For callbacks of its calls, first: true when nobody cares any more (and a is gone, or d is ended). */
 bool attempt_over(struct attempt *a);
 double attempt_elapsed_ms(const struct attempt *a);
+
+/* ---- how it went: observe/story.c ---- */
+/* Notes an attempt that is over, once. status 0: no answer came; error may be NULL. */
+void story_attempt(struct attempt *a, enum switch_attempt_end end, int status, const char *error);
 
 /* ---- one request: dispatch.c ---- */
 

@@ -146,11 +146,14 @@ void observe_on_decision(struct request *r, void *module)
     const struct principal *p = request_principal(r);
     struct store *s = module_store(sw->m);
     struct switch_decision decision;
-    struct switch_decision_bodies reply = {.decision = &decision};
+    struct switch_decision_story story;
+    struct switch_decision_bodies reply = {.decision = &decision, .story = &story};
     struct found f = {.a = request_arena(r), .out = &reply};
     struct error err = {0};
     struct store_value id = STORE_T(params->id);
     int rc = decision_read(sw, f.a, params->id, &decision, &err);
+    if (rc == 0)
+        rc = decision_story(sw, f.a, params->id, &story, &err);
     if (rc == 0)
         rc = store_query(s, sql_principal, &id, 1, take_owner, &f, &err);
     if (rc == 0 && (principal_allows(p, CONTRACT_SCOPE_ADMIN) || str_eq(p->id, f.principal_id)))
