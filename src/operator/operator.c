@@ -1,5 +1,6 @@
 /* Operator: start, routes, stop. The work is in the folders that operator_internal.h draws. */
 #include "operator/operator_internal.h"
+#include "operator/samples/samples.h"
 
 #include <stdlib.h>
 
@@ -40,6 +41,8 @@ static const request_handler operator_handlers[OPERATOR_ROUTE_COUNT] = {
     [OPERATOR_ROUTE_INTENT] = operator_missing,
     [OPERATOR_ROUTE_INTENT_CHAT] = operator_missing,
     [OPERATOR_ROUTE_INTENTS_LIST] = operator_missing,
+    [OPERATOR_ROUTE_MAP] = samples_map,
+    [OPERATOR_ROUTE_METRICS] = samples_chart,
     [OPERATOR_ROUTE_BROWSER_STATUS] = operator_missing,
     [OPERATOR_ROUTE_BROWSER_ADD] = operator_missing,
     [OPERATOR_ROUTE_BROWSER_LIST] = operator_missing,
