@@ -1,0 +1,20 @@
+/* The screens there are, in the order of the navigation. A screen is a folder here whose index.tsx exports the
+ * component as default; its name is in i18n/{en,es}/common.ts as "screen.NAME". It is loaded when it is opened. */
+import type { ComponentType } from "react";
+import type { LucideIcon } from "lucide-react";
+
+export type ScreenName = "chat" | "overview" | "models" | "requests" | "browser" | "logs" | "database" | "settings" | "help";
+export interface ScreenSpec {
+  name: ScreenName;
+  icon: LucideIcon;
+  load: () => Promise<{ default: ComponentType }>;
+  /** Second key of the shortcut "g KEY". */
+  key: string;
+  /** Takes the whole height and scrolls by itself (a chat), in place of a page that scrolls. */
+  fill?: boolean;
+  /** At the foot of the navigation. */
+  foot?: boolean;
+}
+
+export const screens: readonly ScreenSpec[] = [
+];
