@@ -60,7 +60,7 @@ export function urlOf<R extends RouteId>(id: R, params?: Params<R>): string {
   });
   for (const [name, value] of left) {
     if (value === undefined || value === null || value === "") continue;
-    query.set(name, Array.isArray(value) ? value.join(",") : String(value as string | number | boolean));
+    query.set(name, Array.isArray(value) ? value.join(",") : String(value));
   }
   const text = query.toString();
   return text ? `${path}?${text}` : path;
@@ -105,7 +105,7 @@ export async function callRaw<R extends RouteId>(id: R, options: { params?: Para
 
 export async function call<R extends RouteId>(id: R, ...[options]: Args<R>): Promise<Reply<R>> {
   const reply = await callRaw(id, (options ?? {}) as { params?: Params<R>; body?: unknown } & CallOptions);
-  if (reply.status === 204) return undefined as Reply<R>;
+  if (reply.status === 204) return undefined;
   try {
     return (await reply.json()) as Reply<R>;
   } catch (e) {

@@ -18,7 +18,7 @@ export class Format {
   private nf(options: Intl.NumberFormatOptions): Intl.NumberFormat {
     const key = `n${JSON.stringify(options)}`;
     let f = this.cache.get(key) as Intl.NumberFormat | undefined;
-    if (!f) this.cache.set(key, (f = new Intl.NumberFormat(this.language, { useGrouping: "always", ...options } as Intl.NumberFormatOptions)));
+    if (!f) this.cache.set(key, (f = new Intl.NumberFormat(this.language, { useGrouping: "always", ...options })));
     return f;
   }
   private df(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
@@ -70,7 +70,7 @@ export class Format {
     return this.df({ hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }).format(ms);
   }
   dateTime(ms: number): string {
-    return this.df({ dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" } as Intl.DateTimeFormatOptions).format(ms);
+    return this.df({ dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" }).format(ms);
   }
   day(ms: number): string {
     return this.df({ month: "short", day: "numeric" }).format(ms);
