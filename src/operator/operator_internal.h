@@ -19,6 +19,8 @@ struct operator_ {
     struct module *m;
     void (*stopped)(struct module *m); /* while parts of it are still ending */
     int stopping_parts;
+    struct sessions *sessions; /* sessions/sessions.h */
+    struct files *files;       /* files/files.h */
 };
 
 /* A part that needs time to stop calls this once when it has (see operator_stop). */
