@@ -42,7 +42,7 @@ static const request_handler operator_handlers[OPERATOR_ROUTE_COUNT] = {
     [OPERATOR_ROUTE_INTENT_CHAT] = operator_missing,
     [OPERATOR_ROUTE_INTENTS_LIST] = operator_missing,
     [OPERATOR_ROUTE_MAP] = samples_map,
-    [OPERATOR_ROUTE_METRICS] = samples_chart,
+    [OPERATOR_ROUTE_METRICS_SERIES] = samples_chart,
     [OPERATOR_ROUTE_BROWSER_STATUS] = operator_missing,
     [OPERATOR_ROUTE_BROWSER_ADD] = operator_missing,
     [OPERATOR_ROUTE_BROWSER_LIST] = operator_missing,
@@ -60,7 +60,12 @@ static int operator_start(struct module *m, void **context, struct error *err)
         return error_set(err, VX11_ENOMEM, "out of memory");
     *context = o;
     o->m = m;
-    return 0;
+    return samples_start(o, &o->samples, err);
+}
+
+static void on_samples_stopped(void *ctx)
+{
+    operator_part_stopped(ctx);
 }
 
 static void operator_stopping(struct module *m, void *context)
@@ -85,12 +90,16 @@ static void operator_stop(struct module *m, void *context, void (*done)(struct m
     (void)m;
     o->stopped = done;
     o->stopping_parts = 1;
+    o->stopping_parts++;
+    samples_stop(o->samples, on_samples_stopped, o);
     operator_part_stopped(o);
 }
 
 static void operator_free(void *context)
 {
-    free(context);
+    struct operator_ *o = context;
+    samples_free(o->samples);
+    free(o);
 }
 
 static void operator_health(void *context, struct health *h)
@@ -102,10 +111,11 @@ static void operator_health(void *context, struct health *h)
 static void operator_reload(struct module *m, void *context, const struct config *before,
                             const struct config *now)
 {
+    struct operator_ *o = context;
     (void)m;
-    (void)context;
     (void)before;
     (void)now;
+    samples_reload(o->samples);
 }
 
 static size_t operator_listen(const struct config *config, struct server_listener *out, size_t max)

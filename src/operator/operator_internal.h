@@ -15,8 +15,11 @@
 #include "api/operator.h"
 #include "operator/operator.h"
 
+struct samples;
+
 struct operator_ {
     struct module *m;
+    struct samples *samples;
     void (*stopped)(struct module *m); /* while parts of it are still ending */
     int stopping_parts;
     struct sessions *sessions; /* sessions/sessions.h */

@@ -162,7 +162,7 @@ static void on_status(struct request *r, void *module)
 /* The request came through the module that is to end: an answer that waited for its end would hold it up. */
 static bool through_it(const struct child *c, struct request *r)
 {
-    return c == &c->s->children[0] && request_principal(r)->kind != AUTH_PEER;
+    return c == &c->s->children[0] && !str_eq(request_principal(r)->id, "local");
 }
 
 static void stop_reason(struct child *c, const struct request *r, const char *what, const char *reason)

@@ -285,10 +285,10 @@ void attempt_start(struct dispatch *d, const struct candidate *c, bool hedge)
         .price =
             price_of(provider_info(c->provider, c->model), c->provider->kind == SWITCH_PROVIDER_KIND_LOCAL),
         .first_token_ms = -1,
-        .kind = hedge                   ? SWITCH_ATTEMPT_KIND_HEDGE
-                : d->account.retries    ? SWITCH_ATTEMPT_KIND_RETRY
-                : d->account.attempts   ? SWITCH_ATTEMPT_KIND_FALLBACK
-                                        : SWITCH_ATTEMPT_KIND_FIRST,
+        .kind = hedge                 ? SWITCH_ATTEMPT_KIND_HEDGE
+                : d->account.retries  ? SWITCH_ATTEMPT_KIND_RETRY
+                : d->account.attempts ? SWITCH_ATTEMPT_KIND_FALLBACK
+                                      : SWITCH_ATTEMPT_KIND_FIRST,
         .connected_s = -1,
         .headers_s = -1,
     };

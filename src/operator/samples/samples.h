@@ -18,7 +18,8 @@ struct samples;
 int samples_start(struct operator_ *o, struct samples **out, struct error *err);
 /* Ends its calls, its timer and its thread; done runs once, now or later. */
 void samples_stop(struct samples *s, void (*done)(void *ctx), void *ctx);
-void samples_free(struct samples *s); /* NULL is fine */
+void samples_reload(struct samples *s); /* the configuration has changed */
+void samples_free(struct samples *s);   /* NULL is fine */
 /* A sidecar was started, or has ended (pid 0, with the reason or NULL): it is a node of the map, called
  * sidecar/NAME in `peer` of calls to it. */
 void samples_sidecar(struct samples *s, const char *name, int64_t pid, const char *reason);
