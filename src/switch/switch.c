@@ -2,6 +2,7 @@
  * draws. */
 #include "switch/observe/observe.h"
 #include "switch/observe/stats.h"
+#include "switch/observe/tension.h"
 #include "switch/queue/queue.h"
 #include "switch/switch_internal.h"
 
@@ -123,6 +124,7 @@ static void on_limits(uv_timer_t *timer)
         sw->budgets_at = now;
         limits_tick(sw->budgets, clock_wall_ms());
     }
+    tension_tick(sw->tension, now);
 }
 
 static int rows_bound(struct module *m, struct error *err)
@@ -163,7 +165,9 @@ static int switch_start(struct module *m, void **context, struct error *err)
     uv_timer_init(module_loop(m), &sw->limits);
     sw->limits.data = sw;
     uv_timer_start(&sw->limits, on_limits, LIMITS_EVERY_MS, LIMITS_EVERY_MS);
-    rc = stats_start(sw, &sw->stats, err);
+    rc = tension_start(sw, &sw->tension, err);
+    if (rc == 0)
+        rc = stats_start(sw, &sw->stats, err);
     if (rc == 0)
         rc = observe_start(sw, &sw->observe, err);
     return rc != 0 ? rc : queue_start(sw, &sw->queue, err);
@@ -221,6 +225,7 @@ static void switch_free(void *context)
     queue_free(sw->queue);
     observe_free(sw->observe);
     stats_free(sw->stats);
+    tension_free(sw->tension);
     selector_free(sw->selector);
     providers_free(sw);
     limits_destroy(sw->budgets);
@@ -274,6 +279,7 @@ static const request_handler handlers[SWITCH_ROUTE_COUNT] = {
     [SWITCH_ROUTE_RECORD_RESULT] = learner_record,
     [SWITCH_ROUTE_FEEDBACK] = learner_feedback,
     [SWITCH_ROUTE_HERMES_STATUS] = hermes_status,
+    [SWITCH_ROUTE_TENSION] = tension_show,
     [SWITCH_ROUTE_FLUZO] = fluzo_show,
     [SWITCH_ROUTE_FLUZO_SIGNALS] = fluzo_show_signals,
     [SWITCH_ROUTE_CHAT_COMPLETIONS] = chat_completions,

@@ -96,6 +96,7 @@ struct switch_ {
     struct queue *queue;
     struct observe *observe;
     struct stats *stats;
+    struct tension *tension;
     struct selector *selector;
     void (*stopped)(struct module *m);
 };

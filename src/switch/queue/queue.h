@@ -26,6 +26,8 @@ void queue_set_active(struct queue *q, bool active); /* in standby nothing is be
 /* Most queued jobs at a time when the configuration leaves it to the mode. */
 void queue_set_mode_workers(struct queue *q, int workers);
 
+int queue_workers(const struct queue *q); /* most queued jobs at a time */
+
 void queue_on_task(struct request *r, void *module);
 void queue_on_add(struct request *r, void *module);
 void queue_on_get(struct request *r, void *module);
