@@ -2315,7 +2315,7 @@ export interface AnthropicCountReply {
 /** Which events. */
 export interface LinkEventParams {
   /** Only this type. */
-  type?: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load" | "hermes.model.pull";
+  type?: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load" | "hermes.model.pull" | "module.state.changed" | "module.run";
   /** Replay what came after this id; the Last-Event-ID header means the same. */
   last_event_id?: string;
   /** Without an id: replay this many of the latest first. [events] */
@@ -2327,7 +2327,7 @@ export interface LinkEvent {
   /** Orders events. */
   id: string;
   /** What kind. */
-  type: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load" | "hermes.model.pull";
+  type: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load" | "hermes.model.pull" | "module.state.changed" | "module.run";
   /** Who reported it. */
   source: string;
   /** When it happened. [epoch ms] */
@@ -2336,12 +2336,36 @@ export interface LinkEvent {
   payload: Json;
 }
 
+/** Which stored events. */
+export interface LinkHistoryParams {
+  /** Only this type. */
+  type?: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load" | "hermes.model.pull" | "module.state.changed" | "module.run";
+  /** Only what this one reported. */
+  source?: string;
+  /** Only those with this text in type, source or payload; capitals do not count. */
+  q?: string;
+  /** That happened then or later. [epoch ms] */
+  since?: number;
+  /** Only older ones: next_before of the page before. */
+  before?: string;
+  /** Most of them. [events] */
+  limit?: number;
+}
+
+/** Stored events, newest first. */
+export interface LinkEventHistory {
+  /** Newest first. */
+  events: Array<LinkEvent>;
+  /** For the next page, which may be there even when this one is short: only so many are looked through at a time. Null: there are no older ones. */
+  next_before: string | null;
+}
+
 /** An event to publish. payload is checked against the schema of its type. */
 export interface LinkEventIngest {
   /** Who reports it. */
   source: string;
   /** What kind. */
-  type: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load" | "hermes.model.pull";
+  type: "system.alert" | "system.correlation.updated" | "forensic.snapshot.created" | "madre.decision.explained" | "switch.tension.updated" | "shub.action.narrated" | "hermes.model.load" | "hermes.model.pull" | "module.state.changed" | "module.run";
   /** Object with the fields of the type's schema; more are kept. */
   payload: Json;
   /** Whether open streams get it now; it is stored either way. */
@@ -2490,6 +2514,1024 @@ export interface LinkModelPull {
   reason?: string | null;
 }
 
+/** Schema of module.state.changed (at most 2048 bytes): somebody set the state of a module. */
+export interface LinkModuleStateChanged {
+  /** When. [epoch ms] */
+  timestamp: number;
+  /** Which. */
+  module: string;
+  /** What it was. */
+  from: "active" | "standby" | "off";
+  /** What it is now. */
+  to: "active" | "standby" | "off";
+  /** Name of the token or session that set it; local: the shell or a module. */
+  by: string;
+  /** Why, as they said. */
+  reason?: string | null;
+}
+
+/** Schema of module.run (at most 2048 bytes): what became of a module's process. */
+export interface LinkModuleRun {
+  /** When. [epoch ms] */
+  timestamp: number;
+  /** Which. */
+  module: string;
+  /** started: it serves. stopped: as it was told to. crashed: it ended by itself. failed: it did not get ready. hung: it did not answer any more and is ended. */
+  event: "started" | "stopped" | "crashed" | "failed" | "hung";
+  /** Process id. */
+  pid?: number | null;
+  /** Times it was started again since `vx11 up`. */
+  restarts?: number | null;
+  /** From the start of the process until it served. [ms] */
+  start_ms?: number | null;
+  /** Until it is started again. [ms] */
+  next_start_ms?: number | null;
+  /** How it ended, or why it is stopped. */
+  reason?: string | null;
+}
+
+/** A message to a session. */
+export interface OperatorChatRequest {
+  /** What the person says. */
+  message: string;
+  /** Session to go on with; a new one when absent. */
+  session_id?: string | null;
+  /** Whose session it is; local when absent. */
+  user_id?: string | null;
+  /** Where it comes from. */
+  source?: "web" | "cli" | "api";
+  /** Answer as server-sent events (see the route). */
+  stream?: boolean;
+  /** Model, PROVIDER/MODEL, alias or auto; the session's when absent. */
+  model?: string | null;
+  /** Instructions that go before the conversation. */
+  system?: string | null;
+  /** Randomness. */
+  temperature?: number | null;
+  /** Longest answer. [tokens] */
+  max_tokens?: number | null;
+  /** Most earlier messages that go along; fewer when they do not fit the model's context. */
+  history?: number | null;
+  /** Whether the model may call the operator's tools. */
+  tools?: boolean;
+  /** Ids of files. */
+  attachments?: Array<string>;
+  /** A message of the person's in this session: this is its edited text; what came after it is replaced too. */
+  replaces?: string | null;
+  /** The caller's own hint; goes to Switch as metadata, never in place of the question. */
+  context_summary?: string | null;
+  /** Free object; kept with the message and passed to Switch. */
+  metadata?: Json | null;
+}
+
+/** The answer. */
+export interface OperatorChatReply {
+  /** The session. */
+  session_id: string;
+  /** The answer's text. */
+  response: string;
+  /** Tools that were called; null: none. */
+  tool_calls: Array<OperatorToolCall> | null;
+  /** The person's message as stored. */
+  user_message_id: string;
+  /** The answer as stored. */
+  message: OperatorMessage;
+}
+
+/** A tool that the model called. */
+export interface OperatorToolCall {
+  /** Its id. */
+  id: string;
+  /** Its session. */
+  session_id: string | null;
+  /** The answer it belongs to. */
+  message_id: string;
+  /** The tool. */
+  name: string;
+  /** As the model gave them. */
+  arguments: Json | null;
+  /** Whether it had to be confirmed. */
+  mutating: boolean;
+  /** Its state. */
+  status: "waiting" | "running" | "done" | "failed" | "refused" | "cancelled";
+  /** What came of it, cut to a bound. */
+  result: Json | null;
+  /** Why it failed or was refused. */
+  error: string | null;
+  /** Who confirmed or refused it. */
+  confirmed_by: string | null;
+  /** When the model asked. [epoch ms] */
+  created_at: number;
+  /** When it began. [epoch ms] */
+  started_at: number | null;
+  /** When it ended. [epoch ms] */
+  ended_at: number | null;
+  /** From begin to end. [ms] */
+  duration_ms: number | null;
+}
+
+/** A message of a session. */
+export interface OperatorMessage {
+  /** Its id. */
+  id: string;
+  /** Its session. */
+  session_id: string;
+  /** Its place in the session. */
+  seq: number;
+  /** Who speaks. */
+  role: "user" | "assistant" | "tool" | "system";
+  /** Its text. */
+  content: string;
+  /** What the model thought before, where it says so. */
+  reasoning: string | null;
+  /** Its state. */
+  status: "streaming" | "ok" | "failed" | "cancelled";
+  /** Why it failed. */
+  error: CommonErrorBody | null;
+  /** The message that was put in its place by an edit or a retry; it is not part of the conversation any more. */
+  replaced_by: string | null;
+  /** When it was begun. [epoch ms] */
+  timestamp: number;
+  /** When it was whole, failed or stopped. [epoch ms] */
+  ended_at: number | null;
+  /** Model or alias that was asked for. */
+  requested_model: string | null;
+  /** Who answered. */
+  provider: string | null;
+  /** Which model answered. */
+  model: string | null;
+  /** Why this one, in a few words. */
+  reason: string | null;
+  /** Id of the request at Switch; its decision is found by it. */
+  request_id: string | null;
+  /** Tokens. */
+  usage: OperatorUsage | null;
+  /** From the question to the first token. [ms] */
+  first_token_ms: number | null;
+  /** From the question to the end. [ms] */
+  total_ms: number | null;
+  /** Completion tokens over the time from the first to the last. */
+  tokens_per_second: number | null;
+  /** In switch.currency; null: no price is known. */
+  cost: number | null;
+  /** As the provider reported it. */
+  finish_reason: string | null;
+  /** Earlier messages that did not fit the model's context and were left out. */
+  history_dropped: number | null;
+  /** Tools that the model called for this answer, in order. */
+  tool_calls: Array<OperatorToolCall>;
+  /** Files that came with it. */
+  attachments: Array<OperatorFile>;
+  /** What a person thought of it. */
+  feedback: OperatorFeedback | null;
+  /** What the caller gave along. */
+  metadata: Json | null;
+}
+
+/** Body of an error. */
+export interface CommonErrorBody {
+  /** A sentence for a person. */
+  message: string;
+  /** Class: invalid_request_error, authentication_error, permission_error, not_found_error, conflict_error, request_too_large, rate_limit_error, timeout_error, overloaded_error (503: try again later), api_error (another failure of the server or of a provider). */
+  type: string;
+  /** Short stable name, e.g. model_not_found. */
+  code: string | null;
+  /** JSON pointer or parameter name of what is wrong; null when it is nothing in particular. */
+  param: string | null;
+  /** Id of the request, as in the logs and the X-Request-Id header. */
+  request_id: string | null;
+  /** When a budget that is used up has room again; absent where nobody knows, and in all other errors. [epoch ms] */
+  reset_at?: number;
+}
+
+/** Tokens of an answer, as the provider reported them. */
+export interface OperatorUsage {
+  /** Of the prompt. [tokens] */
+  prompt_tokens: number | null;
+  /** Of the answer. [tokens] */
+  completion_tokens: number | null;
+  /** Of the prompt, read from a cache. [tokens] */
+  cached_tokens: number | null;
+  /** Whether Switch counted them: the provider gave none. */
+  estimated: boolean;
+}
+
+/** A file that was attached. */
+export interface OperatorFile {
+  /** Its id. */
+  id: string;
+  /** Its session; null while it is not sent yet. */
+  session_id: string | null;
+  /** Its message; null while it is not sent yet. */
+  message_id: string | null;
+  /** As the person's computer calls it. */
+  name: string;
+  /** What it is to a chat. */
+  kind: "text" | "image" | "audio";
+  /** By its content, not by its name. */
+  media_type: string;
+  /** Size. [bytes] */
+  bytes: number;
+  /** Hash of its content, hexadecimal. */
+  sha256: string;
+  /** Of an image. [pixels] */
+  width: number | null;
+  /** Of an image. [pixels] */
+  height: number | null;
+  /** When it was stored. [epoch ms] */
+  created_at: number;
+}
+
+/** What a person thought of an answer. */
+export interface OperatorFeedback {
+  /** From -1, bad, to 1, good. */
+  rating: number;
+  /** Why. */
+  note: string | null;
+  /** When. [epoch ms] */
+  at: number;
+  /** Whether Switch's learner took it in. */
+  learned: boolean;
+  /** Why it did not. */
+  reason: string | null;
+}
+
+/** Which sessions. */
+export interface OperatorSessionParams {
+  /** Words in the title or in a message. */
+  q?: string;
+  /** Only these. */
+  topic?: "code" | "audio" | "browser" | "system" | "chat" | "general";
+  /** Most sessions. */
+  limit?: number;
+  /** next_cursor of the page before. */
+  cursor?: string;
+}
+
+/** Sessions, the latest first. */
+export interface OperatorSessionList {
+  /** This page. */
+  sessions: Array<OperatorSession>;
+  /** Sessions that match. */
+  total: number;
+  /** For the next page; null: this is the last. */
+  next_cursor: string | null;
+}
+
+/** A conversation. */
+export interface OperatorSession {
+  /** Its id. */
+  id: string;
+  /** Given by a person, else made of the first message. */
+  title: string;
+  /** Where it was begun. */
+  source: "web" | "cli" | "api";
+  /** Whose it is. */
+  user_id: string;
+  /** What its latest messages are about. */
+  topic: "code" | "audio" | "browser" | "system" | "chat" | "general";
+  /** Short description of its state: count and the end of the last message. */
+  signature: string;
+  /** Model or alias that a person chose for it; null: auto. */
+  model: string | null;
+  /** Messages that are not replaced. */
+  message_count: number;
+  /** Text of all its messages. [bytes] */
+  bytes: number;
+  /** Whether a person pinned it: it does not expire. */
+  pinned: boolean;
+  /** Whether an answer is being generated now. */
+  running: boolean;
+  /** Where it was branched off. */
+  branched_from: OperatorBranchPoint | null;
+  /** When it began. [epoch ms] */
+  created_at: number;
+  /** Its latest message or change. [epoch ms] */
+  updated_at: number;
+  /** When it goes unless used before; null: it does not. [epoch ms] */
+  expires_at: number | null;
+}
+
+/** A message of another session. */
+export interface OperatorBranchPoint {
+  /** The session. */
+  session_id: string;
+  /** Its message. */
+  message_id: string;
+}
+
+/** A session to begin. */
+export interface OperatorSessionNew {
+  /** Its title. */
+  title?: string | null;
+  /** Model or alias; auto when absent. */
+  model?: string | null;
+  /** Where it is begun. */
+  source?: "web" | "cli" | "api";
+  /** Whose it is; local when absent. */
+  user_id?: string | null;
+}
+
+/** Which of its messages: the latest when no cursor is given. */
+export interface OperatorSessionDetailParams {
+  /** The session. */
+  id: string;
+  /** Most messages. */
+  limit?: number;
+  /** prev_cursor or next_cursor of another page. */
+  cursor?: string;
+  /** Whether messages that were edited or retried are listed too. */
+  replaced?: boolean;
+}
+
+/** A session with its messages, the oldest first. */
+export interface OperatorSessionDetail {
+  /** Its id. */
+  session_id: string;
+  /** Whose it is. */
+  user_id: string;
+  /** When it began. [epoch ms] */
+  created_at: number;
+  /** Messages that are not replaced. */
+  message_count: number;
+  /** Context hint of the latest messages, as it goes to Switch. */
+  summary: string;
+  /** The session. */
+  session: OperatorSession;
+  /** This page. */
+  messages: Array<OperatorMessage>;
+  /** For the messages before these; null: there are none. */
+  prev_cursor: string | null;
+  /** For the messages after these; null: there are none. */
+  next_cursor: string | null;
+}
+
+/** A session. */
+export interface OperatorSessionId {
+  /** Its id. */
+  id: string;
+}
+
+/** What to change; absent fields stay. */
+export interface OperatorSessionChange {
+  /** New title. */
+  title?: string;
+  /** Model or alias; an empty text or auto: the best one each time. */
+  model?: string | null;
+  /** Whether it is kept for good. */
+  pinned?: boolean;
+}
+
+/** Where to branch. */
+export interface OperatorBranch {
+  /** The last message that the new session begins with. */
+  message_id: string;
+  /** Title of the new session. */
+  title?: string | null;
+}
+
+/** A session as a file. */
+export interface OperatorExportParams {
+  /** The session. */
+  id: string;
+  /** Markdown for people, JSON with everything that is stored. */
+  format?: "markdown" | "json";
+}
+
+/** What was stopped. */
+export interface OperatorStopReply {
+  /** Whether an answer was being generated. */
+  stopped: boolean;
+}
+
+/** A message of a session. */
+export interface OperatorMessageId {
+  /** The session. */
+  id: string;
+  /** The message. */
+  message_id: string;
+}
+
+/** How to answer again. */
+export interface OperatorRetryRequest {
+  /** Another model or alias. */
+  model?: string | null;
+  /** Answer as server-sent events. */
+  stream?: boolean;
+  /** Whether the model may call the operator's tools. */
+  tools?: boolean;
+  /** Randomness. */
+  temperature?: number | null;
+  /** Longest answer. [tokens] */
+  max_tokens?: number | null;
+}
+
+/** What a person thinks of an answer. */
+export interface OperatorFeedbackSet {
+  /** From -1, bad, to 1, good. */
+  rating: number;
+  /** Why. */
+  note?: string | null;
+}
+
+/** What to look for. */
+export interface OperatorSearchParams {
+  /** Words, all of which must occur; "in quotes" as they stand; a last word may be a beginning. */
+  q: string;
+  /** Most hits. */
+  limit?: number;
+  /** next_cursor of the page before. */
+  cursor?: string;
+}
+
+/** Hits, the best first. */
+export interface OperatorSearchReply {
+  /** This page. */
+  hits: Array<OperatorSearchHit>;
+  /** For the next page; null: this is the last. */
+  next_cursor: string | null;
+}
+
+/** A message that has the words. */
+export interface OperatorSearchHit {
+  /** Its session. */
+  session_id: string;
+  /** Title of the session. */
+  title: string;
+  /** The message. */
+  message_id: string;
+  /** Who speaks. */
+  role: "user" | "assistant" | "tool" | "system";
+  /** When. [epoch ms] */
+  timestamp: number;
+  /** Where the words are, plain text. */
+  snippet: string;
+  /** Start and length of each found word in the snippet, in UTF-16 units as JavaScript counts: start, length, start, length … */
+  marks: Array<number>;
+}
+
+/** The tools. */
+export interface OperatorToolList {
+  /** All of them. */
+  tools: Array<OperatorTool>;
+}
+
+/** A tool that the model may call. */
+export interface OperatorTool {
+  /** Its name. */
+  name: string;
+  /** For people. */
+  title: string;
+  /** What it does, as the model reads it. */
+  description: string;
+  /** JSON Schema of its arguments. */
+  parameters: Json;
+  /** Whether a person confirms each call first. */
+  mutating: boolean;
+  /** Whether it can be called now. */
+  available: boolean;
+  /** Why it cannot. */
+  reason: string | null;
+}
+
+/** A tool call. */
+export interface OperatorToolCallId {
+  /** Its id. */
+  id: string;
+}
+
+/** What a person says to a tool call that waits. */
+export interface OperatorToolDecision {
+  /** Whether it may run. */
+  approve: boolean;
+  /** Why not; the model is told. */
+  reason?: string | null;
+}
+
+/** A tool call that was made elsewhere, to be kept. */
+export interface OperatorToolRecord {
+  /** The answer it belongs to. */
+  message_id: string;
+  /** The tool. */
+  tool_name: string;
+  /** How it ended. */
+  status: "done" | "failed";
+  /** How long it took. [ms] */
+  duration_ms?: number | null;
+  /** What came of it. */
+  result?: Json | null;
+  /** Why it failed. */
+  error?: string | null;
+}
+
+/** How a request went that did not come through the chat; passed to Switch's learner. */
+export interface OperatorSwitchFeedback {
+  /** MODEL or PROVIDER/MODEL. */
+  engine: string;
+  /** Whether it went well. */
+  success: boolean;
+  /** How long it took. [ms] */
+  latency_ms: number;
+  /** Tokens generated. [tokens] */
+  tokens_used?: number | null;
+  /** What went wrong. */
+  error_msg?: string | null;
+}
+
+/** What was recorded. */
+export interface SwitchRecordReply {
+  /** Older callers look for it. */
+  status: "ok";
+  /** PROVIDER/MODEL. */
+  engine: string;
+  /** Always true: anything else is an error. */
+  recorded: boolean;
+  /** The score's learned term, now. */
+  learned: number;
+}
+
+/** A change of how Switch chooses. */
+export interface OperatorAdjustmentNew {
+  /** Session that led to it. */
+  session_id?: string | null;
+  /** Answer that led to it. */
+  message_id?: string | null;
+  /** Object: mode and default_model, one or both. */
+  after_config: Json;
+  /** Why. */
+  reason: string;
+}
+
+/** A change of how Switch chooses, with what was before. */
+export interface OperatorAdjustment {
+  /** Its id. */
+  id: string;
+  /** The same; older callers read it here. */
+  adjustment_id: string;
+  /** Session that led to it. */
+  session_id: string | null;
+  /** Answer that led to it. */
+  message_id: string | null;
+  /** As Switch said before. */
+  before_config: Json;
+  /** As Switch said after; as was asked for when it was not applied. */
+  after_config: Json;
+  /** Why. */
+  reason: string;
+  /** Whether Switch took it. */
+  applied: boolean;
+  /** Why it did not. */
+  error: string | null;
+  /** Who asked for it. */
+  by: string;
+  /** When. [epoch ms] */
+  created_at: number;
+}
+
+/** A page of a list. */
+export interface OperatorPageParams {
+  /** Most rows. */
+  limit?: number;
+  /** next_cursor of the page before. */
+  cursor?: string;
+}
+
+/** Adjustments, the latest first. */
+export interface OperatorAdjustmentList {
+  /** This page. */
+  adjustments: Array<OperatorAdjustment>;
+  /** For the next page. */
+  next_cursor: string | null;
+}
+
+/** A file to store. */
+export interface OperatorFileParams {
+  /** Its name. */
+  name: string;
+  /** Session it is for. */
+  session_id?: string;
+}
+
+/** Which files. */
+export interface OperatorFileListParams {
+  /** Only of this session. */
+  session_id?: string;
+  /** Most rows. */
+  limit?: number;
+  /** next_cursor of the page before. */
+  cursor?: string;
+}
+
+/** Files, the latest first. */
+export interface OperatorFileList {
+  /** This page. */
+  files: Array<OperatorFile>;
+  /** All that is stored. [bytes] */
+  bytes: number;
+  /** For the next page. */
+  next_cursor: string | null;
+}
+
+/** A file. */
+export interface OperatorFileId {
+  /** Its id. */
+  id: string;
+}
+
+/** Something that a person wants. */
+export interface OperatorIntentRequest {
+  /** What it is, where the caller knows; detected when absent. */
+  intent_type?: string | null;
+  /** Object: message, the text; more is passed on. */
+  data: Json;
+  /** Module that shall do it; by what was detected when absent. */
+  target?: string | null;
+  /** Free object; nothing in it is overwritten. */
+  metadata?: Json | null;
+  /** Session that it belongs to. */
+  session_id?: string | null;
+}
+
+/** What became of it. */
+export interface OperatorIntentReply {
+  /** ok: response is the answer. accepted: a job was made, response says which. */
+  status: "ok" | "accepted";
+  /** Id of the intent. */
+  id: string;
+  /** As given, else as detected. */
+  intent_type: string;
+  /** Who does it. */
+  target: string;
+  /** What the text was found to ask for. */
+  detected: OperatorDetected;
+  /** As given, with what was detected added beside it. */
+  metadata: Json;
+  /** As the target answered. */
+  response: Json;
+}
+
+/** What the text was found to ask for. */
+export interface OperatorDetected {
+  /** What. */
+  mode: "chat" | "code" | "mix" | "audio" | "analysis" | "task" | "browse" | "spawn" | "system";
+  /** Operations of a mix or of sound work, in the order of the text: normalize, eq, limiter, remove_resonances, natural_panning, raise_voice, mix_realistic, compare_takes … */
+  ops: Array<string>;
+  /** The words that said so. */
+  matched: Array<string>;
+  /** From 0 to 1, by how many words speak for it and against the next. */
+  confidence: number;
+  /** Language of the words that matched. */
+  language: "en" | "es" | "unknown";
+}
+
+/** Intents, the latest first. */
+export interface OperatorIntentList {
+  /** This page. */
+  intents: Array<OperatorIntent>;
+  /** For the next page. */
+  next_cursor: string | null;
+}
+
+/** An intent as stored. */
+export interface OperatorIntent {
+  /** Its id. */
+  id: string;
+  /** When. [epoch ms] */
+  at: number;
+  /** Its session. */
+  session_id: string | null;
+  /** Who asked. */
+  principal: string | null;
+  /** What. */
+  intent_type: string;
+  /** Who should do it. */
+  target: string;
+  /** The text, cut. */
+  message: string;
+  /** What was detected. */
+  detected: OperatorDetected;
+  /** HTTP status that the caller got. */
+  status: number;
+  /** Why it failed. */
+  error: string | null;
+  /** How long it took. [ms] */
+  total_ms: number | null;
+}
+
+/** Who is there, and who calls whom. */
+export interface OperatorMapReply {
+  /** Older callers look for it. */
+  status: "ok";
+  /** When calls, processors and memory were measured last; null: not twice yet, so there are no edges. [epoch ms] */
+  measured_at: number | null;
+  /** Time before measured_at in which the calls of the edges ended; null: not measured yet. [s] */
+  window_s: number | null;
+  /** From sample to sample. [ms] */
+  interval_ms: number;
+  /** Modules first, front door first. */
+  nodes: Array<OperatorMapNode>;
+  /** Also those without a call in the window. */
+  edges: Array<OperatorMapEdge>;
+  /** Modules that run and could not be measured: their calls are missing. */
+  silent: Array<string>;
+}
+
+/** Something that runs, or that calls. What is not measured is null. */
+export interface OperatorMapNode {
+  /** link, engine/NAME, provider/NAME, people … */
+  id: string;
+  /** What it is. */
+  kind: "module" | "supervisor" | "engine" | "provider" | "sidecar" | "people" | "programs" | "shell" | "outside";
+  /** Without its kind. */
+  name: string;
+  /** Wanted state of a module. */
+  state: "active" | "standby" | "off" | null;
+  /** What its process does: of modules as in /supervisor/status, of engines as in /hermes/engines. */
+  process: string | null;
+  /** As last heard. */
+  health: "ok" | "degraded" | "down" | null;
+  /** Why it is not healthy or does not run. */
+  reason: string | null;
+  /** TCP port. */
+  port: number | null;
+  /** Process id. */
+  pid: number | null;
+  /** Since its process started. [s] */
+  uptime_s: number | null;
+  /** Times it was started again. */
+  restarts: number | null;
+  /** Of one core, between the last two samples. [%] */
+  cpu_percent: number | null;
+  /** Resident memory. [bytes] */
+  rss_bytes: number | null;
+  /** Its share of memory, shared pages counted once. [bytes] */
+  pss_bytes: number | null;
+  /** Requests that it answers now. [requests] */
+  in_flight: number | null;
+}
+
+/** Calls from one to another, counted by who called or by the door they came through. Looks at health and metrics are not counted. */
+export interface OperatorMapEdge {
+  /** Id of the node that called. */
+  from: string;
+  /** Id of the node that was called. */
+  to: string;
+  /** That ended within the window. [calls] */
+  calls: number;
+  /** Of those: no answer, or a status of 500 and more. [calls] */
+  failures: number;
+  /** Of those: given up by who called. [calls] */
+  cancelled: number;
+  /** Half of the answers had begun by then; null: there was none. [ms] */
+  p50_ms: number | null;
+  /** 95 of a hundred. [ms] */
+  p95_ms: number | null;
+}
+
+/** Which series. */
+export interface OperatorMetricsParams {
+  /** Names with commas between, as cpu,memory; all when absent. */
+  names?: string;
+  /** Modules with commas between, as link,engine/guide; all when absent. */
+  modules?: string;
+  /** From then on; an hour before until when absent. [epoch ms] */
+  since?: number;
+  /** Until then; now when absent. [epoch ms] */
+  until?: number;
+  /** From value to value; chosen for about 300 values when absent, longer than asked for when there would be more than 2000. [ms] */
+  step?: number;
+}
+
+/** Series for charts. */
+export interface OperatorMetricsReply {
+  /** Time of the first value. [epoch ms] */
+  since: number;
+  /** End of the last. [epoch ms] */
+  until: number;
+  /** From value to value. [ms] */
+  step_ms: number;
+  /** What the values are made of; the latest minutes are always of samples. */
+  resolution: "sample" | "minute" | "hour";
+  /** By module, then name. One that was never measured is not there. */
+  series: Array<OperatorMetricSeries>;
+}
+
+/** One line of a chart. */
+export interface OperatorMetricSeries {
+  /** Of whom: a module, or engine/NAME. */
+  module: string;
+  /** What. */
+  name: string;
+  /** Of the values; empty: none. */
+  unit: string;
+  /** How it is measured. Values of a gauge and a rate are means over the step, of a quantile the worst in it. */
+  kind: "gauge" | "rate" | "quantile";
+  /** Array of numbers: number i is of the time from since + i * step_ms, one step long. null: nothing was measured in it. */
+  values: Json;
+}
+
+/** The browser, as it was found. */
+export interface OperatorBrowserStatusReply {
+  /** As configured. */
+  mode: "local" | "remote" | "off";
+  /** Whether a task would run. */
+  available: boolean;
+  /** Why not, with the command that helps. */
+  reason: string | null;
+  /** Version of Node. */
+  node: string | null;
+  /** Version of Chromium. */
+  chromium: string | null;
+  /** Version of the Playwright MCP server. */
+  mcp: string | null;
+  /** Tasks that run now. */
+  running: number;
+  /** Tasks that wait. */
+  pending: number;
+  /** Process of the sidecar; null: it does not run. */
+  sidecar_pid: number | null;
+}
+
+/** A browser task. */
+export interface OperatorBrowserRequest {
+  /** Where to begin; http or https. */
+  url: string;
+  /** What to do there, in order. */
+  actions?: Array<OperatorBrowserAction>;
+  /** Session that it belongs to. */
+  session_id?: string | null;
+  /** Deadline of the whole task. [ms] */
+  timeout_ms?: number | null;
+  /** Take one at the end. */
+  screenshot?: boolean;
+  /** Keep the accessibility snapshot of the end. */
+  snapshot?: boolean;
+}
+
+/** One step of a browser task. */
+export interface OperatorBrowserAction {
+  /** What to do. */
+  do: "navigate" | "click" | "type" | "fill" | "press" | "select" | "hover" | "wait" | "scroll" | "screenshot" | "evaluate" | "snapshot" | "text" | "back";
+  /** What to do it to: a CSS selector, text=WORDS, role=ROLE[name="WORDS"], or ref=REF of a snapshot. */
+  target?: string | null;
+  /** What to type, fill, select or wait for; the key to press. */
+  text?: string | null;
+  /** Where to navigate. */
+  url?: string | null;
+  /** JavaScript function to evaluate: () => … */
+  script?: string | null;
+  /** How long to wait at most. [ms] */
+  ms?: number | null;
+  /** Screenshot of the whole page. */
+  full_page?: boolean;
+  /** Press Enter after typing. */
+  submit?: boolean;
+  /** Go on when it fails. */
+  optional?: boolean;
+}
+
+/** A browser task. */
+export interface OperatorBrowserTask {
+  /** Its id. */
+  id: string;
+  /** The same; older callers read it here. */
+  task_id: string;
+  /** Its session. */
+  session_id: string | null;
+  /** Who asked. */
+  principal: string | null;
+  /** Where it began. */
+  url: string;
+  /** Its state. */
+  status: "pending" | "running" | "done" | "error" | "timeout" | "cancelled";
+  /** Which browser did it. */
+  mode: "local" | "remote" | "off";
+  /** Why it ended badly. */
+  error: string | null;
+  /** url_refused, browser_unavailable, browser_crashed, navigation_failed, step_failed, timeout, restarted. */
+  error_code: string | null;
+  /** What was asked for. */
+  actions: Array<OperatorBrowserAction>;
+  /** What was done so far. */
+  steps: Array<OperatorBrowserStep>;
+  /** What was found. */
+  result: OperatorBrowserResult | null;
+  /** When it was asked for. [epoch ms] */
+  created_at: number;
+  /** When it began. [epoch ms] */
+  started_at: number | null;
+  /** When it ended. [epoch ms] */
+  ended_at: number | null;
+  /** From begin to end. [ms] */
+  duration_ms: number | null;
+  /** Its deadline. [ms] */
+  timeout_ms: number;
+  /** Tasks before it while pending. */
+  queue_position: number | null;
+}
+
+/** A step as it went. */
+export interface OperatorBrowserStep {
+  /** Its place, from 0; the first is the navigation to url. */
+  index: number;
+  /** What was done. */
+  do: string;
+  /** To what. */
+  target: string | null;
+  /** How it went. */
+  status: "running" | "ok" | "error" | "skipped";
+  /** Why it failed. */
+  error: string | null;
+  /** What it gave: text, value of a script. */
+  result: Json | null;
+  /** Id of the screenshot it took. */
+  screenshot: string | null;
+  /** When it began. [epoch ms] */
+  started_at: number | null;
+  /** How long it took. [ms] */
+  duration_ms: number | null;
+}
+
+/** What a task found. */
+export interface OperatorBrowserResult {
+  /** Title of the page. */
+  title: string | null;
+  /** Where it ended. */
+  final_url: string | null;
+  /** Of the page's own answer. */
+  http_status: number | null;
+  /** Beginning of the page's text. */
+  text_snippet: string | null;
+  /** The page's text, cut to a bound. */
+  text: string | null;
+  /** Accessibility snapshot. */
+  snapshot: string | null;
+  /** Id of the last screenshot. */
+  screenshot: string | null;
+  /** Ids of all screenshots. */
+  screenshots: Array<string>;
+  /** Errors that the page wrote to its console. */
+  console_errors: Array<string>;
+  /** What the page asked for, bounded. */
+  requests: Array<OperatorBrowserRequestLog>;
+}
+
+/** A request that the page made. */
+export interface OperatorBrowserRequestLog {
+  /** Its method. */
+  method: string;
+  /** Its address. */
+  url: string;
+  /** The answer's status; null: none came. */
+  status: number | null;
+  /** Why the URL policy refused it. */
+  refused: string | null;
+}
+
+/** Which tasks. */
+export interface OperatorBrowserListParams {
+  /** Only these. */
+  status?: "pending" | "running" | "done" | "error" | "timeout" | "cancelled";
+  /** Only of this session. */
+  session_id?: string;
+  /** Most rows. */
+  limit?: number;
+  /** next_cursor of the page before. */
+  cursor?: string;
+}
+
+/** Browser tasks, the latest first; their steps, results and actions are left out (empty). */
+export interface OperatorBrowserTaskList {
+  /** This page. */
+  tasks: Array<OperatorBrowserTask>;
+  /** For the next page. */
+  next_cursor: string | null;
+}
+
+/** A browser task. */
+export interface OperatorBrowserTaskId {
+  /** Its id. */
+  id: string;
+}
+
+/** Data of the stream's event `turn`, its first: what was stored before the model is asked. */
+export interface OperatorChatTurn {
+  /** The session. */
+  session: OperatorSession;
+  /** The person's message. */
+  user_message: OperatorMessage;
+  /** The answer, still empty. */
+  message: OperatorMessage;
+}
+
+/** Data of the stream's event `delta`. */
+export interface OperatorChatDelta {
+  /** More of the answer. */
+  text?: string;
+  /** More of what the model thinks. */
+  reasoning?: string;
+}
+
 /** The whole system. */
 export interface SupervisorStatus {
   /** Program version. */
@@ -2552,12 +3594,20 @@ export interface SupervisorModuleName {
   name: string;
 }
 
+/** A restart. */
+export interface SupervisorRestart {
+  /** Why; in the event. */
+  reason?: string;
+}
+
 /** A wanted state. */
 export interface SupervisorSetState {
   /** active, standby or off. */
   state: "active" | "standby" | "off";
   /** Why; kept. */
   reason?: string;
+  /** The module's name once more: needed to switch off, or to standby, what the page itself comes through (link, operator). */
+  confirm?: string;
 }
 
 /** How to stop. */
@@ -3104,18 +4154,6 @@ export interface SwitchRecordResult {
   task_type?: string | null;
 }
 
-/** What was recorded. */
-export interface SwitchRecordReply {
-  /** Older callers look for it. */
-  status: "ok";
-  /** PROVIDER/MODEL. */
-  engine: string;
-  /** Always true: anything else is an error. */
-  recorded: boolean;
-  /** The score's learned term, now. */
-  learned: number;
-}
-
 /** What a person thought of an answer. */
 export interface SwitchFeedbackRequest {
   /** X-Request-Id of the answer. */
@@ -3292,8 +4330,18 @@ export interface SwitchDecisionQuery {
   provider?: string;
   /** That ended so. */
   outcome?: "ok" | "failed" | "cancelled" | "refused";
+  /** Name of the token or session that asked. */
+  principal?: string;
+  /** Id of the route that was asked. */
+  route?: string;
+  /** With this text in request id, requested model, model, provider, reason or error; capitals do not count. */
+  q?: string;
+  /** That took at least so long. [ms] */
+  min_ms?: number;
   /** That arrived then or later. [epoch ms] */
   since?: number;
+  /** That arrived before. [epoch ms] */
+  until?: number;
   /** Most of them. [rows] */
   limit?: number;
   /** next_cursor of the page before. */
@@ -3304,7 +4352,7 @@ export interface SwitchDecisionQuery {
 export interface SwitchDecisionList {
   /** Newest first. */
   decisions: Array<SwitchDecision>;
-  /** For the next page; null: this was the last. */
+  /** For the next page, which may be there even when this one is short: only so many rows are looked through at a time. Null: this was the last. */
   next_cursor: string | null;
 }
 
@@ -3364,10 +4412,12 @@ export interface SwitchDecisionId {
   id: string;
 }
 
-/** A decision, and the bodies that belong to it where switch.log_bodies kept them. */
+/** A decision, how it came about, and the bodies that belong to it where switch.log_bodies kept them. */
 export interface SwitchDecisionBodies {
   /** The decision. */
   decision: SwitchDecision;
+  /** How it went. */
+  story: SwitchDecisionStory;
   /** Whether its bodies are there, and the caller's to see: their own, or admin's. */
   kept: boolean;
   /** What was asked, secrets taken out; cut when shorter than request_bytes. */
@@ -3378,6 +4428,126 @@ export interface SwitchDecisionBodies {
   reply: string | null;
   /** Its length as it came. [bytes] */
   reply_bytes: number | null;
+}
+
+/** How a request went. */
+export interface SwitchDecisionStory {
+  /** W3C trace id; null: of an older row. */
+  trace_id: string | null;
+  /** Type of the task; null: nobody was chosen. */
+  task_type: string | null;
+  /** Mode that applied. */
+  mode: "ECO" | "BALANCED" | "HIGH-PERF" | "CRITICAL" | null;
+  /** Where it might go. */
+  privacy: "any" | "local_only" | null;
+  /** How this machine was off. */
+  fluzo: "low_power" | "balanced" | "performance" | null;
+  /** Of who answered or failed last. */
+  score: number | null;
+  /** Who could answer, with their terms and reasons, the best first; at most 16. */
+  candidates: Array<SwitchCandidate>;
+  /** Who was asked, in order, at most 16. Null: it is an older row, which did not keep them. */
+  attempts: Array<SwitchAttempt> | null;
+}
+
+/** One who was asked. Times are milliseconds since the request arrived; null: it did not come to that. */
+export interface SwitchAttempt {
+  /** Who. */
+  provider: string;
+  /** For which model. */
+  model: string;
+  /** Why. */
+  kind: "first" | "fallback" | "retry" | "hedge";
+  /** How it ended. */
+  outcome: "ok" | "failed" | "dropped" | "cancelled";
+  /** HTTP status of its answer; null: none came. */
+  status: number | null;
+  /** What went wrong. */
+  error: string | null;
+  /** When it was decided to ask. [ms] */
+  start_ms: number;
+  /** When it was sent; until then its model was loaded or waited for. [ms] */
+  called_ms: number | null;
+  /** When the connection stood. [ms] */
+  connected_ms: number | null;
+  /** When its answer began. [ms] */
+  headers_ms: number | null;
+  /** When its first token came; null too when it answered whole. [ms] */
+  first_token_ms: number | null;
+  /** When it was over. [ms] */
+  end_ms: number;
+}
+
+/** Which statistic. */
+export interface SwitchStatsQuery {
+  /** Length of the spans. */
+  by?: "hour" | "day";
+  /** What the rows are of besides. */
+  group?: "none" | "model" | "provider";
+  /** From the span that this is in; a day before until by hour, 30 days by day, when absent. [epoch ms] */
+  since?: number;
+  /** Requests that arrived before this; now when absent. [epoch ms] */
+  until?: number;
+  /** Only this model's. */
+  model?: string;
+  /** Only this provider's. */
+  provider?: string;
+}
+
+/** What happened, span by span. */
+export interface SwitchStatsReply {
+  /** Length of the spans. */
+  by: "hour" | "day";
+  /** What the rows are of besides. */
+  group: "none" | "model" | "provider";
+  /** Beginning of the first span that was looked at. [epoch ms] */
+  since: number;
+  /** End of the last. [epoch ms] */
+  until: number;
+  /** Of costs. */
+  currency: string;
+  /** Whether there were more requests or rows than are looked at: the oldest are missing, and since is later than asked for. */
+  truncated: boolean;
+  /** By time, then the most requests first. A span without requests has no row. */
+  rows: Array<SwitchStatsRow>;
+}
+
+/** What happened in one span. Quantiles are exact to a tenth of themselves. */
+export interface SwitchStatsRow {
+  /** Beginning of the span. [epoch ms] */
+  at: number;
+  /** Of whom; null: of all, or nobody was asked. */
+  provider: string | null;
+  /** Of which model; null: of all, or none was asked. */
+  model: string | null;
+  /** All of them. [requests] */
+  requests: number;
+  /** Of those, failed. [requests] */
+  failed: number;
+  /** Of those, not sent to any provider. [requests] */
+  refused: number;
+  /** Of those, left by the caller. [requests] */
+  cancelled: number;
+  /** Of those, answered from Switch's cache; their tokens and times are not counted. [requests] */
+  cache_hits: number;
+  /** Read; null: no provider reported any. [tokens] */
+  prompt_tokens: number | null;
+  /** Written; null: no provider reported any. [tokens] */
+  completion_tokens: number | null;
+  /** Sum of what is known; null: nothing is. */
+  cost: number | null;
+  /** Requests with tokens whose cost nobody knows. [requests] */
+  unpriced: number;
+  /** Half of those that had one had their first token by then. [ms] */
+  first_token_p50_ms: number | null;
+  /** 95 of a hundred. [ms] */
+  first_token_p95_ms: number | null;
+  /** Half of those that were answered were over by then. [ms] */
+  total_p50_ms: number | null;
+  /** 95 of a hundred. [ms] */
+  total_p95_ms: number | null;
+  /** Written after the first token, all answers together; null: of none both is known. [tokens/s] */
+  tokens_per_second: number | null;
 }
 
 /** How the preloaded models were found. */
@@ -3532,22 +4702,6 @@ export interface SwitchTaskReply {
   attempts: number;
   /** Times it was begun again because its worker was not heard of in time: what it did before may have been done twice. */
   ran_again: number;
-}
-
-/** Body of an error. */
-export interface CommonErrorBody {
-  /** A sentence for a person. */
-  message: string;
-  /** Class: invalid_request_error, authentication_error, permission_error, not_found_error, conflict_error, request_too_large, rate_limit_error, timeout_error, overloaded_error (503: try again later), api_error (another failure of the server or of a provider). */
-  type: string;
-  /** Short stable name, e.g. model_not_found. */
-  code: string | null;
-  /** JSON pointer or parameter name of what is wrong; null when it is nothing in particular. */
-  param: string | null;
-  /** Id of the request, as in the logs and the X-Request-Id header. */
-  request_id: string | null;
-  /** When a budget that is used up has room again; absent where nobody knows, and in all other errors. [epoch ms] */
-  reset_at?: number;
 }
 
 /** A job. */
@@ -3912,9 +5066,8 @@ export const routes = {
   "link.messages": { method: "POST", path: "/v1/messages", scope: "chat", stream: "sse" },
   "link.count_tokens": { method: "POST", path: "/v1/messages/count_tokens", scope: "chat", stream: null },
   "link.embeddings": { method: "POST", path: "/v1/embeddings", scope: "chat", stream: null },
-  "link.pulls_list": { method: "GET", path: "/hermes/pulls", scope: "read", stream: null },
-  "link.pulls_cancel": { method: "DELETE", path: "/hermes/pulls/{id}", scope: "act", stream: null },
   "link.events": { method: "GET", path: "/events", scope: "read", stream: "sse" },
+  "link.event_history": { method: "GET", path: "/vx11/events", scope: "read", stream: null },
   "link.events_ingest": { method: "POST", path: "/events/ingest", scope: "publish", stream: null },
   "link.ws": { method: "GET", path: "/ws", scope: "read", stream: "ws" },
   "link.session": { method: "GET", path: "/vx11/session", scope: "read", stream: null },
@@ -3922,6 +5075,44 @@ export const routes = {
   "link.asset": { method: "GET", path: "/assets/{name}", scope: "open", stream: null },
   "link.login": { method: "GET", path: "/login", scope: "open", stream: null },
   "link.logout": { method: "POST", path: "/logout", scope: "read", stream: null },
+  "operator.chat": { method: "POST", path: "/operator/chat", scope: "chat", stream: "sse" },
+  "operator.sessions_list": { method: "GET", path: "/operator/sessions", scope: "read", stream: null },
+  "operator.sessions_new": { method: "POST", path: "/operator/sessions", scope: "chat", stream: null },
+  "operator.sessions_get": { method: "GET", path: "/operator/sessions/{id}", scope: "read", stream: null },
+  "operator.session_get": { method: "GET", path: "/operator/session/{id}", scope: "read", stream: null },
+  "operator.sessions_change": { method: "PATCH", path: "/operator/sessions/{id}", scope: "chat", stream: null },
+  "operator.sessions_delete": { method: "DELETE", path: "/operator/sessions/{id}", scope: "chat", stream: null },
+  "operator.sessions_branch": { method: "POST", path: "/operator/sessions/{id}/branch", scope: "chat", stream: null },
+  "operator.sessions_export": { method: "GET", path: "/operator/sessions/{id}/export", scope: "read", stream: null },
+  "operator.sessions_stop": { method: "POST", path: "/operator/sessions/{id}/stop", scope: "chat", stream: null },
+  "operator.messages_retry": { method: "POST", path: "/operator/sessions/{id}/messages/{message_id}/retry", scope: "chat", stream: "sse" },
+  "operator.messages_feedback": { method: "PUT", path: "/operator/sessions/{id}/messages/{message_id}/feedback", scope: "chat", stream: null },
+  "operator.messages_feedback_remove": { method: "DELETE", path: "/operator/sessions/{id}/messages/{message_id}/feedback", scope: "chat", stream: null },
+  "operator.search": { method: "GET", path: "/operator/search", scope: "read", stream: null },
+  "operator.tools_list": { method: "GET", path: "/operator/tools", scope: "read", stream: null },
+  "operator.tool_calls_get": { method: "GET", path: "/operator/tool-calls/{id}", scope: "read", stream: null },
+  "operator.tool_calls_decide": { method: "POST", path: "/operator/tool-calls/{id}/decision", scope: "act", stream: null },
+  "operator.tool_record": { method: "POST", path: "/operator/tool/call", scope: "act", stream: null },
+  "operator.switch_feedback": { method: "POST", path: "/operator/switch/feedback", scope: "act", stream: null },
+  "operator.adjustments_new": { method: "POST", path: "/operator/switch/adjustment", scope: "admin", stream: null },
+  "operator.adjustments_list": { method: "GET", path: "/operator/switch/adjustments", scope: "read", stream: null },
+  "operator.files_add": { method: "POST", path: "/operator/files", scope: "chat", stream: null },
+  "operator.files_list": { method: "GET", path: "/operator/files", scope: "read", stream: null },
+  "operator.files_get": { method: "GET", path: "/operator/files/{id}", scope: "read", stream: null },
+  "operator.files_content": { method: "GET", path: "/operator/files/{id}/content", scope: "read", stream: null },
+  "operator.files_delete": { method: "DELETE", path: "/operator/files/{id}", scope: "chat", stream: null },
+  "operator.intent": { method: "POST", path: "/intent", scope: "chat", stream: null },
+  "operator.intent_chat": { method: "POST", path: "/intent/chat", scope: "chat", stream: null },
+  "operator.intents_list": { method: "GET", path: "/operator/intents", scope: "read", stream: null },
+  "operator.map": { method: "GET", path: "/operator/map", scope: "read", stream: null },
+  "operator.metrics_series": { method: "GET", path: "/operator/metrics", scope: "read", stream: null },
+  "operator.browser_status": { method: "GET", path: "/operator/browser/status", scope: "read", stream: null },
+  "operator.browser_add": { method: "POST", path: "/operator/browser/task", scope: "act", stream: null },
+  "operator.browser_list": { method: "GET", path: "/operator/browser/tasks", scope: "read", stream: null },
+  "operator.browser_get": { method: "GET", path: "/operator/browser/task/{id}", scope: "read", stream: null },
+  "operator.browser_cancel": { method: "DELETE", path: "/operator/browser/task/{id}", scope: "act", stream: null },
+  "operator.browser_events": { method: "GET", path: "/operator/browser/task/{id}/events", scope: "read", stream: "sse" },
+  "operator.browser_screenshot": { method: "GET", path: "/operator/browser/screenshots/{id}", scope: "read", stream: null },
   "supervisor.status": { method: "GET", path: "/supervisor/status", scope: "read", stream: null },
   "supervisor.restart": { method: "POST", path: "/supervisor/modules/{name}/restart", scope: "admin", stream: null },
   "supervisor.set_state": { method: "POST", path: "/supervisor/modules/{name}/state", scope: "admin", stream: null },
@@ -3956,6 +5147,7 @@ export const routes = {
   "switch.embeddings": { method: "POST", path: "/v1/embeddings", scope: "chat", stream: null },
   "switch.decisions": { method: "GET", path: "/switch/decisions", scope: "read", stream: null },
   "switch.decision": { method: "GET", path: "/switch/decisions/{id}", scope: "read", stream: null },
+  "switch.stats": { method: "GET", path: "/switch/stats", scope: "read", stream: null },
   "switch.warmup_status": { method: "GET", path: "/switch/warmup/status", scope: "read", stream: null },
   "switch.warmup_manual": { method: "POST", path: "/switch/warmup/manual", scope: "act", stream: null },
   "switch.admin_preload_model": { method: "POST", path: "/switch/admin/preload_model", scope: "act", stream: null },
@@ -4054,9 +5246,8 @@ export interface RouteTypes {
   "link.messages": { params: undefined; request: AnthropicMessagesRequest; response: AnthropicMessage; };
   "link.count_tokens": { params: undefined; request: AnthropicCountRequest; response: AnthropicCountReply; };
   "link.embeddings": { params: undefined; request: OpenaiEmbeddingRequest; response: OpenaiEmbeddingReply; };
-  "link.pulls_list": { params: undefined; request: undefined; response: HermesPullList; };
-  "link.pulls_cancel": { params: HermesPullCancelParams; request: undefined; response: HermesPull; };
   "link.events": { params: LinkEventParams; request: undefined; response: LinkEvent; };
+  "link.event_history": { params: LinkHistoryParams; request: undefined; response: LinkEventHistory; };
   "link.events_ingest": { params: undefined; request: LinkEventIngest; response: LinkEventAccepted; };
   "link.ws": { params: LinkEventParams; request: undefined; response: undefined; };
   "link.session": { params: undefined; request: undefined; response: LinkSessionReply; };
@@ -4064,8 +5255,46 @@ export interface RouteTypes {
   "link.asset": { params: LinkAssetParams; request: undefined; response: undefined; };
   "link.login": { params: LinkLoginParams; request: undefined; response: undefined; };
   "link.logout": { params: undefined; request: undefined; response: undefined; };
+  "operator.chat": { params: undefined; request: OperatorChatRequest; response: OperatorChatReply; };
+  "operator.sessions_list": { params: OperatorSessionParams; request: undefined; response: OperatorSessionList; };
+  "operator.sessions_new": { params: undefined; request: OperatorSessionNew; response: OperatorSession; };
+  "operator.sessions_get": { params: OperatorSessionDetailParams; request: undefined; response: OperatorSessionDetail; };
+  "operator.session_get": { params: OperatorSessionDetailParams; request: undefined; response: OperatorSessionDetail; };
+  "operator.sessions_change": { params: OperatorSessionId; request: OperatorSessionChange; response: OperatorSession; };
+  "operator.sessions_delete": { params: OperatorSessionId; request: undefined; response: undefined; };
+  "operator.sessions_branch": { params: OperatorSessionId; request: OperatorBranch; response: OperatorSession; };
+  "operator.sessions_export": { params: OperatorExportParams; request: undefined; response: undefined; };
+  "operator.sessions_stop": { params: OperatorSessionId; request: undefined; response: OperatorStopReply; };
+  "operator.messages_retry": { params: OperatorMessageId; request: OperatorRetryRequest; response: OperatorChatReply; };
+  "operator.messages_feedback": { params: OperatorMessageId; request: OperatorFeedbackSet; response: OperatorFeedback; };
+  "operator.messages_feedback_remove": { params: OperatorMessageId; request: undefined; response: undefined; };
+  "operator.search": { params: OperatorSearchParams; request: undefined; response: OperatorSearchReply; };
+  "operator.tools_list": { params: undefined; request: undefined; response: OperatorToolList; };
+  "operator.tool_calls_get": { params: OperatorToolCallId; request: undefined; response: OperatorToolCall; };
+  "operator.tool_calls_decide": { params: OperatorToolCallId; request: OperatorToolDecision; response: OperatorToolCall; };
+  "operator.tool_record": { params: undefined; request: OperatorToolRecord; response: OperatorToolCall; };
+  "operator.switch_feedback": { params: undefined; request: OperatorSwitchFeedback; response: SwitchRecordReply; };
+  "operator.adjustments_new": { params: undefined; request: OperatorAdjustmentNew; response: OperatorAdjustment; };
+  "operator.adjustments_list": { params: OperatorPageParams; request: undefined; response: OperatorAdjustmentList; };
+  "operator.files_add": { params: OperatorFileParams; request: undefined; response: OperatorFile; };
+  "operator.files_list": { params: OperatorFileListParams; request: undefined; response: OperatorFileList; };
+  "operator.files_get": { params: OperatorFileId; request: undefined; response: OperatorFile; };
+  "operator.files_content": { params: OperatorFileId; request: undefined; response: undefined; };
+  "operator.files_delete": { params: OperatorFileId; request: undefined; response: undefined; };
+  "operator.intent": { params: undefined; request: OperatorIntentRequest; response: OperatorIntentReply; };
+  "operator.intent_chat": { params: undefined; request: OperatorIntentRequest; response: OperatorIntentReply; };
+  "operator.intents_list": { params: OperatorPageParams; request: undefined; response: OperatorIntentList; };
+  "operator.map": { params: undefined; request: undefined; response: OperatorMapReply; };
+  "operator.metrics_series": { params: OperatorMetricsParams; request: undefined; response: OperatorMetricsReply; };
+  "operator.browser_status": { params: undefined; request: undefined; response: OperatorBrowserStatusReply; };
+  "operator.browser_add": { params: undefined; request: OperatorBrowserRequest; response: OperatorBrowserTask; };
+  "operator.browser_list": { params: OperatorBrowserListParams; request: undefined; response: OperatorBrowserTaskList; };
+  "operator.browser_get": { params: OperatorBrowserTaskId; request: undefined; response: OperatorBrowserTask; };
+  "operator.browser_cancel": { params: OperatorBrowserTaskId; request: undefined; response: OperatorBrowserTask; };
+  "operator.browser_events": { params: OperatorBrowserTaskId; request: undefined; response: OperatorBrowserTask; };
+  "operator.browser_screenshot": { params: OperatorBrowserTaskId; request: undefined; response: undefined; };
   "supervisor.status": { params: undefined; request: undefined; response: SupervisorStatus; };
-  "supervisor.restart": { params: SupervisorModuleName; request: undefined; response: SupervisorModule; };
+  "supervisor.restart": { params: SupervisorModuleName; request: SupervisorRestart; response: SupervisorModule; };
   "supervisor.set_state": { params: SupervisorModuleName; request: SupervisorSetState; response: SupervisorModule; };
   "supervisor.stop": { params: undefined; request: SupervisorStop; response: CommonOk; };
   "supervisor.reload": { params: undefined; request: undefined; response: SupervisorReloadReply; };
@@ -4098,6 +5327,7 @@ export interface RouteTypes {
   "switch.embeddings": { params: undefined; request: OpenaiEmbeddingRequest; response: OpenaiEmbeddingReply; };
   "switch.decisions": { params: SwitchDecisionQuery; request: undefined; response: SwitchDecisionList; };
   "switch.decision": { params: SwitchDecisionId; request: undefined; response: SwitchDecisionBodies; };
+  "switch.stats": { params: SwitchStatsQuery; request: undefined; response: SwitchStatsReply; };
   "switch.warmup_status": { params: undefined; request: undefined; response: SwitchWarmupStatus; };
   "switch.warmup_manual": { params: undefined; request: undefined; response: SwitchWarmupReply; };
   "switch.admin_preload_model": { params: undefined; request: SwitchAdminModel; response: SwitchAdminModelReply; };
