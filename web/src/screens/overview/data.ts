@@ -33,7 +33,7 @@ export const METRICS = "cpu,memory,requests,errors,latency_p95,tokens,tension";
 export function useMetrics(range: Range) {
   return useQuery({
     queryKey: ["operator.metrics", range],
-    queryFn: ({ signal }) => call("operator.metrics", { params: { names: METRICS, since: Date.now() - RANGES[range] }, signal }),
+    queryFn: ({ signal }) => call("operator.metrics_series", { params: { names: METRICS, since: Date.now() - RANGES[range] }, signal }),
     refetchInterval: RANGES[range] <= 3_600_000 ? MAP_MS : 60_000,
     placeholderData: keepPreviousData,
     retry: false,
