@@ -6,7 +6,7 @@
 # build runs those.
 
 enable_testing()
-set(VX11_ROOMS base contract store net module link switch hermes engine supervisor cli)
+set(VX11_ROOMS base contract store net module link switch hermes operator engine supervisor cli)
 set(VX11_THREADED store net engine)
 
 set(VX11_TEST_ENV
