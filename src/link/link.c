@@ -125,6 +125,7 @@ static const request_handler handlers[LINK_ROUTE_COUNT] = {
     [LINK_ROUTE_WS] = streams_ws,
     [LINK_ROUTE_SESSION] = page_session,
     [LINK_ROUTE_PAGE] = page_index,
+    [LINK_ROUTE_PAGE_PATH] = page_path,
     [LINK_ROUTE_ASSET] = page_asset,
     [LINK_ROUTE_LOGIN] = page_login,
     [LINK_ROUTE_LOGOUT] = page_logout,

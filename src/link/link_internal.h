@@ -4,7 +4,7 @@
  *                       ──breaker──> run/MODULE.sock           /hermes, /operator, /intent, /supervisor
  *           ──> status.c ──probes──> every module's socket     /vx11/status, overview, breakers
  *           ──> events.c ──> ring + event table ──> streams.c  /events, /ws
- *           ──> page.c   ──> embedded files, login             /, /assets, /login
+ *           ──> page.c   ──> embedded files, login             /, /ui, /assets, /login
  */
 #ifndef VX11_LINK_INTERNAL_H
 #define VX11_LINK_INTERNAL_H
@@ -68,6 +68,7 @@ int event_type_parse(const char *name); /* -1: there is none */
 
 /* page.c */
 void page_index(struct request *r, void *module);
+void page_path(struct request *r, void *module);
 void page_asset(struct request *r, void *module);
 void page_login(struct request *r, void *module);
 void page_logout(struct request *r, void *module);

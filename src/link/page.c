@@ -9,16 +9,26 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "base/clock.h"
 #include "base/embed.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "embed/web.h"
+#include "link/page_accept.h"
 #include "store/tokens.h"
 
+enum {
+    ASSET_NAME_MAX = 128,
+    FILE_TAG_LEN = 2 * crypto_generichash_BYTES_MIN + 2,
+};
+
 static const char page_policy[] =
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' "
+    "blob:; "
+    "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'";
 static const char session_scopes[] = "read,chat,act,admin";
 
 static const struct {
@@ -27,47 +37,117 @@ static const struct {
     {".html", "text/html; charset=utf-8"},
     {".js", "text/javascript; charset=utf-8"},
     {".css", "text/css; charset=utf-8"},
+    {".txt", "text/plain; charset=utf-8"},
+    {".json", "application/json"},
     {".svg", "image/svg+xml"},
     {".png", "image/png"},
     {".ico", "image/x-icon"},
+    {".woff2", "font/woff2"},
 };
 
-static void page_headers(struct request *r)
+static void page_headers(struct request *r, const char *cache)
 {
     request_reply_header(r, "Content-Security-Policy", page_policy);
     request_reply_header(r, "X-Content-Type-Options", "nosniff");
     request_reply_header(r, "Referrer-Policy", "no-referrer");
-    request_reply_header(r, "Cache-Control", "no-cache");
+    request_reply_header(r, "Cache-Control", cache);
 }
 
-static void page_file(struct request *r, const char *name)
+/* ---- files ---- */
+
+/* NULL: the page has none of that name. suffix: of the coding, "" for the file as it is. */
+static const struct embed_file *file_find(const char *name, const char *suffix)
 {
+    size_t len = strlen(name);
     for (size_t i = 0; i < embed_web_count; i++) {
         const struct embed_file *f = &embed_web_files[i];
-        if (strcmp(f->name, name) != 0)
-            continue;
-        const char *type = "application/octet-stream";
-        for (size_t k = 0; k < COUNT_OF(content_types); k++)
-            if (str_ends(name, content_types[k].suffix))
-                type = content_types[k].type;
-        page_headers(r);
-        request_reply_static(r, 200, type, f->data, f->size);
+        if (strncmp(f->name, name, len) == 0 && strcmp(f->name + len, suffix) == 0)
+            return f;
+    }
+    return NULL;
+}
+
+/* Vite's names carry a hash of the content between two dots: such a file never changes. */
+static bool file_is_hashed(const char *name)
+{
+    const char *dot = strchr(name, '.');
+    return dot && strchr(dot + 1, '.');
+}
+
+/* A strong tag, of the very bytes that are sent: each coding has its own. */
+static void file_tag(const struct embed_file *f, char out[static FILE_TAG_LEN + 1])
+{
+    unsigned char hash[crypto_generichash_BYTES_MIN];
+    crypto_generichash(hash, sizeof hash, f->data, f->size, NULL, 0);
+    out[0] = '"';
+    sodium_bin2hex(out + 1, 2 * sizeof hash + 1, hash, sizeof hash);
+    out[FILE_TAG_LEN - 1] = '"';
+    out[FILE_TAG_LEN] = '\0';
+}
+
+static void file_send(struct request *r, const char *name)
+{
+    const struct embed_file *f = file_find(name, "");
+    if (!f || str_ends(name, ".br") || str_ends(name, ".gz")) {
+        request_fail(r, 404, "file_not_found", "name", "the page has no file %s", name);
         return;
     }
-    request_fail(r, 404, "file_not_found", "name", "the page has no file %s", name);
+    const char *type = "application/octet-stream";
+    for (size_t k = 0; k < COUNT_OF(content_types); k++)
+        if (str_ends(name, content_types[k].suffix))
+            type = content_types[k].type;
+    const struct embed_file *br = file_find(name, ".br"), *gz = file_find(name, ".gz");
+    enum page_encoding coding = accept_encoding(request_header(r, "Accept-Encoding"), br != NULL, gz != NULL);
+    bool hashed = file_is_hashed(name);
+    page_headers(r, hashed ? "public, max-age=31536000, immutable" : "no-cache");
+    if (br || gz)
+        request_reply_header(r, "Vary", "Accept-Encoding");
+    if (coding == PAGE_ENCODING_BR)
+        f = br;
+    else if (coding == PAGE_ENCODING_GZIP)
+        f = gz;
+    if (!hashed) {
+        char tag[FILE_TAG_LEN + 1];
+        const char *known = request_header(r, "If-None-Match");
+        file_tag(f, tag);
+        request_reply_header(r, "ETag", tag);
+        if (known && strstr(known, tag)) {
+            request_reply_empty(r, 304);
+            return;
+        }
+    }
+    if (coding != PAGE_ENCODING_IDENTITY)
+        request_reply_header(r, "Content-Encoding", coding == PAGE_ENCODING_BR ? "br" : "gzip");
+    request_reply_static(r, 200, type, f->data, f->size);
 }
 
 void page_index(struct request *r, void *module)
 {
     (void)module;
-    page_file(r, "index.html");
+    file_send(r, "index.html");
+}
+
+void page_path(struct request *r, void *module)
+{
+    (void)module;
+    if (accept_weight(request_header(r, "Accept"), "text/html") <= 0) {
+        request_fail(r, 404, "not_found", "path", "%s is an address of the page, for a browser",
+                     request_path(r));
+        return;
+    }
+    file_send(r, "index.html");
 }
 
 void page_asset(struct request *r, void *module)
 {
     const struct link_asset_params *params = request_params(r);
+    char name[sizeof "assets/" + ASSET_NAME_MAX];
     (void)module;
-    page_file(r, params->name);
+    if (snprintf(name, sizeof name, "assets/%s", params->name) >= (int)sizeof name) {
+        request_fail(r, 404, "file_not_found", "name", "the page has no file of such a long name");
+        return;
+    }
+    file_send(r, name);
 }
 
 /* ---- log in, log out ---- */
@@ -79,17 +159,17 @@ static void login_answer(struct request *r, int status, const char *cookie, cons
     size_t len;
     buf_printf(&page,
                "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" "
-               "content=\"width=device-width\">%s"
-               "<title>%s</title><link rel=\"icon\" href=\"/assets/icon.svg\"><link rel=\"stylesheet\" "
-               "href=\"/assets/style.css\"><main "
-               "class=\"note\"><h1>%s</h1><p>%s</p></main></html>",
+               "content=\"width=device-width, initial-scale=1\">%s"
+               "<title>%s · VX11</title><link rel=\"icon\" href=\"/assets/icon.svg\"><link "
+               "rel=\"stylesheet\" href=\"/assets/login.css\"><main><header><img src=\"/assets/icon.svg\" "
+               "alt=\"\" width=\"24\" height=\"24\">VX11</header><h1>%s</h1><p>%s</p></main></html>",
                refresh, title, title, text);
     if (page.failed) {
         buf_free(&page);
         request_fail(r, 500, "out_of_memory", NULL, "out of memory");
         return;
     }
-    page_headers(r);
+    page_headers(r, "no-store");
     if (cookie)
         request_reply_header(r, "Set-Cookie", cookie);
     char *data = buf_detach(&page, &len);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Debian packages, by what they are for: apt.sh SET..., where a set is
 #   build    to build and run VX11
-#   npm      to fetch libllama (build) and the packages of e2e tests and bench
+#   npm      to build the page, to fetch libllama (build) and the packages of e2e tests and bench
 #   test     unit, integration and fuzz tests     browser  e2e tests of the page
 #   lint     the checkers of ./dev lint           bench    the peers' tools
 #   package  the .deb
