@@ -1,7 +1,7 @@
 /* The screens there are, in the order of the navigation. A screen is a folder here whose index.tsx exports the
  * component as default; its name is in i18n/{en,es}/common.ts as "screen.NAME". It is loaded when it is opened. */
 import type { ComponentType } from "react";
-import { Boxes, LayoutDashboard, Waypoints } from "lucide-react";
+import { Boxes, Globe, LayoutDashboard, MessagesSquare, Waypoints } from "lucide-react";
 import type { LucideIcon } from "lucide-react";
 
 export type ScreenName = "chat" | "overview" | "models" | "requests" | "browser" | "logs" | "database" | "settings" | "help";
@@ -18,7 +18,9 @@ export interface ScreenSpec {
 }
 
 export const screens: readonly ScreenSpec[] = [
+  { name: "chat", icon: MessagesSquare, key: "c", load: () => import("./chat"), fill: true },
   { name: "overview", icon: LayoutDashboard, key: "o", load: () => import("./overview") },
   { name: "models", icon: Boxes, key: "m", load: () => import("./models") },
   { name: "requests", icon: Waypoints, key: "r", load: () => import("./requests") },
+  { name: "browser", icon: Globe, key: "b", load: () => import("./browser") },
 ];

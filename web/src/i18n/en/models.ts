@@ -10,7 +10,6 @@ export default {
   "memory.title": "Memory",
   "memory.held": "held by loaded models",
   "memory.of": "{used} of {budget}",
-  "memory.no_budget": "the machine does not say how much there is",
   "memory.not_measured": "no engine runs",
   "memory.disk": "Free on disk",
   "memory.available": "Free memory",

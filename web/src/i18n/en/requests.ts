@@ -1,6 +1,7 @@
 import type { Strings } from "..";
 
 export default {
+  "tab.list": "The list",
   title: "Requests",
   lead: "Every request to a model: who answered, why, and how it went.",
   "charts.title": "Over time",

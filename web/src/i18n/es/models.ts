@@ -10,7 +10,6 @@ export default {
   "memory.title": "Memoria",
   "memory.held": "ocupada por los modelos cargados",
   "memory.of": "{used} de {budget}",
-  "memory.no_budget": "la máquina no dice cuánta hay",
   "memory.not_measured": "no hay ningún motor en marcha",
   "memory.disk": "Libre en disco",
   "memory.available": "Memoria libre",

@@ -2,6 +2,7 @@ import type { Translation } from "..";
 import type en from "../en/requests";
 
 export default {
+  "tab.list": "La lista",
   "title": "Peticiones",
   "lead": "Cada petición a un modelo: quién respondió, por qué y cómo fue.",
   "charts.title": "En el tiempo",

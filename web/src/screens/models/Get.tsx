@@ -92,7 +92,7 @@ function Source() {
       e.preventDefault();
       if (source.trim()) pull.mutate({ body: { source: source.trim() } }, { onSuccess: () => setSource("") });
     }}>
-      <TextField label={t("get.source")} hint={t("get.hint")} value={source} onChange={setSource} spellCheck={false} problem={pull.error ? pull.error.message : null} />
+      <TextField label={t("get.source")} placeholder={t("get.hint")} value={source} onChange={setSource} spellCheck={false} problem={pull.error ? pull.error.message : null} />
       <Button type="submit" kind="primary" icon={Download} busy={pull.isPending} disabled={source.trim() === ""}>{t("get.action")}</Button>
     </form>
   );
@@ -153,8 +153,7 @@ function Entry({ entry: e }: { entry: HermesCatalogEntry }) {
         {e.tags.map((tag) => <Badge key={tag}>{tag}</Badge>)}
       </div>
       <div className="soft">
-        {e.ram_bytes === null ? null : t("catalogue.ram", { bytes: f.bytes(e.ram_bytes) })}
-        {e.licence && <> · {t("catalogue.licence")}: {e.licence}</>}
+        {[e.ram_bytes !== null && t("catalogue.ram", { bytes: f.bytes(e.ram_bytes) }), e.licence && `${t("catalogue.licence")}: ${e.licence}`].filter(Boolean).join(" · ")}
       </div>
       <div className={s.foot}>
         <span className="num">{e.size_bytes === null ? <Unknown reason={t("why.hub")} /> : f.bytes(e.size_bytes)}</span>

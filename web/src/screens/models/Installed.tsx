@@ -35,16 +35,17 @@ function Memory() {
   if (resources.error && !r) return <ErrorState error={resources.error} onRetry={() => void resources.refetch()} />;
   if (!r) return <Card title={t("memory.title")}><SkeletonLines lines={2} /></Card>;
   const used = r.engines_measured_bytes ?? (r.engines === 0 ? 0 : null);
-  const share = used !== null && r.memory_budget_bytes ? used / r.memory_budget_bytes : null;
+  const most = r.memory_budget_bytes ?? r.memory_total_bytes;
+  const share = used !== null && most ? used / most : null;
   return (
     <Card title={t("memory.title")}>
       <div className={s.memory}>
         <div className="stack">
           <div className={s.big}>
-            {used === null ? <Unknown reason={t("memory.not_measured")} /> : r.memory_budget_bytes === null ? f.bytes(used) : t("memory.of", { used: f.bytes(used), budget: f.bytes(r.memory_budget_bytes) })}
+            {used === null ? <Unknown reason={t("memory.not_measured")} /> : most === null ? f.bytes(used) : t("memory.of", { used: f.bytes(used), budget: f.bytes(most) })}
             <span className="soft">{t("memory.held")}</span>
           </div>
-          <Meter label={t("memory.title")} value={share} tone={share !== null && share > 0.9 ? "warn" : "accent"} text={share === null ? t("memory.no_budget") : f.percent(share)} />
+          {share !== null && <Meter label={t("memory.title")} value={share} tone={share > 0.9 ? "warn" : "accent"} text={f.percent(share, 1)} />}
         </div>
         <KeyValues items={[
           [t("memory.available"), r.memory_available_bytes === null ? <Unknown /> : f.bytes(r.memory_available_bytes)],

@@ -30,7 +30,7 @@ function Candidates({ list }: { list: readonly SwitchCandidate[] }) {
   ];
   return (
     <>
-      <Table label={t("candidates.title")} columns={columns} rows={list} rowKey={(c) => `${c.provider}/${c.model}`} />
+      <div className={s.whole}><Table label={t("candidates.title")} columns={columns} rows={list} rowKey={(c) => `${c.provider}/${c.model}`} /></div>
       <ul className={s.reasons}>{list.filter((c) => c.reason).map((c) => <li key={`${c.provider}/${c.model}`}><strong>{c.model}</strong> <span className="soft">{c.reason}</span></li>)}</ul>
     </>
   );

@@ -9,7 +9,7 @@ import { useCommands } from "../../app/commands";
 import { useText } from "../../i18n";
 import { ApiError, call, keyOf, useApi } from "../../lib/api";
 import { useFormat } from "../../lib/format";
-import { Button, Card, EmptyState, ErrorState, Page, SearchField, Select, SkeletonLines, Status, Table, Time, Unknown } from "../../ui";
+import { Button, Card, EmptyState, ErrorState, Page, SearchField, Select, SkeletonLines, Status, Table, Tabs, Time, Unknown } from "../../ui";
 import type { Column } from "../../ui";
 import { Charts } from "./Charts";
 import { Story } from "./Story";
@@ -53,15 +53,28 @@ function useDecisions(filter: Filter) {
 
 export default function Requests() {
   const t = useText(text);
+  const [, go] = useLocation();
+  const [, params] = useRoute("/requests/:id");
+  const tab = params?.id === "charts" ? "charts" : "list";
+  return (
+    <Page title={t("title")} lead={t("lead")}>
+      <Tabs
+        label={t("title")} value={tab} onChange={(id) => go(id === "list" ? "/requests" : "/requests/charts")}
+        tabs={[{ id: "list", label: t("tab.list"), panel: () => <List open={tab === "list" ? params?.id ?? null : null} /> }, { id: "charts", label: t("charts.title"), panel: () => <div className={s.tab}><Charts /></div> }]}
+      />
+    </Page>
+  );
+}
+
+function List({ open }: { open: string | null }) {
+  const t = useText(text);
   const f = useFormat();
   const client = useQueryClient();
   const [, go] = useLocation();
-  const [, params] = useRoute("/requests/:id");
   const [filter, setFilter] = useState<Filter>(() => ({ ...nothing, q: new URLSearchParams(window.location.search).get("q") ?? "" }));
   const providers = useApi("switch.providers", { staleTime: 30_000 });
   const models = useMemo(() => [...new Set((providers.data?.providers ?? []).flatMap((p) => p.models))].sort(), [providers.data]);
   const { pages, rows } = useDecisions(filter);
-  const open = params?.id ?? null;
   const filtered = JSON.stringify(filter) !== JSON.stringify(nothing);
   const clear = () => setFilter(nothing);
   useCommands(() => [{ id: "requests.clear", label: t("filter.clear"), icon: FilterX, run: clear }], [t]);
@@ -81,8 +94,7 @@ export default function Requests() {
 
   const error = pages.error;
   return (
-    <Page title={t("title")} lead={t("lead")}>
-      <Charts />
+    <div className={s.tab}>
       <Card flush>
         <div className={s.filters} role="search">
           <SearchField label={t("filter.search")} value={filter.q} onChange={set("q")} />
@@ -104,6 +116,6 @@ export default function Requests() {
       </Card>
       {open !== null && <Story id={open} onClose={() => go("/requests")} />}
       {error instanceof ApiError && rows.length > 0 && <ErrorState error={error} onRetry={() => void pages.refetch()} />}
-    </Page>
+    </div>
   );
 }
