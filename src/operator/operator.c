@@ -1,6 +1,8 @@
 /* Operator: start, routes, stop. The work is in the folders that operator_internal.h draws. */
 #include "operator/operator_internal.h"
+#include "operator/files/files.h"
 #include "operator/samples/samples.h"
+#include "operator/sessions/sessions.h"
 
 #include <stdlib.h>
 
@@ -13,19 +15,19 @@ static void operator_missing(struct request *r, void *module)
 /* clang-format off */
 static const request_handler operator_handlers[OPERATOR_ROUTE_COUNT] = {
     [OPERATOR_ROUTE_CHAT] = operator_missing,
-    [OPERATOR_ROUTE_SESSIONS_LIST] = operator_missing,
-    [OPERATOR_ROUTE_SESSIONS_NEW] = operator_missing,
-    [OPERATOR_ROUTE_SESSIONS_GET] = operator_missing,
-    [OPERATOR_ROUTE_SESSION_GET] = operator_missing,
-    [OPERATOR_ROUTE_SESSIONS_CHANGE] = operator_missing,
-    [OPERATOR_ROUTE_SESSIONS_DELETE] = operator_missing,
-    [OPERATOR_ROUTE_SESSIONS_BRANCH] = operator_missing,
-    [OPERATOR_ROUTE_SESSIONS_EXPORT] = operator_missing,
+    [OPERATOR_ROUTE_SESSIONS_LIST] = sessions_on_list,
+    [OPERATOR_ROUTE_SESSIONS_NEW] = sessions_on_new,
+    [OPERATOR_ROUTE_SESSIONS_GET] = sessions_on_get,
+    [OPERATOR_ROUTE_SESSION_GET] = sessions_on_get,
+    [OPERATOR_ROUTE_SESSIONS_CHANGE] = sessions_on_change,
+    [OPERATOR_ROUTE_SESSIONS_DELETE] = sessions_on_delete,
+    [OPERATOR_ROUTE_SESSIONS_BRANCH] = sessions_on_branch,
+    [OPERATOR_ROUTE_SESSIONS_EXPORT] = sessions_on_export,
     [OPERATOR_ROUTE_SESSIONS_STOP] = operator_missing,
     [OPERATOR_ROUTE_MESSAGES_RETRY] = operator_missing,
     [OPERATOR_ROUTE_MESSAGES_FEEDBACK] = operator_missing,
     [OPERATOR_ROUTE_MESSAGES_FEEDBACK_REMOVE] = operator_missing,
-    [OPERATOR_ROUTE_SEARCH] = operator_missing,
+    [OPERATOR_ROUTE_SEARCH] = sessions_on_search,
     [OPERATOR_ROUTE_TOOLS_LIST] = operator_missing,
     [OPERATOR_ROUTE_TOOL_CALLS_GET] = operator_missing,
     [OPERATOR_ROUTE_TOOL_CALLS_DECIDE] = operator_missing,
@@ -33,11 +35,11 @@ static const request_handler operator_handlers[OPERATOR_ROUTE_COUNT] = {
     [OPERATOR_ROUTE_SWITCH_FEEDBACK] = operator_missing,
     [OPERATOR_ROUTE_ADJUSTMENTS_NEW] = operator_missing,
     [OPERATOR_ROUTE_ADJUSTMENTS_LIST] = operator_missing,
-    [OPERATOR_ROUTE_FILES_ADD] = operator_missing,
-    [OPERATOR_ROUTE_FILES_LIST] = operator_missing,
-    [OPERATOR_ROUTE_FILES_GET] = operator_missing,
-    [OPERATOR_ROUTE_FILES_CONTENT] = operator_missing,
-    [OPERATOR_ROUTE_FILES_DELETE] = operator_missing,
+    [OPERATOR_ROUTE_FILES_ADD] = files_on_add,
+    [OPERATOR_ROUTE_FILES_LIST] = files_on_list,
+    [OPERATOR_ROUTE_FILES_GET] = files_on_get,
+    [OPERATOR_ROUTE_FILES_CONTENT] = files_on_content,
+    [OPERATOR_ROUTE_FILES_DELETE] = files_on_delete,
     [OPERATOR_ROUTE_INTENT] = operator_missing,
     [OPERATOR_ROUTE_INTENT_CHAT] = operator_missing,
     [OPERATOR_ROUTE_INTENTS_LIST] = operator_missing,
@@ -60,7 +62,10 @@ static int operator_start(struct module *m, void **context, struct error *err)
         return error_set(err, VX11_ENOMEM, "out of memory");
     *context = o;
     o->m = m;
-    return samples_start(o, &o->samples, err);
+    int rc = files_create(o, &o->files, err);
+    if (rc == 0)
+        rc = sessions_create(o, &o->sessions, err);
+    return rc == 0 ? samples_start(o, &o->samples, err) : rc;
 }
 
 static void on_samples_stopped(void *ctx)
@@ -90,6 +95,8 @@ static void operator_stop(struct module *m, void *context, void (*done)(struct m
     (void)m;
     o->stopped = done;
     o->stopping_parts = 1;
+    sessions_close(o->sessions);
+    files_close(o->files);
     o->stopping_parts++;
     samples_stop(o->samples, on_samples_stopped, o);
     operator_part_stopped(o);
@@ -99,6 +106,8 @@ static void operator_free(void *context)
 {
     struct operator_ *o = context;
     samples_free(o->samples);
+    sessions_free(o->sessions);
+    files_free(o->files);
     free(o);
 }
 

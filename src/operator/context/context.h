@@ -31,10 +31,10 @@ int context_compressed(const struct context_message *m, size_t n, struct buf *ou
 /* count: all messages of the session, of which m are the latest. */
 int context_signature(const struct context_message *m, size_t n, int64_t count, struct buf *out);
 
-/* The rule: each word or phrase of a topic's list counts once in each of the last 3 messages, 3 in the latest,
- * 2 in the one before, 1 in the first; a strong one twice. The topic with the most wins; of equals the first of
- * code, audio, browser, system, chat. chat is only a greeting or small talk and loses to any other. Nothing
- * found: general. Words are whole: "this is something" holds no "hi". */
+/* The rule: each of the last 3 messages votes for what base/task_type.h, by whole words of both languages, says
+ * that it asks for, where that is code, audio, browser (browse) or system: with 3 the latest, 2 the one before, 1
+ * the first, times its confidence. The topic with the most wins; of equals the first of that order. Without a vote
+ * it is chat when one of them greets, thanks or takes leave, else general: "this is something" holds no "hi". */
 enum operator_topic context_topic(const struct context_message *m, size_t n);
 
 /* An object as JSON for Switch's metadata: context_summary, session_signature, topic_cluster,
