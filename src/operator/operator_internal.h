@@ -24,6 +24,7 @@ struct operator_ {
     int stopping_parts;
     struct sessions *sessions; /* sessions/sessions.h */
     struct files *files;       /* files/files.h */
+    struct browser *browser;   /* browser/browser.h */
 };
 
 /* A part that needs time to stop calls this once when it has (see operator_stop). */
