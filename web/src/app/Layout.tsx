@@ -9,7 +9,7 @@ import { connection, onReturn, useConnection } from "../lib/connection";
 import { usePreferences } from "../lib/preferences";
 import { screens } from "../screens";
 import type { ScreenSpec } from "../screens";
-import { Button, Dialog, EmptyState, IconButton, Tooltip, cx, toast } from "../ui";
+import { Button, Dialog, IconButton, Tooltip, cx, toast } from "../ui";
 import { useCommandsContext } from "./commands";
 import { KeysText } from "./KeysText";
 import s from "./app.module.css";
@@ -73,9 +73,14 @@ function Banner() {
 
 function Locked() {
   const t = useText(common);
+  useEffect(() => {
+    document.title = "VX11";
+  }, []);
   return (
-    <div className={s.scroll}>
-      <EmptyState icon={KeyRound} title={t("state.locked")}>{rich(t("state.locked_text"), code)}</EmptyState>
+    <div className={s.locked}>
+      <KeyRound aria-hidden />
+      <h1>{t("state.locked")}</h1>
+      <p>{rich(t("state.locked_text"), code)}</p>
     </div>
   );
 }

@@ -67,6 +67,9 @@ export function ScreenFrame({ screen }: { screen: ScreenSpec }) {
 export function Missing() {
   const t = useText(common);
   const [path] = useLocation();
-  return <div className={s.scroll}><EmptyState icon={Compass} title={t("screen.missing")}>{t("screen.missing_text", { path })}</EmptyState></div>;
+  useEffect(() => {
+    document.title = "VX11";
+  }, []);
+  return <div className={s.scroll}><Page title={t("screen.missing")}><EmptyState icon={Compass} title={t("screen.missing_text", { path })} /></Page></div>;
 }
 

@@ -120,7 +120,7 @@ export function CommandsProvider({ children }: { children: ReactNode }) {
       <PageCommands />
       {children}
       <Suspense fallback={null}>
-        {shown === "palette" && <Palette commands={list().filter((c) => !c.keyOnly).reverse()} onClose={close} />}
+        {shown === "palette" && <Palette commands={list().filter((c) => !c.keyOnly)} onClose={close} />}
         {shown === "keys" && <Keys commands={list().filter((c) => c.keys)} onClose={close} />}
       </Suspense>
     </Context.Provider>

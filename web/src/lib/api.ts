@@ -51,7 +51,7 @@ export function isAbort(e: unknown): boolean {
 /** The address of a route with its parameters filled in; what is no placeholder becomes the query. */
 export function urlOf<R extends RouteId>(id: R, params?: Params<R>): string {
   const query = new URLSearchParams();
-  const left = new Map(Object.entries((params ?? {}) as Record<string, unknown>));
+  const left = new Map<string, string | number | boolean | readonly string[] | null | undefined>(Object.entries(params ?? {}));
   const path = routes[id].path.replace(/\{([^}*]+)(\*?)\}/g, (_, name: string, rest: string) => {
     const value = left.get(name);
     left.delete(name);

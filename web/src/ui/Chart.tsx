@@ -23,6 +23,15 @@ function resolve(el: HTMLElement, color: string): string {
   return m?.[1] ? getComputedStyle(el).getPropertyValue(m[1]).trim() : color;
 }
 
+/** A value between two gaps makes no line: only such ones are drawn as points. */
+function lonely(u: uPlot, i: number, show: boolean): number[] | null {
+  if (!show) return null;
+  const values = u.data[i] ?? [];
+  const out: number[] = [];
+  for (let k = 0; k < values.length; k++) if (values[k] != null && values[k - 1] == null && values[k + 1] == null) out.push(k);
+  return out;
+}
+
 /** Counts up whenever the theme changes, for what is drawn and not styled. */
 function useTheme(): number {
   const [n, set] = useState(0);
@@ -132,7 +141,7 @@ export function TimeChart({ label, times, series, format, height = 180, min = 0,
       series: [{}, ...names.split("\u0001").filter(Boolean).map((n): uPlot.Series => {
         const [name = "", color = "", dash] = n.split("\u0000");
         const c = resolve(el, color);
-        return { label: name, stroke: c, width: 1.6, points: { show: false }, spanGaps: false, ...(dash === "1" && { dash: [5, 4] }), ...(fill && { fill: `color-mix(in srgb, ${c} 14%, transparent)` }) };
+        return { label: name, stroke: c, width: 1.6, spanGaps: false, points: { show: true, size: 4, fill: c, filter: lonely }, ...(dash === "1" && { dash: [5, 4] }), ...(fill && { fill: `color-mix(in srgb, ${c} 14%, transparent)` }) };
       })],
       hooks: { setCursor: [(u) => setAt(u.cursor.idx ?? null)] },
     }, first.current, el);
