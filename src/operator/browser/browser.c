@@ -1,4 +1,5 @@
-/* The set of tasks: those that wait, in the order in which they came, and those that run, one in each slot. */
+/* The set of tasks: those that wait, in the order in which they came, and those that run, one in each slot.
+ */
 #include "operator/browser/browser.h"
 
 #include <stdio.h>
@@ -155,7 +156,8 @@ static void on_refusal(void *ctx, const struct egress_refusal *refusal)
     struct browser *b = ctx;
     for (size_t i = 0; i < b->slot_count; i++) {
         struct task *t = b->slots[i].task;
-        if (t && t->refusals && strcmp(b->slots[i].name, refusal->user) == 0 && t->refusal_count < REFUSALS_MOST)
+        if (t && t->refusals && strcmp(b->slots[i].name, refusal->user) == 0 &&
+            t->refusal_count < REFUSALS_MOST)
             t->refusals[t->refusal_count++] = *refusal;
     }
 }
@@ -177,7 +179,8 @@ static int earlier(struct browser *b, const struct browser_wish *w, const struct
     struct error err = {0};
     int rc = task_row_by_key(b, w->by->id, w->key, id, &before, &err);
     if (rc == 0 && !(before.len == request->len && memcmp(before.data, request->data, before.len) == 0))
-        rc = refuse(why, 409, "idempotency_key_reused", "the Idempotency-Key was used for another browser task");
+        rc = refuse(why, 409, "idempotency_key_reused",
+                    "the Idempotency-Key was used for another browser task");
     else if (rc != 0 && rc != VX11_ENOT_FOUND)
         rc = refuse(why, 500, "store_failed", err.text);
     buf_free(&before);
@@ -205,7 +208,8 @@ static int judge(struct browser *b, const struct operator_browser_request *q, st
     for (const struct task *t = b->tasks; t; t = t->next)
         pending += t->api.status == OPERATOR_BROWSER_STATUS_PENDING;
     if (pending >= browser_config(b)->max_pending && !(pending == 0 && next_slot(b)))
-        return refuse(why, 429, "browser_queue_full", "as many browser tasks wait as may (operator.browser.max_pending)");
+        return refuse(why, 429, "browser_queue_full",
+                      "as many browser tasks wait as may (operator.browser.max_pending)");
     return 0;
 }
 
@@ -277,7 +281,8 @@ static int ask(struct browser *b, const struct browser_wish *w, const struct buf
     return 0;
 }
 
-int browser_ask(struct browser *b, const struct browser_wish *w, char id[ULID_LEN + 1], struct browser_refusal *why)
+int browser_ask(struct browser *b, const struct browser_wish *w, char id[ULID_LEN + 1],
+                struct browser_refusal *why)
 {
     struct buf request = BUF_INIT;
     int rc = operator_browser_request_serialize(w->request, &request) == 0
@@ -371,10 +376,11 @@ static int slots_make(struct browser *b, struct error *err)
 static int policy_make(struct browser *b, struct error *err)
 {
     const struct config_config *c = module_config(b->module)->values;
-    const int own[] = {(int)c->link->port, (int)c->link->page_port, (int)c->switch_->port, (int)c->hermes->port,
-                       (int)c->operator_->port};
+    const int own[] = {(int)c->link->port, (int)c->link->page_port, (int)c->switch_->port,
+                       (int)c->hermes->port, (int)c->operator_->port};
     const struct config_operator_browser *o = browser_config(b);
-    int rc = egress_policy_create((const char *const *)o->allow, o->allow_count, own, COUNT_OF(own), &b->policy, err);
+    int rc = egress_policy_create((const char *const *)o->allow, o->allow_count, own, COUNT_OF(own),
+                                  &b->policy, err);
     return rc == 0 ? 0 : error_prefix(err, rc, "operator.browser.allow");
 }
 
@@ -390,7 +396,8 @@ static int parts_make(struct browser *b, struct error *err)
     if (rc == 0)
         rc = versions_create(b->loop, &b->versions, err);
     if (rc == 0 && b->kind == BROWSER_LOCAL) {
-        const struct egress_options o = {.loop = b->loop, .policy = b->policy, .on_refusal = on_refusal, .ctx = b};
+        const struct egress_options o = {
+            .loop = b->loop, .policy = b->policy, .on_refusal = on_refusal, .ctx = b};
         rc = egress_create(&o, &b->egress, err);
     }
     if (rc == 0)

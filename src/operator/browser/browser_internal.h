@@ -17,21 +17,27 @@
 #include "operator/egress/egress.h"
 
 #define SLOTS_MOST     16
-#define STEP_BYTES     32768   /* of one step's result */
-#define STEPS_BYTES    196608  /* of all of them */
+#define STEP_BYTES     32768  /* of one step's result */
+#define STEPS_BYTES    196608 /* of all of them */
 #define SNAPSHOT_BYTES 65536
 #define REQUESTS_MOST  200
 #define ERRORS_MOST    50
 #define SHOTS_MOST     60
 #define REFUSALS_MOST  32
 
-enum browser_kind { BROWSER_OFF, BROWSER_LOCAL, BROWSER_SERVER /* an MCP server's URL */, BROWSER_ENDPOINT, BROWSER_DEVTOOLS };
+enum browser_kind {
+    BROWSER_OFF,
+    BROWSER_LOCAL,
+    BROWSER_SERVER /* an MCP server's URL */,
+    BROWSER_ENDPOINT,
+    BROWSER_DEVTOOLS
+};
 
 struct task;
 
 struct slot { /* what one task at a time runs in */
     struct browser *all;
-    char name[24]; /* the user name for the proxy */
+    char name[24];           /* the user name for the proxy */
     struct sidecar *sidecar; /* NULL: BROWSER_SERVER */
     struct task *task;
     bool ending; /* its last session is being closed */
@@ -114,7 +120,7 @@ int browser_available(const struct browser *b, struct programs *programs, struct
 /* browser.c */
 struct task *browser_find(struct browser *b, const char *id);
 void browser_schedule(struct browser *b);
-void task_tell(struct task *t);              /* its watchers: how it is now */
+void task_tell(struct task *t); /* its watchers: how it is now */
 void task_show(struct task *t, struct operator_browser_task *out);
 void task_free(struct task *t);
 void slot_free(struct slot *s); /* its task is over */
@@ -144,7 +150,8 @@ int task_rows_list(struct browser *b, const struct operator_browser_list_params 
 /* shots.c */
 int shot_add(struct task *t, const struct mcp_result *r, const char **id, struct error *err);
 /* Format and file of a screenshot. VX11_ENOT_FOUND. */
-int shot_find(struct browser *b, const char *id, char *path, size_t size, const char **type, struct error *err);
+int shot_find(struct browser *b, const char *id, char *path, size_t size, const char **type,
+              struct error *err);
 /* What is past its bounds goes; files: those without a row too. */
 void shots_tidy(struct browser *b, bool files);
 

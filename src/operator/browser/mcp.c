@@ -310,7 +310,8 @@ static void on_done(struct client_call *http, void *ctx, int result, const struc
 
 static int call_send(struct mcp_call *c)
 {
-    static const struct client_events events = {.on_headers = on_headers, .on_data = on_data, .on_done = on_done};
+    static const struct client_events events = {
+        .on_headers = on_headers, .on_data = on_data, .on_done = on_done};
     struct mcp *m = c->mcp;
     struct client_header headers[4];
     size_t n = 0;
@@ -338,8 +339,9 @@ static int call_send(struct mcp_call *c)
         .max_reply = m->max_message,
         .once = true,
     };
-    int rc = client_start(m->client, &target, verb, m->path, post ? "application/json" : NULL,
-                          post ? body.data : NULL, post ? body.len : 0, &options, &events, c, &c->http, &c->err);
+    int rc =
+        client_start(m->client, &target, verb, m->path, post ? "application/json" : NULL,
+                     post ? body.data : NULL, post ? body.len : 0, &options, &events, c, &c->http, &c->err);
     buf_free(&body);
     return rc;
 }

@@ -3,8 +3,8 @@
  *   mcp_create            nothing is sent yet
  *   first call ─────────> initialize, notifications/initialized, GET (a stream for what the server asks us)
  *   mcp_ask … ──────────> POST, answered by one JSON object or by an event stream
- *   404 for our session ─> it is lost: the call fails unless it may be repeated, and the next one begins another
- *   mcp_close ──────────> DELETE of the session
+ *   404 for our session ─> it is lost: the call fails unless it may be repeated, and the next one begins
+ * another mcp_close ──────────> DELETE of the session
  *
  * Each call has a connection of its own: a kept one that dies would be replaced and the request repeated,
  * and a click must not happen twice. On the loop thread. */

@@ -58,8 +58,9 @@ int mcp_message_read(struct arena *a, const char *text, size_t len, struct mcp_m
         return failure_read(error, out, err);
     out->kind = MCP_RESULT;
     out->result = yyjson_obj_get(root, "result");
-    return out->result ? 0
-                       : error_set(err, VX11_ECORRUPT, "the MCP server's message is neither of the known ones");
+    return out->result
+               ? 0
+               : error_set(err, VX11_ECORRUPT, "the MCP server's message is neither of the known ones");
 }
 
 static void copy(char *out, size_t size, const char *s)

@@ -1,4 +1,5 @@
-/* MCP on the wire: one JSON-RPC message read, with suspicion, and the ones that we send. No input, no output. */
+/* MCP on the wire: one JSON-RPC message read, with suspicion, and the ones that we send. No input, no output.
+ */
 #ifndef VX11_OPERATOR_BROWSER_MCP_WIRE_H
 #define VX11_OPERATOR_BROWSER_MCP_WIRE_H
 

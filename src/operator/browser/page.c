@@ -11,11 +11,21 @@
 #define URL_MOST  500
 #define LINE_MOST 600
 
-const char *const page_tools[] = {"browser_navigate",         "browser_navigate_back",    "browser_click",
-                                  "browser_type",             "browser_press_key",        "browser_select_option",
-                                  "browser_hover",            "browser_wait_for",         "browser_evaluate",
-                                  "browser_snapshot",         "browser_take_screenshot",  "browser_handle_dialog",
-                                  "browser_file_upload",      "browser_network_requests", "browser_console_messages",
+const char *const page_tools[] = {"browser_navigate",
+                                  "browser_navigate_back",
+                                  "browser_click",
+                                  "browser_type",
+                                  "browser_press_key",
+                                  "browser_select_option",
+                                  "browser_hover",
+                                  "browser_wait_for",
+                                  "browser_evaluate",
+                                  "browser_snapshot",
+                                  "browser_take_screenshot",
+                                  "browser_handle_dialog",
+                                  "browser_file_upload",
+                                  "browser_network_requests",
+                                  "browser_console_messages",
                                   NULL};
 
 #define FACTS                                                                                                \
@@ -23,7 +33,8 @@ const char *const page_tools[] = {"browser_navigate",         "browser_navigate_
     "title:document.title.slice(0,1000),status:n&&n.responseStatus||0};"
 const char page_facts_call[] = "{\"function\":\"() => {" FACTS "return r;}\"}";
 const char page_finish_call[] =
-    "{\"function\":\"() => {" FACTS "r.text=(document.body?document.body.innerText:'').slice(0,32768);return r;}\"}";
+    "{\"function\":\"() => {" FACTS
+    "r.text=(document.body?document.body.innerText:'').slice(0,32768);return r;}\"}";
 
 /* ---- sections ---- */
 
@@ -31,7 +42,8 @@ const char *page_section(const char *text, const char *heading, size_t *len)
 {
     const size_t n = strlen(heading);
     for (const char *p = text; p && *p;) {
-        if (strncmp(p, "### ", 4) == 0 && strncmp(p + 4, heading, n) == 0 && (p[4 + n] == '\n' || p[4 + n] == 0)) {
+        if (strncmp(p, "### ", 4) == 0 && strncmp(p + 4, heading, n) == 0 &&
+            (p[4 + n] == '\n' || p[4 + n] == 0)) {
             const char *from = p + 4 + n + (p[4 + n] == '\n');
             const char *to = strstr(from, "\n### ");
             *len = to ? (size_t)(to - from) : strlen(from);
@@ -167,7 +179,8 @@ static const char *cut(struct arena *a, const char *s, size_t len, size_t most)
 }
 
 /* "12. [GET] http://host/path => [200] OK" */
-static bool request_read(const char *line, size_t len, struct arena *a, struct operator_browser_request_log *out)
+static bool request_read(const char *line, size_t len, struct arena *a,
+                         struct operator_browser_request_log *out)
 {
     size_t i = 0;
     while (i < len && isdigit((unsigned char)line[i]))
@@ -179,8 +192,9 @@ static bool request_read(const char *line, size_t len, struct arena *a, struct o
         return false;
     const char *url = end + 2, *stop = line + len;
     const char *arrow = memmem(url, (size_t)(stop - url), " => [", 5);
-    *out = (struct operator_browser_request_log){.method = cut(a, method, (size_t)(end - method), 20),
-                                                 .url = cut(a, url, (size_t)((arrow ? arrow : stop) - url), URL_MOST)};
+    *out = (struct operator_browser_request_log){
+        .method = cut(a, method, (size_t)(end - method), 20),
+        .url = cut(a, url, (size_t)((arrow ? arrow : stop) - url), URL_MOST)};
     if (arrow && stop - arrow >= 8 && isdigit((unsigned char)arrow[5]) && isdigit((unsigned char)arrow[6]) &&
         isdigit((unsigned char)arrow[7])) {
         out->has_status = true;
@@ -251,7 +265,8 @@ int page_facts(const char *json, struct arena *a, struct page_facts *out, struct
 
 const char *page_image_format(const unsigned char *data, size_t len)
 {
-    static const unsigned char png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'}, jpeg[] = {0xff, 0xd8, 0xff};
+    static const unsigned char png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'},
+                               jpeg[] = {0xff, 0xd8, 0xff};
     if (len > 32 && memcmp(data, png, sizeof png) == 0)
         return "png";
     return len > 32 && memcmp(data, jpeg, sizeof jpeg) == 0 ? "jpeg" : NULL;
@@ -322,7 +337,8 @@ static const char *call_fill(const struct operator_browser_action *x, struct buf
     case OPERATOR_BROWSER_ACTION_DO_FILL:
         put(b, "text", x->text);
         (void)buf_printf(b, ",\"submit\":%s,\"slowly\":%s", x->submit ? "true" : "false",
-                         x->do_ == OPERATOR_BROWSER_ACTION_DO_TYPE && strlen(x->text) <= 200 ? "true" : "false");
+                         x->do_ == OPERATOR_BROWSER_ACTION_DO_TYPE && strlen(x->text) <= 200 ? "true"
+                                                                                             : "false");
         return "browser_type";
     case OPERATOR_BROWSER_ACTION_DO_PRESS:
         put(b, "key", x->text);
@@ -345,8 +361,9 @@ static const char *call_fill(const struct operator_browser_action *x, struct buf
     case OPERATOR_BROWSER_ACTION_DO_SNAPSHOT:
         return "browser_snapshot";
     case OPERATOR_BROWSER_ACTION_DO_TEXT:
-        put(b, "function", x->target ? "(el) => el.innerText.slice(0, 32768)"
-                                     : "() => (document.body ? document.body.innerText : '').slice(0, 32768)");
+        put(b, "function",
+            x->target ? "(el) => el.innerText.slice(0, 32768)"
+                      : "() => (document.body ? document.body.innerText : '').slice(0, 32768)");
         return "browser_evaluate";
     case OPERATOR_BROWSER_ACTION_DO_BACK:
         return "browser_navigate_back";
@@ -355,14 +372,17 @@ static const char *call_fill(const struct operator_browser_action *x, struct buf
     }
 }
 
-int page_call(const struct operator_browser_action *x, struct arena *a, struct page_call *out, struct error *err)
+int page_call(const struct operator_browser_action *x, struct arena *a, struct page_call *out,
+              struct error *err)
 {
     const char *missing = needs(x);
     struct buf b = BUF_INIT;
     const bool targeted = x->target && x->do_ != OPERATOR_BROWSER_ACTION_DO_NAVIGATE &&
-                          x->do_ != OPERATOR_BROWSER_ACTION_DO_PRESS && x->do_ != OPERATOR_BROWSER_ACTION_DO_BACK;
+                          x->do_ != OPERATOR_BROWSER_ACTION_DO_PRESS &&
+                          x->do_ != OPERATOR_BROWSER_ACTION_DO_BACK;
     if (missing)
-        return error_set(err, VX11_EINVALID, "%s needs %s", operator_browser_action_do_names[x->do_], missing);
+        return error_set(err, VX11_EINVALID, "%s needs %s", operator_browser_action_do_names[x->do_],
+                         missing);
     (void)buf_putc(&b, '{');
     out->tool = call_fill(x, &b);
     if (targeted)

@@ -1,5 +1,5 @@
-/* Page: what the Playwright MCP server says, read. Its answers are text with headings ("### Result"); what lies
- * below them comes from web pages and is not to be trusted. */
+/* Page: what the Playwright MCP server says, read. Its answers are text with headings ("### Result"); what
+ * lies below them comes from web pages and is not to be trusted. */
 #ifndef VX11_OPERATOR_BROWSER_PAGE_H
 #define VX11_OPERATOR_BROWSER_PAGE_H
 
@@ -8,15 +8,20 @@
 
 /* What stands below a heading, up to the next one; NULL: no such heading. Not ended by NUL. */
 const char *page_section(const char *text, const char *heading, size_t *len);
-/* The value that a script gave, as JSON text in the arena; "null" for undefined. VX11_ECORRUPT: there is none,
- * VX11_ETOO_LARGE: more than max bytes. */
+/* The value that a script gave, as JSON text in the arena; "null" for undefined. VX11_ECORRUPT: there is
+ * none, VX11_ETOO_LARGE: more than max bytes. */
 int page_value(const char *text, size_t max, struct arena *a, const char **out, struct error *err);
 /* The snapshot's YAML, cut at max bytes on a line's boundary; NULL: none. */
 const char *page_snapshot(const char *text, size_t max, struct arena *a);
 /* A failure's sentence without colours, call log and inner names. */
 const char *page_error(const char *text, struct arena *a);
 
-enum page_modal { PAGE_MODAL_NONE, PAGE_MODAL_ALERT /* nothing to decide */, PAGE_MODAL_ASK, PAGE_MODAL_FILES };
+enum page_modal {
+    PAGE_MODAL_NONE,
+    PAGE_MODAL_ALERT /* nothing to decide */,
+    PAGE_MODAL_ASK,
+    PAGE_MODAL_FILES
+};
 enum page_modal page_modal(const char *text);
 /* Whether a call failed for no other reason than a dialog that stands open. */
 bool page_blocked(const char *text);

@@ -28,10 +28,10 @@ static bool runs(const char *path)
 
 static bool find_chromium(const struct config_operator_browser *config, char *out)
 {
-    static const char *const places[] = {
-        "/usr/lib/chromium/chromium",    "/usr/lib64/chromium/chromium",   "/usr/bin/chromium",
-        "/usr/bin/chromium-browser",     "/opt/google/chrome/chrome",      "/usr/bin/google-chrome-stable",
-        "/usr/local/bin/chromium"};
+    static const char *const places[] = {"/usr/lib/chromium/chromium", "/usr/lib64/chromium/chromium",
+                                         "/usr/bin/chromium",          "/usr/bin/chromium-browser",
+                                         "/opt/google/chrome/chrome",  "/usr/bin/google-chrome-stable",
+                                         "/usr/local/bin/chromium"};
     if (config->chromium[0])
         return snprintf(out, PATH_MAX, "%s", config->chromium) < PATH_MAX && runs(out);
     for (size_t i = 0; i < COUNT_OF(places); i++)
@@ -95,16 +95,18 @@ static bool find_package(struct programs *out)
 static int command_check(const struct programs *p, struct error *err)
 {
     if (p->command[0][0] != '/' || !runs(p->command[0]))
-        return error_set(err, VX11_EUNAVAILABLE,
-                         "operator.browser.command names %.200s, which cannot be run; correct it, or leave it out "
-                         "and run: " INSTALL_PACKAGE,
-                         p->command[0]);
+        return error_set(
+            err, VX11_EUNAVAILABLE,
+            "operator.browser.command names %.200s, which cannot be run; correct it, or leave it out "
+            "and run: " INSTALL_PACKAGE,
+            p->command[0]);
     for (size_t i = 1; i < p->command_count; i++)
         if (p->command[i][0] == '/' && !fs_exists(p->command[i]))
-            return error_set(err, VX11_EUNAVAILABLE,
-                             "operator.browser.command names %.200s, which does not exist; correct it, or leave it "
-                             "out and run: " INSTALL_PACKAGE,
-                             p->command[i]);
+            return error_set(
+                err, VX11_EUNAVAILABLE,
+                "operator.browser.command names %.200s, which does not exist; correct it, or leave it "
+                "out and run: " INSTALL_PACKAGE,
+                p->command[i]);
     return 0;
 }
 
@@ -120,10 +122,11 @@ int programs_find(const struct config_operator_browser *config, bool with_chromi
     }
     const bool package = out->command || find_package(out);
     if (!chromium && config->chromium[0])
-        return error_set(err, VX11_EUNAVAILABLE,
-                         "operator.browser.chromium names %.200s, which cannot be run; correct it, or leave it out "
-                         "and run: " INSTALL_CHROMIUM,
-                         config->chromium);
+        return error_set(
+            err, VX11_EUNAVAILABLE,
+            "operator.browser.chromium names %.200s, which cannot be run; correct it, or leave it out "
+            "and run: " INSTALL_CHROMIUM,
+            config->chromium);
     if (!chromium)
         return error_set(err, VX11_EUNAVAILABLE, "Chromium is not installed; run: " INSTALL_CHROMIUM);
     if (out->command)
@@ -164,7 +167,8 @@ static const char *folder_of(const char *file, struct arena *a)
 {
     static const char modules[] = "/node_modules/";
     const char *at = strstr(file, modules);
-    char *folder = at ? arena_strndup(a, file, (size_t)(at - file) + sizeof modules - 2) : arena_strdup(a, file);
+    char *folder =
+        at ? arena_strndup(a, file, (size_t)(at - file) + sizeof modules - 2) : arena_strdup(a, file);
     char *slash = folder && !at ? strrchr(folder, '/') : NULL;
     if (slash && slash > folder)
         *slash = '\0';
@@ -208,7 +212,7 @@ struct versions {
         struct waiter *next;
         void (*fn)(void *ctx);
         void *ctx;
-    } *waiters;
+    } * waiters;
 };
 
 static void versions_tell(struct versions *v)

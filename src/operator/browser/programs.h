@@ -33,6 +33,6 @@ struct versions;
 int versions_create(uv_loop_t *loop, struct versions **out, struct error *err);
 void versions_ask(struct versions *v, const struct programs *p, void (*fn)(void *ctx), void *ctx);
 const char *versions_of(const struct versions *v, const char *path); /* NULL: not known */
-void versions_close(struct versions *v); /* whoever waits is told now */
+void versions_close(struct versions *v);                             /* whoever waits is told now */
 
 #endif

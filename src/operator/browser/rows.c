@@ -7,22 +7,25 @@
 #include "operator/browser/browser_internal.h"
 
 #define COLUMNS                                                                                              \
-    "id, session_id, principal_name, url, status, mode, error, error_code, created_at, started_at, ended_at, " \
+    "id, session_id, principal_name, url, status, mode, error, error_code, created_at, started_at, "         \
+    "ended_at, "                                                                                             \
     "timeout_ms"
 #define ADD_SQL                                                                                              \
-    "INSERT INTO operator_browser_task (id, idempotency_key, principal_id, principal_name, session_id, url, "  \
+    "INSERT INTO operator_browser_task (id, idempotency_key, principal_id, principal_name, session_id, "     \
+    "url, "                                                                                                  \
     "mode, status, request, timeout_ms, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
 #define UPDATE_SQL                                                                                           \
-    "UPDATE operator_browser_task SET status = ?2, steps = ?3, result = ?4, error = ?5, error_code = ?6, "     \
+    "UPDATE operator_browser_task SET status = ?2, steps = ?3, result = ?4, error = ?5, error_code = ?6, "   \
     "started_at = ?7, ended_at = ?8 WHERE id = ?1"
 #define BY_KEY_SQL                                                                                           \
     "SELECT id, request FROM operator_browser_task WHERE principal_id = ?1 AND idempotency_key = ?2"
 #define RECOVER_SQL                                                                                          \
-    "UPDATE operator_browser_task SET status = 'error', error_code = 'restarted', error = ?1, ended_at = ?2 "  \
+    "UPDATE operator_browser_task SET status = 'error', error_code = 'restarted', error = ?1, ended_at = "   \
+    "?2 "                                                                                                    \
     "WHERE status IN ('pending', 'running')"
-#define GET_SQL  "SELECT " COLUMNS ", request, steps, result FROM operator_browser_task WHERE id = ?1"
+#define GET_SQL "SELECT " COLUMNS ", request, steps, result FROM operator_browser_task WHERE id = ?1"
 #define LIST_SQL                                                                                             \
-    "SELECT " COLUMNS " FROM operator_browser_task WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR "      \
+    "SELECT " COLUMNS " FROM operator_browser_task WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR "    \
     "session_id = ?2) AND (?3 IS NULL OR id < ?3) ORDER BY id DESC LIMIT ?4"
 
 /* ---- writing ---- */
@@ -137,7 +140,8 @@ static int read_head(const struct store_row *r, struct arena *a, struct operator
         .session_id = arena_strdup(a, row_text(r, 1)),
         .principal = arena_strdup(a, row_text(r, 2)),
         .url = arena_strdup(a, row_text(r, 3)),
-        .status = index_of(operator_browser_status_names, COUNT_OF(operator_browser_status_names), row_text(r, 4)),
+        .status =
+            index_of(operator_browser_status_names, COUNT_OF(operator_browser_status_names), row_text(r, 4)),
         .mode = index_of(operator_browser_mode_names, COUNT_OF(operator_browser_mode_names), row_text(r, 5)),
         .error = arena_strdup(a, row_text(r, 6)),
         .error_code = arena_strdup(a, row_text(r, 7)),
@@ -197,8 +201,9 @@ static int read_task(void *ctx, const struct store_row *r)
     }
     if (rc == 0 && result) {
         g->out->result = arena_alloc(g->arena, sizeof *g->out->result);
-        rc = g->out->result ? operator_browser_result_parse(g->arena, result, strlen(result), g->out->result, &bad)
-                            : VX11_ENOMEM;
+        rc = g->out->result
+                 ? operator_browser_result_parse(g->arena, result, strlen(result), g->out->result, &bad)
+                 : VX11_ENOMEM;
     }
     return rc;
 }
@@ -210,7 +215,8 @@ int task_row_get(struct browser *b, const char *id, struct arena *a, struct oper
     struct get_row g = {.arena = a, .out = out};
     int rc = store_query(b->store, GET_SQL, &value, 1, read_task, &g, err);
     if (rc != 0)
-        return err && err->code ? rc : error_set(err, rc, "the row of the browser task %s cannot be read", id);
+        return err && err->code ? rc
+                                : error_set(err, rc, "the row of the browser task %s cannot be read", id);
     return g.found ? 0 : error_set(err, VX11_ENOT_FOUND, "there is no browser task %s", id);
 }
 
@@ -230,11 +236,12 @@ static int read_list(void *ctx, const struct store_row *r)
 int task_rows_list(struct browser *b, const struct operator_browser_list_params *p, struct arena *a,
                    struct operator_browser_task_list *out, struct error *err)
 {
-    const struct store_value values[] = {STORE_T(p->has_status ? operator_browser_status_names[p->status] : NULL),
-                                         STORE_T(p->session_id), STORE_T(p->cursor), STORE_I(p->limit + 1)};
+    const struct store_value values[] = {
+        STORE_T(p->has_status ? operator_browser_status_names[p->status] : NULL), STORE_T(p->session_id),
+        STORE_T(p->cursor), STORE_I(p->limit + 1)};
     struct list_rows l = {.arena = a, .out = out};
-    *out = (struct operator_browser_task_list){
-        .tasks = arena_array(a, (size_t)p->limit + 1, sizeof *out->tasks)};
+    *out = (struct operator_browser_task_list){.tasks =
+                                                   arena_array(a, (size_t)p->limit + 1, sizeof *out->tasks)};
     if (!out->tasks)
         return error_set(err, VX11_ENOMEM, "out of memory");
     int rc = store_query(b->store, LIST_SQL, values, COUNT_OF(values), read_list, &l, err);

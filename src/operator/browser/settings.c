@@ -14,15 +14,16 @@ static int kind_of_url(struct browser *b, const char *url, const char *from, str
         b->kind = BROWSER_SERVER;
     } else if (str_starts(url, "ws://") || str_starts(url, "wss://")) {
         b->kind = BROWSER_ENDPOINT;
-    } else if (str_starts(url, "cdp+http://") || str_starts(url, "cdp+https://") || str_starts(url, "cdp+ws://") ||
-               str_starts(url, "cdp+wss://")) {
+    } else if (str_starts(url, "cdp+http://") || str_starts(url, "cdp+https://") ||
+               str_starts(url, "cdp+ws://") || str_starts(url, "cdp+wss://")) {
         b->kind = BROWSER_DEVTOOLS;
         rest = url + 4;
     } else {
-        return error_set(err, VX11_EINVALID,
-                         "%s is no address of a browser: it is http(s)://HOST/mcp (an MCP server), ws(s)://… (a "
-                         "Playwright server) or cdp+http(s)://…, cdp+ws(s)://… (a browser's DevTools)",
-                         from);
+        return error_set(
+            err, VX11_EINVALID,
+            "%s is no address of a browser: it is http(s)://HOST/mcp (an MCP server), ws(s)://… (a "
+            "Playwright server) or cdp+http(s)://…, cdp+ws(s)://… (a browser's DevTools)",
+            from);
     }
     if (strlen(rest) >= sizeof b->url)
         return error_set(err, VX11_EINVALID, "%s is too long", from);
@@ -40,14 +41,16 @@ int browser_configure(struct browser *b, struct error *err)
         b->kind = BROWSER_OFF;
         return 0;
     }
-    if (c->mode == CONFIG_OPERATOR_BROWSER_MODE_LOCAL || (c->mode == CONFIG_OPERATOR_BROWSER_MODE_AUTO && !url)) {
+    if (c->mode == CONFIG_OPERATOR_BROWSER_MODE_LOCAL ||
+        (c->mode == CONFIG_OPERATOR_BROWSER_MODE_AUTO && !url)) {
         b->kind = BROWSER_LOCAL;
         return 0;
     }
     if (!url)
-        return error_set(err, VX11_EINVALID,
-                         "operator.browser.mode is remote, and neither operator.browser.url nor the environment's "
-                         "PLAYWRIGHT_WS_URL says where");
+        return error_set(
+            err, VX11_EINVALID,
+            "operator.browser.mode is remote, and neither operator.browser.url nor the environment's "
+            "PLAYWRIGHT_WS_URL says where");
     return kind_of_url(b, url, from, err);
 }
 

@@ -18,12 +18,13 @@
 #define FIND_SQL "SELECT format FROM operator_browser_shot WHERE id = ?1"
 /* Tasks that are over and past the bounds, and those whose screenshots lie beyond the sum of bytes. */
 #define OLD_SQL                                                                                              \
-    "DELETE FROM operator_browser_task WHERE ended_at IS NOT NULL AND (created_at < ?1 OR id IN (SELECT id "   \
+    "DELETE FROM operator_browser_task WHERE ended_at IS NOT NULL AND (created_at < ?1 OR id IN (SELECT id " \
     "FROM operator_browser_task ORDER BY id DESC LIMIT 1000 OFFSET ?2))"
 #define SUM_SQL "SELECT coalesce(sum(bytes), 0) FROM operator_browser_shot"
 #define BIG_SQL                                                                                              \
-    "DELETE FROM operator_browser_task WHERE ended_at IS NOT NULL AND id = (SELECT task_id FROM "              \
-    "operator_browser_shot JOIN operator_browser_task t ON t.id = task_id WHERE t.ended_at IS NOT NULL ORDER " \
+    "DELETE FROM operator_browser_task WHERE ended_at IS NOT NULL AND id = (SELECT task_id FROM "            \
+    "operator_browser_shot JOIN operator_browser_task t ON t.id = task_id WHERE t.ended_at IS NOT NULL "     \
+    "ORDER "                                                                                                 \
     "BY operator_browser_shot.created_at LIMIT 1)"
 
 static int shot_path(const struct browser *b, const char *id, const char *format, char *out, size_t size)
@@ -48,8 +49,8 @@ int shot_add(struct task *t, const struct mcp_result *r, const char **id, struct
     rc = fs_write_file_atomic(path, r->image, r->image_len, 0600, err);
     if (rc != 0)
         return rc;
-    const struct store_value values[] = {STORE_T(name), STORE_T(t->api.id), STORE_T(format), STORE_I(r->image_len),
-                                         STORE_I(clock_wall_ms())};
+    const struct store_value values[] = {STORE_T(name), STORE_T(t->api.id), STORE_T(format),
+                                         STORE_I(r->image_len), STORE_I(clock_wall_ms())};
     rc = store_exec(b->store, ADD_SQL, values, COUNT_OF(values), NULL, err);
     if (rc != 0) {
         (void)unlink(path);
@@ -67,7 +68,8 @@ static int read_format(void *ctx, const struct store_row *row)
     return 0;
 }
 
-int shot_find(struct browser *b, const char *id, char *path, size_t size, const char **type, struct error *err)
+int shot_find(struct browser *b, const char *id, char *path, size_t size, const char **type,
+              struct error *err)
 {
     const struct store_value value = STORE_T(id);
     char format[8] = "";

@@ -127,14 +127,16 @@ static int config_write(const struct sidecar *s, const struct sidecar_settings *
         (void)buf_putc(&b, ',');
     (void)buf_puts(&b, "\"contextOptions\":{\"serviceWorkers\":\"block\",\"acceptDownloads\":false,"
                        "\"permissions\":[],\"viewport\":{\"width\":1280,\"height\":800}}},");
-    (void)buf_printf(&b, "\"server\":{\"host\":\"127.0.0.1\",\"port\":%d,\"allowedHosts\":[\"127.0.0.1:%d\"]},",
+    (void)buf_printf(&b,
+                     "\"server\":{\"host\":\"127.0.0.1\",\"port\":%d,\"allowedHosts\":[\"127.0.0.1:%d\"]},",
                      s->port, s->port);
     put_key(&b, "outputDir", s->folder);
-    (void)buf_printf(&b, ",\"outputMaxSize\":67108864,\"capabilities\":[\"core\"],\"saveSession\":false,"
-                         "\"sharedBrowserContext\":false,\"webmcp\":false,\"codegen\":\"none\","
-                         "\"imageResponses\":\"allow\",\"snapshot\":{\"mode\":\"none\"},"
-                         "\"console\":{\"level\":\"error\"},\"timeouts\":{\"action\":%lld,\"navigation\":%lld,"
-                         "\"expect\":%lld,\"settle\":300}}",
+    (void)buf_printf(&b,
+                     ",\"outputMaxSize\":67108864,\"capabilities\":[\"core\"],\"saveSession\":false,"
+                     "\"sharedBrowserContext\":false,\"webmcp\":false,\"codegen\":\"none\","
+                     "\"imageResponses\":\"allow\",\"snapshot\":{\"mode\":\"none\"},"
+                     "\"console\":{\"level\":\"error\"},\"timeouts\":{\"action\":%lld,\"navigation\":%lld,"
+                     "\"expect\":%lld,\"settle\":300}}",
                      (long long)o->action_ms, (long long)o->navigation_ms, (long long)o->action_ms);
     int rc = b.failed ? error_set(err, VX11_ENOMEM, "out of memory")
                       : fs_write_file_atomic(path, b.data, b.len, 0600, err);
@@ -234,18 +236,16 @@ void sidecar_good(struct sidecar *s)
     s->not_before = 0;
 }
 
-/* The last line that says something, for a person. */
+/* The last line that speaks of an error, for a person; "" : none does. */
 static void last_words(const struct sidecar *s, char *out, size_t size)
 {
     const char *best = "";
     size_t best_len = 0;
     for (const char *p = s->words; *p;) {
-        size_t n = strcspn(p, "\n");
-        if (n > 2 && p[0] != ' ' && p[0] != '{' && p[0] != '}') {
-            if (strncmp(p, "Error", 5) == 0 || strstr(p, "rror:") != NULL || best_len == 0 || best[0] != 'E') {
-                best = p;
-                best_len = n;
-            }
+        const size_t n = strcspn(p, "\n");
+        if (memmem(p, n, "rror", 4) || memmem(p, n, "bwrap:", 6) || memmem(p, n, "annot", 5)) {
+            best = p;
+            best_len = n;
         }
         p += n + (p[n] == '\n');
     }
@@ -262,7 +262,7 @@ static void say_end(const struct sidecar *s, const struct child_result *r, char 
                 ? snprintf(out, size, "the browser's sidecar was ended by signal %d (%s)", r->term_signal,
                            strsignal(r->term_signal))
                 : snprintf(out, size, "the browser's sidecar ended with status %d", r->exit_code);
-    if (n > 0 && (size_t)n < size && words[0] && !str_starts(words, "Listening"))
+    if (n > 0 && (size_t)n < size && words[0])
         (void)snprintf(out + n, size - (size_t)n, ": %s", words);
 }
 
@@ -383,8 +383,8 @@ static void start(struct sidecar *s)
     s->words[0] = '\0';
     s->words_len = 0;
     folder_remove(s);
-    int rc = a && o ? s->options.settings(s->options.ctx, o, &err)
-                    : error_set(&err, VX11_ENOMEM, "out of memory");
+    int rc =
+        a && o ? s->options.settings(s->options.ctx, o, &err) : error_set(&err, VX11_ENOMEM, "out of memory");
     if (rc == 0)
         rc = launch(s, o, a, &err);
     if (rc == 0) {

@@ -3,9 +3,9 @@
  *   off ── sidecar_need ──> starting ──(it listens)──> ready ──(idle)──> ending ──> off
  *    └──────── waits after failures: 0.5 s, doubling to 30 s ─── ended by itself ────┘
  *
- * It has a work folder of its own (configuration with the proxy's password, HOME, profile), emptied before each
- * start and after each end. All of its processes go with it: inside bubblewrap the kernel ends them with the
- * first one; without it they are found by a mark in their environment. */
+ * It has a work folder of its own (configuration with the proxy's password, HOME, profile), emptied before
+ * each start and after each end. All of its processes go with it: inside bubblewrap the kernel ends them with
+ * the first one; without it they are found by a mark in their environment. */
 #ifndef VX11_OPERATOR_BROWSER_SIDECAR_H
 #define VX11_OPERATOR_BROWSER_SIDECAR_H
 
@@ -43,7 +43,7 @@ struct sidecar_options {
 int sidecar_create(const struct sidecar_options *options, struct sidecar **out, struct error *err);
 /* fn runs once, later: err NULL when it is ready. One at a time. */
 void sidecar_need(struct sidecar *s, void (*fn)(void *ctx, const struct error *err), void *ctx);
-void sidecar_forget(struct sidecar *s); /* the fn of sidecar_need will not run */
+void sidecar_forget(struct sidecar *s);           /* the fn of sidecar_need will not run */
 const char *sidecar_url(const struct sidecar *s); /* of its MCP endpoint, while ready */
 pid_t sidecar_pid(const struct sidecar *s);       /* 0: none */
 bool sidecar_sandboxed(const struct sidecar *s);

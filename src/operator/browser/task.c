@@ -211,8 +211,8 @@ void task_step_done(struct task *t, const char *error)
     step->has_duration_ms = true;
     step->duration_ms = (double)(clock_mono_ms() - t->step_from);
     if (error && !optional) {
-        t->failure = t->at == 0 ? error
-                                : arena_printf(t->arena, "step %zu (%s): %s", t->at, step->do_, error);
+        t->failure =
+            t->at == 0 ? error : arena_printf(t->arena, "step %zu (%s): %s", t->at, step->do_, error);
         t->failure_code = t->at == 0 || str_eq(step->do_, "navigate") ? "navigation_failed" : "step_failed";
         skip_rest(t);
     }
@@ -261,8 +261,7 @@ static int keep_result(struct task *t, const struct operator_browser_action *x, 
         return rc == 0 ? keep_json(t, text, err) : rc;
     case OPERATOR_BROWSER_ACTION_DO_SNAPSHOT:
         text = page_snapshot(r->text, STEP_BYTES, t->arena);
-        return text ? keep_text(t, text, err)
-                    : error_set(err, VX11_ECORRUPT, "the browser gave no snapshot");
+        return text ? keep_text(t, text, err) : error_set(err, VX11_ECORRUPT, "the browser gave no snapshot");
     case OPERATOR_BROWSER_ACTION_DO_SCREENSHOT:
         return shot_add(t, r, &step_now(t)->screenshot, err);
     default:
@@ -305,7 +304,8 @@ static void on_look(struct task *t, const struct mcp_result *r, const struct err
     if (!err && !r->failed) {
         task_step_done(t, NULL);
     } else if (clock_mono_ms() >= t->wait_until) {
-        task_step_done(t, arena_printf(t->arena, "\"%.200s\" did not appear in time", x->text ? x->text : x->target));
+        task_step_done(
+            t, arena_printf(t->arena, "\"%.200s\" did not appear in time", x->text ? x->text : x->target));
     } else {
         task_wait(t, LOOK_MS, on_look_timer);
     }
@@ -364,7 +364,8 @@ static void step_do(struct task *t, const struct operator_browser_action *x)
                !egress_url_check(t->all->policy, x->url, false, NULL, &v)) {
         refused_end(t, v.text);
     } else {
-        const bool goes = x->do_ == OPERATOR_BROWSER_ACTION_DO_NAVIGATE || x->do_ == OPERATOR_BROWSER_ACTION_DO_BACK;
+        const bool goes =
+            x->do_ == OPERATOR_BROWSER_ACTION_DO_NAVIGATE || x->do_ == OPERATOR_BROWSER_ACTION_DO_BACK;
         task_tool(t, call.tool, call.args, goes ? navigation_ms(t) : action_ms(t), on_step);
     }
 }
@@ -398,15 +399,16 @@ static void step_next(struct task *t)
     t->at = t->api.steps_count;
     t->step_from = clock_mono_ms();
     t->refusals_before = t->refusal_count;
-    struct operator_browser_action first = {.do_ = OPERATOR_BROWSER_ACTION_DO_NAVIGATE, .url = t->request.url};
+    struct operator_browser_action first = {.do_ = OPERATOR_BROWSER_ACTION_DO_NAVIGATE,
+                                            .url = t->request.url};
     const struct operator_browser_action *x = t->at == 0 ? &first : &t->request.actions[t->at - 1];
-    t->api.steps[t->api.steps_count++] =
-        (struct operator_browser_step){.index = (int64_t)t->at,
-                                       .do_ = operator_browser_action_do_names[x->do_],
-                                       .target = x->do_ == OPERATOR_BROWSER_ACTION_DO_NAVIGATE ? x->url : x->target,
-                                       .status = OPERATOR_BROWSER_STEP_STATUS_RUNNING,
-                                       .has_started_at = true,
-                                       .started_at = clock_wall_ms()};
+    t->api.steps[t->api.steps_count++] = (struct operator_browser_step){
+        .index = (int64_t)t->at,
+        .do_ = operator_browser_action_do_names[x->do_],
+        .target = x->do_ == OPERATOR_BROWSER_ACTION_DO_NAVIGATE ? x->url : x->target,
+        .status = OPERATOR_BROWSER_STEP_STATUS_RUNNING,
+        .has_started_at = true,
+        .started_at = clock_wall_ms()};
     task_tell(t);
     if (x->do_ == OPERATOR_BROWSER_ACTION_DO_WAIT && (x->text || x->target || x->has_ms))
         step_wait(t, x);
@@ -471,7 +473,8 @@ static void on_requests(struct task *t, const struct mcp_result *r, const struct
 static void on_console(struct task *t, const struct mcp_result *r, const struct error *err)
 {
     if (!err && !r->failed)
-        (void)page_errors(r->text, ERRORS_MOST, t->arena, &t->found.console_errors, &t->found.console_errors_count);
+        (void)page_errors(r->text, ERRORS_MOST, t->arena, &t->found.console_errors,
+                          &t->found.console_errors_count);
     task_tool(t, "browser_network_requests", "{\"static\":true}", action_ms(t), on_requests);
 }
 

@@ -1,6 +1,6 @@
 /* One call of a tool at a time for each task. A dialog (alert, confirm, a file chooser) that the page opened
- * keeps every other tool from working: it is answered before the next call, and a call that it stopped is made
- * once more. An alert is closed, a question is answered with no, a file chooser with no file. */
+ * keeps every other tool from working: it is answered before the next call, and a call that it stopped is
+ * made once more. An alert is closed, a question is answered with no, a file chooser with no file. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -14,7 +14,7 @@ static void tool_send(struct task *t);
 
 static void deliver(struct task *t, const struct mcp_result *r, const struct error *err)
 {
-    void (*then)(struct task *t, const struct mcp_result *r, const struct error *err) = t->then;
+    void (*then)(struct task * t, const struct mcp_result *r, const struct error *err) = t->then;
     t->then = NULL;
     then(t, r, err);
 }
@@ -63,7 +63,8 @@ static void on_tool(void *ctx, struct arena *a, yyjson_val *value, const struct 
         broken(t, err);
         return;
     }
-    if (!err && mcp_result_read(a, value, (size_t)browser_config(t->all)->max_screenshot_bytes, &r, &bad) != 0)
+    if (!err &&
+        mcp_result_read(a, value, (size_t)browser_config(t->all)->max_screenshot_bytes, &r, &bad) != 0)
         err = &bad;
     if (err) {
         deliver(t, NULL, err);
@@ -83,10 +84,10 @@ static void tool_send(struct task *t)
 {
     struct buf params = BUF_INIT;
     const bool modal = t->modal != PAGE_MODAL_NONE;
-    const char *tool = !modal                          ? t->tool.tool
+    const char *tool = !modal                         ? t->tool.tool
                        : t->modal == PAGE_MODAL_FILES ? "browser_file_upload"
                                                       : "browser_handle_dialog";
-    const char *args = !modal                          ? t->tool.args
+    const char *args = !modal                         ? t->tool.args
                        : t->modal == PAGE_MODAL_FILES ? "{}"
                        : t->modal == PAGE_MODAL_ALERT ? "{\"accept\":true}"
                                                       : "{\"accept\":false}";
