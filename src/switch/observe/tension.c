@@ -235,6 +235,7 @@ int tension_start(struct switch_ *sw, struct tension **out, struct error *err)
     t->value = t->told = -1;
     for (int i = 0; i < TENSION_PARTS; i++)
         t->parts[i] = -1;
+    t->marks[t->mark_count++] = (struct mark){.at = clock_mono_ms()}; /* counters begin at 0 with us */
     /* The host is looked at first. */
     t->next = clock_mono_ms() + module_config(sw->m)->values->switch_->tension_interval_ms;
     return 0;
