@@ -3330,6 +3330,182 @@ export interface OperatorMetricSeries {
   values: Json;
 }
 
+/** Which log records. */
+export interface OperatorLogParams {
+  /** Only of this module (engine/NAME for an engine). */
+  module?: string;
+  /** This level and worse. */
+  level?: "trace" | "debug" | "info" | "warn" | "error";
+  /** Only those with this text anywhere in them; capitals do not count. */
+  q?: string;
+  /** Written then or later. [epoch ms] */
+  since?: number;
+  /** Written then or earlier. [epoch ms] */
+  until?: number;
+  /** Only older ones: next_before of the page before. */
+  before?: string;
+  /** Most of them. [records] */
+  limit?: number;
+}
+
+/** Log records, newest first. */
+export interface OperatorLogReply {
+  /** Newest first. */
+  records: Array<OperatorLogRecord>;
+  /** For the next page, which may be there even when this one is short; null: there are no older ones. */
+  next_before: string | null;
+  /** Whether the search stopped at its bound of bytes before the page was full. */
+  cut: boolean;
+  /** Those that have a log. */
+  modules: Array<string>;
+}
+
+/** A record of a module's log. */
+export interface OperatorLogRecord {
+  /** Its place: in which file, at which byte. Last-Event-ID of the stream means it. */
+  id: string;
+  /** When it was written. [epoch ms] */
+  at: number;
+  /** How bad. */
+  level: "trace" | "debug" | "info" | "warn" | "error";
+  /** Who wrote it. */
+  module: string;
+  /** Which part of it. */
+  part: string | null;
+  /** What happened. */
+  message: string;
+  /** Of the request it belongs to, as in X-Request-Id. */
+  request_id: string | null;
+  /** Object: its other fields, as text. */
+  fields: Json;
+}
+
+/** Which records to follow. */
+export interface OperatorLogFollow {
+  /** Only of this module. */
+  module?: string;
+  /** This level and worse. */
+  level?: "trace" | "debug" | "info" | "warn" | "error";
+  /** Only those with this text anywhere in them; capitals do not count. */
+  q?: string;
+}
+
+/** The database, measured now. */
+export interface OperatorDatabaseReply {
+  /** When. [epoch ms] */
+  measured_at: number;
+  /** Of its file. */
+  path: string;
+  /** Of the file. [bytes] */
+  size_bytes: number;
+  /** Of the write-ahead log beside it. [bytes] */
+  wal_bytes: number;
+  /** Pages of the file that hold nothing. [bytes] */
+  free_bytes: number;
+  /** Size of a page. [bytes] */
+  page_bytes: number;
+  /** Latest migration. */
+  schema_version: number | null;
+  /** By name. */
+  tables: Array<OperatorDatabaseTable>;
+}
+
+/** A table. */
+export interface OperatorDatabaseTable {
+  /** Its name. */
+  name: string;
+  /** Whose it is; core: everybody's. */
+  module: string;
+  /** What the schema says of it. */
+  comment: string | null;
+  /** Counted. */
+  rows: number;
+  /** Its pages in the file; null where SQLite does not tell. [bytes] */
+  bytes: number | null;
+  /** Those of its indices. [bytes] */
+  index_bytes: number | null;
+  /** In order. */
+  columns: Array<OperatorDatabaseColumn>;
+  /** By name. */
+  indexes: Array<OperatorDatabaseIndex>;
+  /** To other tables. */
+  foreign_keys: Array<OperatorDatabaseKey>;
+  /** Null: its rows stay. */
+  retention: OperatorDatabaseRetention | null;
+}
+
+/** A column. */
+export interface OperatorDatabaseColumn {
+  /** Its name. */
+  name: string;
+  /** As declared. */
+  type: string;
+  /** Whether it is never NULL. */
+  required: boolean;
+  /** Whether it is part of the primary key. */
+  primary: boolean;
+  /** As declared. */
+  default_value: string | null;
+  /** What the schema says of it. */
+  comment: string | null;
+}
+
+/** An index. */
+export interface OperatorDatabaseIndex {
+  /** Its name. */
+  name: string;
+  /** In order; an expression is (…). */
+  columns: Array<string>;
+  /** Whether it lets no value in twice. */
+  unique: boolean;
+  /** Whether it holds a part of the rows only. */
+  partial: boolean;
+}
+
+/** A foreign key. */
+export interface OperatorDatabaseKey {
+  /** Of this table. */
+  columns: Array<string>;
+  /** That they point into. */
+  table: string;
+  /** Of that table. */
+  to: Array<string>;
+  /** What becomes of a row when the one that it points to is deleted. */
+  on_delete: string;
+}
+
+/** How long rows are kept. */
+export interface OperatorDatabaseRetention {
+  /** By which they age. */
+  time_column: string;
+  /** Older ones go. [ms] */
+  max_age_ms: number | null;
+  /** Beyond this many the oldest go. [rows] */
+  max_rows: number | null;
+}
+
+/** From when to when. */
+export interface OperatorGrowthParams {
+  /** A day ago when absent. [epoch ms] */
+  since?: number;
+  /** Now when absent. [epoch ms] */
+  until?: number;
+}
+
+/** The database's size over time. Value i is of since + i * step_ms; null where nothing was measured. */
+export interface OperatorGrowthReply {
+  /** Of the first values. [epoch ms] */
+  since: number;
+  /** From value to value. [ms] */
+  step_ms: number;
+  /** Array: bytes of the file. */
+  size: Json;
+  /** Array: bytes of the write-ahead log. */
+  wal: Json;
+  /** Array: bytes of pages that hold nothing. */
+  free: Json;
+}
+
 /** The browser, as it was found. */
 export interface OperatorBrowserStatusReply {
   /** As configured. */
@@ -3530,6 +3706,12 @@ export interface OperatorChatDelta {
   text?: string;
   /** More of what the model thinks. */
   reasoning?: string;
+}
+
+/** Records are missing here. */
+export interface OperatorLogGap {
+  /** How many; null: nobody knows. [records] */
+  skipped: number | null;
 }
 
 /** The whole system. */
@@ -5106,6 +5288,10 @@ export const routes = {
   "operator.intents_list": { method: "GET", path: "/operator/intents", scope: "read", stream: null },
   "operator.map": { method: "GET", path: "/operator/map", scope: "read", stream: null },
   "operator.metrics_series": { method: "GET", path: "/operator/metrics", scope: "read", stream: null },
+  "operator.logs": { method: "GET", path: "/operator/logs", scope: "read", stream: null },
+  "operator.logs_events": { method: "GET", path: "/operator/logs/events", scope: "read", stream: "sse" },
+  "operator.database": { method: "GET", path: "/operator/database", scope: "read", stream: null },
+  "operator.database_growth": { method: "GET", path: "/operator/database/growth", scope: "read", stream: null },
   "operator.browser_status": { method: "GET", path: "/operator/browser/status", scope: "read", stream: null },
   "operator.browser_add": { method: "POST", path: "/operator/browser/task", scope: "act", stream: null },
   "operator.browser_list": { method: "GET", path: "/operator/browser/tasks", scope: "read", stream: null },
@@ -5286,6 +5472,10 @@ export interface RouteTypes {
   "operator.intents_list": { params: OperatorPageParams; request: undefined; response: OperatorIntentList; };
   "operator.map": { params: undefined; request: undefined; response: OperatorMapReply; };
   "operator.metrics_series": { params: OperatorMetricsParams; request: undefined; response: OperatorMetricsReply; };
+  "operator.logs": { params: OperatorLogParams; request: undefined; response: OperatorLogReply; };
+  "operator.logs_events": { params: OperatorLogFollow; request: undefined; response: OperatorLogRecord; };
+  "operator.database": { params: undefined; request: undefined; response: OperatorDatabaseReply; };
+  "operator.database_growth": { params: OperatorGrowthParams; request: undefined; response: OperatorGrowthReply; };
   "operator.browser_status": { params: undefined; request: undefined; response: OperatorBrowserStatusReply; };
   "operator.browser_add": { params: undefined; request: OperatorBrowserRequest; response: OperatorBrowserTask; };
   "operator.browser_list": { params: OperatorBrowserListParams; request: undefined; response: OperatorBrowserTaskList; };
