@@ -59,7 +59,7 @@ export function nodesOf(map: OperatorMapReply | undefined, status: SupervisorSta
   return nodes;
 }
 
-export type Condition = "ok" | "degraded" | "down" | "standby" | "off" | "starting" | "stopping" | "backoff" | "failed" | "stopped" | "silent" | "unknown";
+export type Condition = "ok" | "degraded" | "down" | "standby" | "off" | "starting" | "stopping" | "backoff" | "failed" | "stopped" | "silent" | "waiting" | "loading" | "unloaded" | "unknown";
 
 /** The one word for how a module is. */
 export function conditionOf(m: Pick<SupervisorModule, "state" | "process" | "health">): Condition {
@@ -75,14 +75,15 @@ export function conditionOfNode(n: Node): Condition | null {
   if (n.module) return conditionOf(n.module);
   const m = n.map;
   if (!m || (m.state === null && m.process === null && m.health === null)) return null; // people, the world outside: nobody measures them
-  if (m.process !== null && m.process !== "running") return m.process as Condition;
+  if (m.process === "stopped" && n.kind !== "module") return "unloaded"; // engines and sidecars run when they are needed
+  if (m.process !== null && m.process in toneOf) return m.process as Condition;
   if (m.state === "off" || m.state === "standby") return m.state;
   return m.health ?? "unknown";
 }
 
 export type Tone = "ok" | "warn" | "bad" | "info" | "none";
 export const toneOf: Record<Condition, Tone> = {
-  ok: "ok", degraded: "warn", down: "bad", standby: "info", off: "none", starting: "info", stopping: "info", backoff: "bad", failed: "bad", stopped: "bad", silent: "bad", unknown: "none",
+  ok: "ok", degraded: "warn", down: "bad", standby: "info", off: "none", starting: "info", stopping: "info", backoff: "bad", failed: "bad", stopped: "bad", silent: "bad", waiting: "info", loading: "info", unloaded: "none", unknown: "none",
 };
 
 /** What keeps the system from being well, worst first. */

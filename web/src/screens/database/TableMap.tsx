@@ -1,0 +1,55 @@
+/* The map of tables by their keys. Each is a button to its details; narrow screens get the keys as a list. */
+import { useMemo, useState } from "react";
+import { useText } from "../../i18n";
+import { useFormat } from "../../lib/format";
+import { graphOf } from "./graph";
+import type { Table } from "./graph";
+import { text } from "./text";
+import s from "./database.module.css";
+
+export function TableMap({ tables, onOpen }: { tables: readonly Table[]; onOpen: (name: string) => void }) {
+  const t = useText(text);
+  const f = useFormat();
+  const [near, setNear] = useState<string | null>(null);
+  const scale = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+  const graph = useMemo(() => graphOf(tables, scale), [tables, scale]);
+  const apart = (from: string, to: string) => near !== null && from !== near && to !== near;
+  const pointed = (x: Table) => [...new Set(x.foreign_keys.map((k) => k.table))];
+  return (
+    <>
+      <p className="soft">{t("map.lead")}</p>
+      <div className={s.mapScroll} tabIndex={0} role="region" aria-label={t("map.region")}>
+        <div className={s.map} style={{ width: graph.width, height: graph.height }}>
+          <svg width={graph.width} height={graph.height} aria-hidden="true">
+            <defs>
+              <marker id="key" viewBox="0 0 8 8" refX="7" refY="4" markerWidth={7} markerHeight={7} markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.5L8 4L0 7.5z" className={s.tip} /></marker>
+            </defs>
+            {graph.lines.map((l) => <path key={l.key} d={l.path} className={s.wire} data-dim={apart(l.from, l.to) || undefined} data-near={(near !== null && !apart(l.from, l.to)) || undefined} markerEnd="url(#key)" />)}
+          </svg>
+          {graph.spots.map(({ table: x, ...at }) => (
+            <button key={x.name} type="button" className={s.box} style={{ left: at.x, top: at.y, width: graph.box.w, height: graph.box.h }} onClick={() => onOpen(x.name)}
+              aria-label={`${x.name}, ${t("map.rows", { count: x.rows })}${pointed(x).length > 0 ? `, ${t("map.points", { names: f.list(pointed(x)) })}` : ""}`}
+              onPointerEnter={() => setNear(x.name)} onPointerLeave={() => setNear(null)} onFocus={() => setNear(x.name)} onBlur={() => setNear(null)}>
+              <span className={s.boxName}>{x.name}</span>
+              <span className="soft">{t("map.rows", { count: x.rows })}</span>
+            </button>
+          ))}
+        </div>
+      </div>
+      <ul className={s.keyList}>
+        {graph.spots.map(({ table: x }) => (
+          <li key={x.name}>
+            <button type="button" className={s.plain} onClick={() => onOpen(x.name)}>{x.name}</button>
+            <span className="soft"> {t("map.rows", { count: x.rows })}{pointed(x).length > 0 && ` → ${pointed(x).join(", ")}`}</span>
+          </li>
+        ))}
+      </ul>
+      {graph.alone.length > 0 && (
+        <>
+          <h3>{t("map.alone")}</h3>
+          <ul className={s.alone}>{graph.alone.map((x) => <li key={x.name}><button type="button" className={s.chip} onClick={() => onOpen(x.name)}>{x.name}</button></li>)}</ul>
+        </>
+      )}
+    </>
+  );
+}
