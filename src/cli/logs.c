@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/str.h"
-#include "cli/logs.h"
+#include "base/log_reader.h"
 
 #define FOLLOW_LAST    10
 #define FOLLOW_WAIT_MS 1000

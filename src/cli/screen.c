@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/str.h"
-#include "cli/logs.h"
+#include "base/log_reader.h"
 
 #define REFRESH_MS  1000
 #define ASK_MS      3000

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
-#include "cli/logs.h"
+#include "base/log_reader.h"
 
 static char dir[64];
 

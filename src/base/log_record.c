@@ -1,6 +1,6 @@
 /* Record: time and level of one line of a log, in either format. Both are read leniently and never beyond the
  * line: a log may hold anything, half a line of a process that was killed among it. */
-#include "cli/logs.h"
+#include "base/log_reader.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* File: lines of one log file, plain or compressed, with a bound on the length of each. A file that still
  * grows can be read on where it ended. */
-#include "cli/logs.h"
+#include "base/log_reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,10 @@ struct log_file {
     size_t raw_len, raw_at;
     char *text; /* bytes not yet given out as lines */
     size_t text_len, text_at;
-    struct buf piece; /* a line that is not complete yet */
+    struct buf piece;  /* a line that is not complete yet */
+    uint64_t at;       /* bytes of text taken so far */
+    uint64_t piece_at; /* where the piece begins */
+    uint64_t line_at;  /* where the last line that was given out begins */
 };
 
 void log_file_close(struct log_file *f)
@@ -71,6 +74,11 @@ int log_file_open(int dir_fd, const char *name, struct log_file **out)
 ino_t log_file_inode(const struct log_file *f)
 {
     return f->inode;
+}
+
+uint64_t log_file_at(const struct log_file *f)
+{
+    return f->line_at;
 }
 
 bool log_file_was_cut(const struct log_file *f)
@@ -126,6 +134,9 @@ static bool line_grow(struct log_file *f)
     const char *end = memchr(from, '\n', left);
     size_t n = end ? (size_t)(end - from) : left;
     size_t room = LOG_FILE_LINE_MAX - f->piece.len;
+    if (f->piece.len == 0)
+        f->piece_at = f->at;
+    f->at += n + (end ? 1 : 0);
     buf_append(&f->piece, from, n < room ? n : room);
     f->text_at += n + (end ? 1 : 0);
     return end != NULL;
@@ -151,6 +162,7 @@ int log_file_line(struct log_file *f, bool complete, struct buf *line)
             return VX11_ENOMEM;
         if (!whole || f->piece.len == 0)
             continue; /* empty lines are no records: the writer ends a torn line with one */
+        f->line_at = f->piece_at;
         struct buf swap = *line;
         *line = f->piece;
         f->piece = swap;

@@ -4,7 +4,7 @@
  * the oldest. So a stream knows which N it has read up to, and what comes next is the smallest N above that,
  * or MODULE.log itself when there is none: that stays right while files are renamed, packed and removed under
  * it. */
-#include "cli/logs.h"
+#include "base/log_reader.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -31,6 +31,7 @@ struct log_stream {
     bool idle;             /* at its end: not looked at again before log_reader_wait */
     bool has_record;       /* line and head hold the next one */
     struct buf line;
+    uint64_t line_at; /* where it stands in its file */
     struct log_head head;
     int64_t last_time_ms; /* for lines without their own */
     enum log_level last_level;
@@ -125,11 +126,25 @@ static int copy_open(int dir_fd, const char *module, struct copy copy, struct lo
     return log_file_open(dir_fd, name, out);
 }
 
-static int live_open(int dir_fd, const char *module, struct log_file **out)
+int log_live_open(int dir_fd, const char *module, struct log_file **out)
 {
     char name[80];
     snprintf(name, sizeof name, "%.63s.log", module);
     return log_file_open(dir_fd, name, out);
+}
+
+int log_copy_open(int dir_fd, const char *module, uint64_t *number, struct log_file **out)
+{
+    for (int tries = 0; tries < RACES_MAX; tries++) {
+        struct copy copy = copy_beside(dir_fd, module, *number, false);
+        if (copy.number == 0)
+            return VX11_ENOT_FOUND;
+        *number = copy.number;
+        int rc = copy_open(dir_fd, module, copy, out);
+        if (rc != VX11_ENOT_FOUND) /* else: removed since, and so are those before it */
+            return rc;
+    }
+    return VX11_ENOT_FOUND;
 }
 
 /* ---- one module ---- */
@@ -141,7 +156,7 @@ static int stream_open_next(struct log_reader *r, struct log_stream *s)
         /* The live file first: should it be rotated before the folder is looked through, its copy is seen
          * there. */
         struct log_file *live = NULL;
-        int rc = live_open(r->dir_fd, s->module, &live);
+        int rc = log_live_open(r->dir_fd, s->module, &live);
         struct copy copy = copy_beside(r->dir_fd, s->module, s->number, true);
         if (copy.number == 0) {
             s->file = live;
@@ -233,6 +248,7 @@ static int stream_fill(struct log_reader *r, struct log_stream *s)
         if (rc <= 0)
             return rc;
         head_read(s);
+        s->line_at = s->file ? log_file_at(s->file) : 0;
         s->has_record = record_fits(r, &s->head);
     }
     return 1;
@@ -276,7 +292,7 @@ static uint64_t stream_seek_last(struct log_reader *r, struct log_stream *s, uin
     struct log_file *f = NULL;
     struct copy copy = copy_beside(r->dir_fd, s->module, UINT64_MAX, false);
     uint64_t floor = s->number, n = 0;
-    if (live_open(r->dir_fd, s->module, &f) == 0)
+    if (log_live_open(r->dir_fd, s->module, &f) == 0)
         n = file_count(r, f);
     log_file_close(f);
     while (n < last && copy.number > floor) {
@@ -416,7 +432,7 @@ int log_reader_next(struct log_reader *r, struct log_record *out)
         }
         r->given = s;
         *out = (struct log_record){
-            .module = s->module, .line = s->line.data, .len = s->line.len, .head = s->head};
+            .module = s->module, .line = s->line.data, .len = s->line.len, .at = s->line_at, .head = s->head};
         return 1;
     }
 }
