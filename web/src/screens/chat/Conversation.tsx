@@ -23,6 +23,7 @@ import { MessageRow } from "./Message";
 import type { MessageActs } from "./Message";
 import { text } from "./text";
 import { NEW, onTurnEnd, turnDismiss, turnOf, turnRetry, turnSend, turnStop, useTurn } from "./turns";
+import { TitleInput } from "./TitleInput";
 import { Welcome } from "./Welcome";
 import s from "./chat.module.css";
 
@@ -239,9 +240,9 @@ export function Conversation({ id, message, onList, onNew }: ConversationProps) 
       <header className={s.head}>
         {onList && <IconButton icon={PanelLeft} label={t("sessions")} onClick={onList} />}
         {renaming && session ? (
-          <TitleField title={session.title} label={t("rename.label")} onDone={(next) => {
+          <TitleInput title={session.title} onDone={(next) => {
             setRenaming(false);
-            if (next && next !== session.title) changeSession(session.id, { title: next });
+            if (next) changeSession(session.id, { title: next });
           }} />
         ) : <h1 className={s.title} onDoubleClick={() => session && setRenaming(true)}>{title}</h1>}
         {session?.pinned && <Badge icon={Pin}>{t("pinned")}</Badge>}
@@ -252,7 +253,7 @@ export function Conversation({ id, message, onList, onNew }: ConversationProps) 
         {onList && <IconButton icon={MessageSquarePlus} label={t("new")} onClick={onNew} />}
         {session && (
           <Menu label={t("session.options", { title })} items={[
-            { id: "rename", label: t("rename"), icon: Pencil, onAction: () => setTimeout(() => setRenaming(true), 0) },
+            { id: "rename", label: t("rename"), icon: Pencil, onAction: () => setRenaming(true) },
             { id: "pin", label: session.pinned ? t("unpin") : t("pin"), ...(!session.pinned && { detail: t("pin.detail") }), icon: session.pinned ? PinOff : Pin, onAction: () => changeSession(session.id, { pinned: !session.pinned }) },
             { id: "md", label: t("export.md"), icon: Download, onAction: () => void save(session, "markdown") },
             { id: "json", label: t("export.json"), icon: FileJson, onAction: () => void save(session, "json") },
@@ -299,22 +300,5 @@ export function Conversation({ id, message, onList, onNew }: ConversationProps) 
         />
       </div>
     </section>
-  );
-}
-
-function TitleField({ title, label, onDone }: { title: string; label: string; onDone: (title: string | null) => void }) {
-  const [value, set] = useState(title);
-  const done = useRef(false);
-  const finish = (x: string | null) => {
-    if (!done.current) onDone(x?.trim() || null);
-    done.current = true;
-  };
-  return (
-    <input className={s.rename} aria-label={label} value={value} maxLength={200} autoFocus onFocus={(e) => e.target.select()} onChange={(e) => set(e.target.value)} onBlur={() => finish(value)}
-      onKeyDown={(e) => {
-        e.stopPropagation();
-        if (e.key === "Enter" && !e.nativeEvent.isComposing) finish(value);
-        if (e.key === "Escape") finish(null);
-      }} />
   );
 }

@@ -39,7 +39,7 @@ function Code({ code, info, open }: { code: string; info: string; open: boolean 
         <IconButton small icon={WrapText} label={wrap ? t("code.unwrap") : t("code.wrap")} aria-pressed={wrap} onClick={() => setWrap(!wrap)} />
         <CopyButton text={code} label={t("code.copy")} />
       </figcaption>
-      <pre tabIndex={0} role="region" aria-label={label ? t("code.of", { language: label }) : t("code.plain")} data-wrap={wrap ? "" : undefined}>
+      <pre tabIndex={0} role="group" aria-label={label ? t("code.of", { language: label }) : t("code.plain")} data-wrap={wrap ? "" : undefined}>
         <code>{coloured ? coloured.map((x, i) => (x.classes ? <span key={i} className={x.classes}>{x.text}</span> : x.text)) : code}</code>
       </pre>
     </figure>
@@ -100,7 +100,7 @@ function ListItem({ item }: { item: Tokens.ListItem }) {
 function Grid({ table }: { table: Tokens.Table }) {
   const t = useText(text);
   return (
-    <div className={s.tableBox} tabIndex={0} role="region" aria-label={t("table")}>
+    <div className={s.tableBox} tabIndex={0} role="group" aria-label={t("table")}>
       <table>
         <thead><tr>{table.header.map((c, i) => <th key={i} scope="col" data-align={c.align ?? undefined}>{inline(c.tokens)}</th>)}</tr></thead>
         <tbody>{table.rows.map((r, k) => <tr key={k}>{r.map((c, i) => <td key={i} data-align={c.align ?? undefined}>{inline(c.tokens)}</td>)}</tr>)}</tbody>

@@ -7,7 +7,7 @@ import type { OperatorFile } from "../../api";
 import { useText } from "../../i18n";
 import { call, urlOf } from "../../lib/api";
 import { useFormat } from "../../lib/format";
-import { Button, Dialog, IconButton, Menu, Note, TextArea, Time, Tooltip, copyText, cx, toast, useErrorText } from "../../ui";
+import { Button, Dialog, IconButton, Note, TextArea, Time, Tooltip, copyText, cx, toast, useErrorText } from "../../ui";
 import { messagePatch } from "./data";
 import type { Message } from "./data";
 import { useHelp } from "./help";
@@ -103,7 +103,7 @@ function Thumbs({ message: m }: { message: Message }) {
     <>
       <IconButton small icon={ThumbsUp} label={t("good")} aria-pressed={rating > 0} className={cx(rating > 0 && s.chosen)} onClick={() => press(1)} />
       <IconButton small icon={ThumbsDown} label={t("bad")} aria-pressed={rating < 0} className={cx(rating < 0 && s.chosen)} onClick={() => press(-1)} />
-      <Dialog open={noting !== null} onClose={() => setNoting(null)} title={t("bad.title")} foot={
+      {noting !== null && <Dialog open onClose={() => setNoting(null)} title={t("bad.title")} foot={
         <>
           <Button onClick={() => setNoting(null)}>{t("cancel")}</Button>
           <Button kind="primary" onClick={() => { put(noting ?? -1, note.trim()); setNoting(null); }}>{t("bad.send")}</Button>
@@ -111,7 +111,7 @@ function Thumbs({ message: m }: { message: Message }) {
       }>
         <p className="soft">{t("bad.text")}</p>
         <TextArea label={t("bad.note")} value={note} onChange={setNote} maxLength={2000} rows={3} autoFocus />
-      </Dialog>
+      </Dialog>}
     </>
   );
 }
@@ -121,7 +121,7 @@ function Reasoning({ value, growing }: { value: string; growing: boolean }) {
   return (
     <details className={s.reasoning}>
       <summary><Brain aria-hidden />{growing ? t("thinking") : t("thought")}</summary>
-      <div className={s.reasoningText} tabIndex={0} role="region" aria-label={t("thought")}>{value}</div>
+      <div className={s.reasoningText} tabIndex={0} role="group" aria-label={t("thought")}>{value}</div>
     </details>
   );
 }
@@ -189,10 +189,10 @@ export const MessageRow = memo(function MessageRow({ message: m, growing, gap, f
             {m.content !== "" && <IconButton small icon={Copy} label={mine ? t("copy.mine") : t("copy")} onClick={() => void copy()} />}
             {mine && !old && <IconButton small icon={Pencil} label={t("edit")} disabled={busy} onClick={() => acts.edit(m)} />}
             {!mine && !old && m.status !== "failed" && (
-              <Menu small label={t("retry.menu")} kind="quiet" className={s.iconMenu ?? ""} items={[
-                { id: "again", label: t("retry"), icon: RefreshCw, disabled: busy, onAction: () => acts.retry(m.id) },
-                { id: "other", label: t("retry.other"), icon: Replace, disabled: busy, onAction: () => setPicking(true) },
-              ]}><RefreshCw aria-hidden /></Menu>
+              <>
+                <IconButton small icon={RefreshCw} label={t("retry.menu")} disabled={busy} onClick={() => acts.retry(m.id)} />
+                <IconButton small icon={Replace} label={t("retry.other")} disabled={busy} onClick={() => setPicking(true)} />
+              </>
             )}
             {!old && <IconButton small icon={GitBranch} label={t("branch")} onClick={() => acts.branch(m)} />}
             {!mine && !old && m.status === "ok" && <Thumbs message={m} />}

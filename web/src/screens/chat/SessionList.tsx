@@ -10,6 +10,7 @@ import type { OperatorSearchReply, OperatorSessionList } from "../../api";
 import { Button, EmptyState, ErrorState, Menu, SearchField, SkeletonLines, Time, useErrorText } from "../../ui";
 import { useExport, useRemove, useSessionChange } from "./acts";
 import type { Session } from "./data";
+import { TitleInput } from "./TitleInput";
 import { text } from "./text";
 import type { T } from "./text";
 import s from "./chat.module.css";
@@ -105,28 +106,6 @@ function marksOf(value: string, q: string): number[] {
   return marks.sort((a, b) => a[0] - b[0]).flat();
 }
 
-function Rename({ session, onDone }: { session: Session; onDone: () => void }) {
-  const t = useText(text);
-  const [value, set] = useState(session.title);
-  const rename = useSessionChange();
-  const done = useRef(false);
-  const finish = (keep: boolean) => {
-    if (done.current) return;
-    done.current = true;
-    const title = value.trim();
-    if (keep && title && title !== session.title) rename(session.id, { title });
-    onDone();
-  };
-  return (
-    <input className={s.rename} aria-label={t("rename.label")} value={value} maxLength={200} autoFocus onFocus={(e) => e.target.select()} onChange={(e) => set(e.target.value)} onBlur={() => finish(true)}
-      onKeyDown={(e) => {
-        e.stopPropagation();
-        if (e.key === "Enter" && !e.nativeEvent.isComposing) finish(true);
-        if (e.key === "Escape") finish(false);
-      }} />
-  );
-}
-
 interface RowProps {
   session: Session;
   current: boolean;
@@ -150,7 +129,13 @@ const Row = memo(function Row({ session, current, first, q, onGone, onPick }: Ro
   };
   return (
     <li className={s.session} data-current={current ? "" : undefined}>
-      {renaming ? <Rename session={session} onDone={() => { setRenaming(false); setTimeout(() => link.current?.focus(), 0); }} /> : (
+      {renaming ? (
+        <TitleInput title={session.title} onDone={(title) => {
+          setRenaming(false);
+          if (title) changeSession(session.id, { title });
+          setTimeout(() => link.current?.focus(), 0);
+        }} />
+      ) : (
         <Link ref={link} href={`/chat/${session.id}`} className={s.sessionLink ?? ""} aria-current={current ? "page" : undefined} tabIndex={first ? 0 : -1} data-row="" onKeyDown={key} onClick={onPick} onDoubleClick={() => setRenaming(true)}>
           {session.branched_from && <GitBranch aria-label={t("branched")} />}
           <span className={s.sessionTitle}>{q ? <Marked value={session.title} marks={marksOf(session.title, q)} /> : session.title}</span>

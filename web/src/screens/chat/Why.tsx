@@ -1,5 +1,6 @@
 /* Why this model: the decision of Switch for the answer's request, with everyone who could have answered. */
-import { Button as AriaButton, Dialog, DialogTrigger, Popover } from "react-aria-components";
+import { useRef, useState } from "react";
+import { Dialog, Popover } from "react-aria-components";
 import { Link } from "wouter";
 import { useText } from "../../i18n";
 import { useApi } from "../../lib/api";
@@ -9,15 +10,20 @@ import type { Message } from "./data";
 import { text } from "./text";
 import s from "./chat.module.css";
 
+/** The popover is made when it is asked for: there is one of these under every answer. */
 export function Why({ message }: { message: Message }) {
   const t = useText(text);
+  const button = useRef<HTMLButtonElement>(null);
+  const [open, setOpen] = useState(false);
   return (
-    <DialogTrigger>
-      <AriaButton className={s.why ?? ""}>{t("why")}</AriaButton>
-      <Popover className={s.whyBox ?? ""} placement="top end">
-        <Dialog aria-label={t("why.title")} className={s.whyInner ?? ""}><Reasons message={message} /></Dialog>
-      </Popover>
-    </DialogTrigger>
+    <>
+      <button ref={button} type="button" className={s.why} aria-haspopup="dialog" aria-expanded={open} onClick={() => setOpen(true)}>{t("why")}</button>
+      {open && (
+        <Popover className={s.whyBox ?? ""} placement="top end" triggerRef={button} isOpen onOpenChange={setOpen}>
+          <Dialog aria-label={t("why.title")} className={s.whyInner ?? ""}><Reasons message={message} /></Dialog>
+        </Popover>
+      )}
+    </>
   );
 }
 
@@ -49,7 +55,7 @@ function Reasons({ message: m }: { message: Message }) {
       {story.data && story.data.story.candidates.length > 0 && (
         <>
           <h3>{t("why.candidates")}</h3>
-          <div className={s.candidates} tabIndex={0} role="region" aria-label={t("why.candidates")}>
+          <div className={s.candidates} tabIndex={0} role="group" aria-label={t("why.candidates")}>
             <table>
               <thead><tr><th scope="col">{t("why.model")}</th><th scope="col" data-align="right">{t("why.score")}</th><th scope="col">{t("why.reason")}</th></tr></thead>
               <tbody>

@@ -70,6 +70,11 @@ export function sessionPut(client: QueryClient, session: Session): void {
   void client.invalidateQueries({ queryKey: ["chat.sessions"] });
 }
 
+/** No answer is being generated any more. */
+export function sessionRests(client: QueryClient, id: string): void {
+  change(client, id, (old) => ({ ...old, pages: old.pages.map((p) => (p.session.running ? { ...p, session: { ...p.session, running: false } } : p)) }));
+}
+
 /** Makes room for a session that begins now, so that its first answer is shown without a question to the server. */
 export function sessionBegin(client: QueryClient, session: Session, messages: readonly Message[]): void {
   client.setQueryData<Pages>(messagesKey(session.id, false), (old) => old ?? {

@@ -10,7 +10,7 @@ import type { OperatorChatDelta, OperatorChatRequest, OperatorChatTurn, Operator
 import { ApiError, call, isAbort } from "../../lib/api";
 import { onReturn } from "../../lib/connection";
 import { stream } from "../../lib/sse";
-import { messagesCut, messagesPut, sessionBegin, sessionPut } from "./data";
+import { messagesCut, messagesPut, sessionBegin, sessionPut, sessionRests } from "./data";
 import type { Message } from "./data";
 
 export interface Turn {
@@ -160,6 +160,7 @@ async function begin({ client, sessionId, asked, ask, onSession, onRefused, onSt
     } else if (event === "message") {
       const message = JSON.parse(data) as Message;
       messagesPut(client, message.session_id, [message]);
+      sessionRests(client, message.session_id);
       done = true;
       end(r, message);
       void client.invalidateQueries({ queryKey: ["chat.sessions"] });
