@@ -151,3 +151,121 @@ void audio_task_read(const char *text, size_t len, struct audio_task *out)
             out->domain = (enum audio_domain)d;
     loudness_read(text, len, out);
 }
+
+/* ---- operations ---- */
+
+const char *audio_word_mixes(const char *word)
+{
+    static const char *const mixing[] = {"mix",    "mixing",  "mixdown",   "mixes",   "mezcla",   "mezclar",
+                                         "mezclas", "mezclame", "mezclalo", "mezclala", "mezclando"};
+    for (size_t i = 0; i < COUNT_OF(mixing); i++)
+        if (strcmp(mixing[i], word) == 0)
+            return mixing[i];
+    return NULL;
+}
+
+static const struct {
+    const char *word, *operation;
+} operations[] = {
+    {"normalize", "normalize"},
+    {"normalise", "normalize"},
+    {"normalized", "normalize"},
+    {"normalization", "normalize"},
+    {"normaliza", "normalize"},
+    {"normalizar", "normalize"},
+    {"normalizado", "normalize"},
+    {"eq", "eq"},
+    {"equalize", "eq"},
+    {"equalise", "eq"},
+    {"equalizer", "eq"},
+    {"ecualiza", "eq"},
+    {"ecualizar", "eq"},
+    {"ecualizacion", "eq"},
+    {"ecualizador", "eq"},
+    {"limiter", "limiter"},
+    {"limiting", "limiter"},
+    {"limitador", "limiter"},
+    {"compress", "compress"},
+    {"compressor", "compress"},
+    {"comprime", "compress"},
+    {"comprimir", "compress"},
+    {"compresor", "compress"},
+    {"denoise", "denoise"},
+    {"noise", "denoise"},
+    {"ruido", "denoise"},
+    {"hiss", "denoise"},
+    {"declip", "declip"},
+    {"clipping", "declip"},
+    {"reverb", "reverb"},
+    {"reverberacion", "reverb"},
+    {"resonance", "remove_resonances"},
+    {"resonances", "remove_resonances"},
+    {"resonancia", "remove_resonances"},
+    {"resonancias", "remove_resonances"},
+    {"pan", "natural_panning"},
+    {"panning", "natural_panning"},
+    {"paneo", "natural_panning"},
+    {"panea", "natural_panning"},
+    {"panear", "natural_panning"},
+    {"realistic", "mix_realistic"},
+    {"realista", "mix_realistic"},
+    {"compare", "compare_takes"},
+    {"compara", "compare_takes"},
+    {"comparar", "compare_takes"},
+};
+
+/* "the voice" alone says what it is about; with one of the others, that it shall be louder. */
+static bool names_voice(const char *word)
+{
+    static const char *const voice[] = {"voice", "voices", "vocal", "vocals", "voz", "voces"};
+    for (size_t i = 0; i < COUNT_OF(voice); i++)
+        if (strcmp(voice[i], word) == 0)
+            return true;
+    return false;
+}
+
+static bool says_louder(const char *word)
+{
+    static const char *const louder[] = {"raise",   "louder", "boost", "sube",    "subir",
+                                         "aumenta", "alza",   "subele", "levanta", "up"};
+    for (size_t i = 0; i < COUNT_OF(louder); i++)
+        if (strcmp(louder[i], word) == 0)
+            return true;
+    return false;
+}
+
+struct found_operations {
+    const char **operations, **words;
+    size_t count, max;
+};
+
+static void operation_add(struct found_operations *f, const char *operation, const char *word)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (strcmp(f->operations[i], operation) == 0)
+            return;
+    if (f->count == f->max)
+        return;
+    f->operations[f->count] = operation;
+    if (f->words)
+        f->words[f->count] = word;
+    f->count++;
+}
+
+size_t audio_operations_read(const char *text, size_t len, const char **found, const char **said, size_t max)
+{
+    struct found_operations f = {found, said, 0, max};
+    struct task_words w = {text, len, 0};
+    char word[TASK_WORD_SIZE];
+    bool voice = false, louder = false;
+    while (task_words_next(&w, word, sizeof word) > 0) {
+        voice |= names_voice(word);
+        louder |= says_louder(word);
+        if (voice && louder)
+            operation_add(&f, "raise_voice", "voice");
+        for (size_t i = 0; i < COUNT_OF(operations); i++)
+            if (strcmp(operations[i].word, word) == 0)
+                operation_add(&f, operations[i].operation, operations[i].word);
+    }
+    return f.count;
+}

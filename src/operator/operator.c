@@ -1,6 +1,7 @@
 /* Operator: start, routes, stop. The work is in the folders that operator_internal.h draws. */
 #include "operator/operator_internal.h"
 #include "operator/files/files.h"
+#include "operator/intent/intent.h"
 #include "operator/samples/samples.h"
 #include "operator/sessions/sessions.h"
 
@@ -40,9 +41,9 @@ static const request_handler operator_handlers[OPERATOR_ROUTE_COUNT] = {
     [OPERATOR_ROUTE_FILES_GET] = files_on_get,
     [OPERATOR_ROUTE_FILES_CONTENT] = files_on_content,
     [OPERATOR_ROUTE_FILES_DELETE] = files_on_delete,
-    [OPERATOR_ROUTE_INTENT] = operator_missing,
-    [OPERATOR_ROUTE_INTENT_CHAT] = operator_missing,
-    [OPERATOR_ROUTE_INTENTS_LIST] = operator_missing,
+    [OPERATOR_ROUTE_INTENT] = intent_on_post,
+    [OPERATOR_ROUTE_INTENT_CHAT] = intent_on_chat,
+    [OPERATOR_ROUTE_INTENTS_LIST] = intent_on_list,
     [OPERATOR_ROUTE_MAP] = samples_map,
     [OPERATOR_ROUTE_METRICS_SERIES] = samples_chart,
     [OPERATOR_ROUTE_LOGS] = operator_missing,
