@@ -1,5 +1,7 @@
 /* Operator: start, routes, stop. The work is in the folders that operator_internal.h draws. */
 #include "operator/operator_internal.h"
+
+#include "operator/browser/browser.h"
 #include "operator/files/files.h"
 #include "operator/intent/intent.h"
 #include "operator/samples/samples.h"
@@ -50,13 +52,13 @@ static const request_handler operator_handlers[OPERATOR_ROUTE_COUNT] = {
     [OPERATOR_ROUTE_LOGS_EVENTS] = operator_missing,
     [OPERATOR_ROUTE_DATABASE] = operator_missing,
     [OPERATOR_ROUTE_DATABASE_GROWTH] = operator_missing,
-    [OPERATOR_ROUTE_BROWSER_STATUS] = operator_missing,
-    [OPERATOR_ROUTE_BROWSER_ADD] = operator_missing,
-    [OPERATOR_ROUTE_BROWSER_LIST] = operator_missing,
-    [OPERATOR_ROUTE_BROWSER_GET] = operator_missing,
-    [OPERATOR_ROUTE_BROWSER_CANCEL] = operator_missing,
-    [OPERATOR_ROUTE_BROWSER_EVENTS] = operator_missing,
-    [OPERATOR_ROUTE_BROWSER_SCREENSHOT] = operator_missing,
+    [OPERATOR_ROUTE_BROWSER_STATUS] = browser_route_status,
+    [OPERATOR_ROUTE_BROWSER_ADD] = browser_route_add,
+    [OPERATOR_ROUTE_BROWSER_LIST] = browser_route_list,
+    [OPERATOR_ROUTE_BROWSER_GET] = browser_route_get,
+    [OPERATOR_ROUTE_BROWSER_CANCEL] = browser_route_cancel,
+    [OPERATOR_ROUTE_BROWSER_EVENTS] = browser_route_events,
+    [OPERATOR_ROUTE_BROWSER_SCREENSHOT] = browser_route_screenshot,
 };
 /* clang-format on */
 
@@ -70,6 +72,8 @@ static int operator_start(struct module *m, void **context, struct error *err)
     int rc = files_create(o, &o->files, err);
     if (rc == 0)
         rc = sessions_create(o, &o->sessions, err);
+    if (rc == 0)
+        rc = browser_create(m, &o->browser, err);
     return rc == 0 ? samples_start(o, &o->samples, err) : rc;
 }
 
@@ -78,10 +82,16 @@ static void on_samples_stopped(void *ctx)
     operator_part_stopped(ctx);
 }
 
+static void on_browser_closed(void *ctx)
+{
+    operator_part_stopped(ctx);
+}
+
 static void operator_stopping(struct module *m, void *context)
 {
+    struct operator_ *o = context;
     (void)m;
-    (void)context;
+    browser_end_streams(o->browser);
 }
 
 void operator_part_stopped(struct operator_ *o)
@@ -104,6 +114,8 @@ static void operator_stop(struct module *m, void *context, void (*done)(struct m
     files_close(o->files);
     o->stopping_parts++;
     samples_stop(o->samples, on_samples_stopped, o);
+    o->stopping_parts++;
+    browser_close(o->browser, on_browser_closed, o);
     operator_part_stopped(o);
 }
 
@@ -118,8 +130,8 @@ static void operator_free(void *context)
 
 static void operator_health(void *context, struct health *h)
 {
-    (void)context;
-    (void)h;
+    struct operator_ *o = context;
+    browser_health(o->browser, h);
 }
 
 static void operator_reload(struct module *m, void *context, const struct config *before,
