@@ -45,6 +45,17 @@ int config_show(const struct config *cfg, bool with_origin, struct buf *out);
  * unknown key. */
 int config_origin_of(const struct config *cfg, const char *key, char *out, size_t size);
 
+enum config_from { CONFIG_FROM_DEFAULT, CONFIG_FROM_FILE, CONFIG_FROM_ENVIRONMENT };
+struct config_value {
+    const char *key;   /* "switch.providers[0].name" */
+    yyjson_val *value; /* the configuration's own; NULL: a secret, or not set */
+    const struct contract_field *field;
+    enum config_from from;
+    const char *source; /* "FILE:LINE" or the variable; NULL: default */
+};
+/* Every key with what holds, in the table's order; the list is allocated in a. 0 or VX11_ENOMEM. */
+int config_values(const struct config *cfg, struct arena *a, struct config_value **out, size_t *count);
+
 struct config_change {
     const char *key; /* "switch.providers[0].base_url"; "switch.providers" when elements came or went */
     const char *before, *after; /* as JSON text, secrets masked; cut to a sane length */

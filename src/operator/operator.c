@@ -1,5 +1,6 @@
 /* Operator: start, routes, stop. The work is in the folders that operator_internal.h draws. */
 #include "operator/operator_internal.h"
+#include "operator/panel/panel.h"
 
 #include "operator/browser/browser.h"
 #include "operator/files/files.h"
@@ -50,6 +51,12 @@ static const request_handler operator_handlers[OPERATOR_ROUTE_COUNT] = {
     [OPERATOR_ROUTE_METRICS_SERIES] = samples_chart,
     [OPERATOR_ROUTE_LOGS] = operator_missing,
     [OPERATOR_ROUTE_LOGS_EVENTS] = operator_missing,
+    [OPERATOR_ROUTE_CONFIG] = panel_config,
+    [OPERATOR_ROUTE_TOKENS_LIST] = panel_tokens_list,
+    [OPERATOR_ROUTE_TOKENS_NEW] = panel_tokens_new,
+    [OPERATOR_ROUTE_TOKENS_ROTATE] = panel_tokens_rotate,
+    [OPERATOR_ROUTE_TOKENS_PROMOTE] = panel_tokens_promote,
+    [OPERATOR_ROUTE_TOKENS_REVOKE] = panel_tokens_revoke,
     [OPERATOR_ROUTE_DATABASE] = operator_missing,
     [OPERATOR_ROUTE_DATABASE_GROWTH] = operator_missing,
     [OPERATOR_ROUTE_BROWSER_STATUS] = browser_route_status,

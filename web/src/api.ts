@@ -2388,6 +2388,12 @@ export interface LinkSessionReply {
   scopes: Array<string>;
 }
 
+/** An address of the page. */
+export interface LinkPageParams {
+  /** What the page makes of it is its own affair. */
+  path: string;
+}
+
 /** A file of the page. */
 export interface LinkAssetParams {
   /** File name. */
@@ -3180,7 +3186,7 @@ export interface OperatorDetected {
   matched: Array<string>;
   /** From 0 to 1, by how many words speak for it and against the next. */
   confidence: number;
-  /** Language of the words that matched. */
+  /** Language of the text, by its small words; unknown when they do not tell. */
   language: "en" | "es" | "unknown";
 }
 
@@ -3388,6 +3394,86 @@ export interface OperatorLogFollow {
   level?: "trace" | "debug" | "info" | "warn" | "error";
   /** Only those with this text anywhere in them; capitals do not count. */
   q?: string;
+}
+
+/** The effective configuration, as Operator has it loaded. */
+export interface OperatorConfigReply {
+  /** The file it was read from; null: there is none. */
+  path: string | null;
+  /** Every key, in the order of the file. */
+  values: Array<OperatorConfigValue>;
+}
+
+/** One key of the configuration. */
+export interface OperatorConfigValue {
+  /** Such as link.port or switch.providers[0].name. */
+  key: string;
+  /** What holds; null for a secret, and where nothing is set. */
+  value: Json | null;
+  /** What holds when nobody sets it; null: nothing. */
+  default: Json | null;
+  /** Who set it. */
+  origin: "default" | "file" | "environment";
+  /** FILE:LINE, or the variable's name; null for a default. */
+  source: string | null;
+  /** What it is. */
+  doc: string;
+  /** Of a number. */
+  unit: string | null;
+  /** Whether a change takes effect only when the module starts anew. */
+  restart: boolean;
+  /** Whether it is kept from sight. */
+  secret: boolean;
+}
+
+/** The valid tokens. */
+export interface OperatorTokenList {
+  /** Oldest first. */
+  tokens: Array<OperatorToken>;
+}
+
+/** An access token, without its secret. */
+export interface OperatorToken {
+  /** Its id. */
+  id: string;
+  /** Its name. */
+  name: string;
+  /** What it may do. */
+  scopes: Array<string>;
+  /** next: the newer one of a rotation; both are valid. */
+  slot: "current" | "next";
+  /** The owner's, which is in a file of the home and is managed by `vx11 token`. */
+  owner: boolean;
+  /** When it was made. [epoch ms] */
+  created_at: number;
+  /** When it stops working; null: never. [epoch ms] */
+  expires_at: number | null;
+  /** When last used, to the minute; null: never. [epoch ms] */
+  last_used_at: number | null;
+}
+
+/** A token to be made. */
+export interface OperatorTokenNew {
+  /** Its name, which no valid token may have. */
+  name: string;
+  /** What it may do. */
+  scopes: Array<"read" | "chat" | "act" | "admin" | "publish">;
+  /** How long it works; absent or null: until it is revoked. [ms] */
+  expires_in_ms?: number | null;
+}
+
+/** A new token. Its secret is shown this once; only its hash is kept. */
+export interface OperatorTokenMade {
+  /** The token. */
+  token: OperatorToken;
+  /** What goes into Authorization: Bearer. */
+  secret: string;
+}
+
+/** One token. */
+export interface OperatorTokenId {
+  /** Its id. */
+  id: string;
 }
 
 /** The database, measured now. */
@@ -4412,6 +4498,32 @@ export interface SwitchHostMetrics {
   in_flight: number;
 }
 
+/** The load of the router. */
+export interface SwitchTensionReply {
+  /** Older callers look for it. */
+  status: "ok";
+  /** 0 idle, 100 saturated; null: not measured yet. */
+  value: number | null;
+  /** When. [epoch ms] */
+  measured_at: number | null;
+  /** What it is made of. */
+  components: SwitchTensionParts;
+}
+
+/** What a tension is made of, each from 0 (nothing) to 1; null: not known. */
+export interface SwitchTensionParts {
+  /** Attempts that run, of those that providers with a bound take at a time. */
+  active: number | null;
+  /** Jobs that wait: half where as many wait as run at a time. */
+  queue: number | null;
+  /** Requests that wait for a model to be loaded: half at four. */
+  waiting: number | null;
+  /** Attempts of the last minute that failed, of all; fewer than a few count less. Null: there were none. */
+  errors: number | null;
+  /** This machine: processors past half, memory past 70 %, waiting for memory. */
+  host: number | null;
+}
+
 /** How this machine is off. */
 export interface SwitchFluzoReply {
   /** Older callers look for it. */
@@ -5254,6 +5366,7 @@ export const routes = {
   "link.ws": { method: "GET", path: "/ws", scope: "read", stream: "ws" },
   "link.session": { method: "GET", path: "/vx11/session", scope: "read", stream: null },
   "link.page": { method: "GET", path: "/", scope: "open", stream: null },
+  "link.page_path": { method: "GET", path: "/ui/{path*}", scope: "open", stream: null },
   "link.asset": { method: "GET", path: "/assets/{name}", scope: "open", stream: null },
   "link.login": { method: "GET", path: "/login", scope: "open", stream: null },
   "link.logout": { method: "POST", path: "/logout", scope: "read", stream: null },
@@ -5290,6 +5403,12 @@ export const routes = {
   "operator.metrics_series": { method: "GET", path: "/operator/metrics", scope: "read", stream: null },
   "operator.logs": { method: "GET", path: "/operator/logs", scope: "read", stream: null },
   "operator.logs_events": { method: "GET", path: "/operator/logs/events", scope: "read", stream: "sse" },
+  "operator.config": { method: "GET", path: "/operator/config", scope: "read", stream: null },
+  "operator.tokens_list": { method: "GET", path: "/operator/tokens", scope: "admin", stream: null },
+  "operator.tokens_new": { method: "POST", path: "/operator/tokens", scope: "admin", stream: null },
+  "operator.tokens_rotate": { method: "POST", path: "/operator/tokens/{id}/rotate", scope: "admin", stream: null },
+  "operator.tokens_promote": { method: "POST", path: "/operator/tokens/{id}/promote", scope: "admin", stream: null },
+  "operator.tokens_revoke": { method: "DELETE", path: "/operator/tokens/{id}", scope: "admin", stream: null },
   "operator.database": { method: "GET", path: "/operator/database", scope: "read", stream: null },
   "operator.database_growth": { method: "GET", path: "/operator/database/growth", scope: "read", stream: null },
   "operator.browser_status": { method: "GET", path: "/operator/browser/status", scope: "read", stream: null },
@@ -5321,6 +5440,7 @@ export const routes = {
   "switch.record_result": { method: "POST", path: "/switch/hermes/record_result", scope: "act", stream: null },
   "switch.feedback": { method: "POST", path: "/switch/feedback", scope: "chat", stream: null },
   "switch.hermes_status": { method: "GET", path: "/switch/hermes/status", scope: "read", stream: null },
+  "switch.tension": { method: "GET", path: "/switch/tension", scope: "read", stream: null },
   "switch.fluzo": { method: "GET", path: "/switch/fluzo", scope: "read", stream: null },
   "switch.fluzo_signals": { method: "GET", path: "/switch/fluzo/signals", scope: "read", stream: null },
   "switch.context": { method: "GET", path: "/switch/context", scope: "read", stream: null },
@@ -5438,6 +5558,7 @@ export interface RouteTypes {
   "link.ws": { params: LinkEventParams; request: undefined; response: undefined; };
   "link.session": { params: undefined; request: undefined; response: LinkSessionReply; };
   "link.page": { params: undefined; request: undefined; response: undefined; };
+  "link.page_path": { params: LinkPageParams; request: undefined; response: undefined; };
   "link.asset": { params: LinkAssetParams; request: undefined; response: undefined; };
   "link.login": { params: LinkLoginParams; request: undefined; response: undefined; };
   "link.logout": { params: undefined; request: undefined; response: undefined; };
@@ -5474,6 +5595,12 @@ export interface RouteTypes {
   "operator.metrics_series": { params: OperatorMetricsParams; request: undefined; response: OperatorMetricsReply; };
   "operator.logs": { params: OperatorLogParams; request: undefined; response: OperatorLogReply; };
   "operator.logs_events": { params: OperatorLogFollow; request: undefined; response: OperatorLogRecord; };
+  "operator.config": { params: undefined; request: undefined; response: OperatorConfigReply; };
+  "operator.tokens_list": { params: undefined; request: undefined; response: OperatorTokenList; };
+  "operator.tokens_new": { params: undefined; request: OperatorTokenNew; response: OperatorTokenMade; };
+  "operator.tokens_rotate": { params: OperatorTokenId; request: undefined; response: OperatorTokenMade; };
+  "operator.tokens_promote": { params: OperatorTokenId; request: undefined; response: undefined; };
+  "operator.tokens_revoke": { params: OperatorTokenId; request: undefined; response: undefined; };
   "operator.database": { params: undefined; request: undefined; response: OperatorDatabaseReply; };
   "operator.database_growth": { params: OperatorGrowthParams; request: undefined; response: OperatorGrowthReply; };
   "operator.browser_status": { params: undefined; request: undefined; response: OperatorBrowserStatusReply; };
@@ -5505,6 +5632,7 @@ export interface RouteTypes {
   "switch.record_result": { params: undefined; request: SwitchRecordResult; response: SwitchRecordReply; };
   "switch.feedback": { params: undefined; request: SwitchFeedbackRequest; response: SwitchFeedbackReply; };
   "switch.hermes_status": { params: undefined; request: undefined; response: SwitchHermesStatus; };
+  "switch.tension": { params: undefined; request: undefined; response: SwitchTensionReply; };
   "switch.fluzo": { params: undefined; request: undefined; response: SwitchFluzoReply; };
   "switch.fluzo_signals": { params: undefined; request: undefined; response: SwitchFluzoSignalsReply; };
   "switch.context": { params: undefined; request: undefined; response: SwitchContext; };
