@@ -49,7 +49,7 @@ function ModelPicker({ model, onModel }: { model: string; onModel: (m: string) =
   const [open, setOpen] = useState(false);
   return (
     <DialogTrigger isOpen={open} onOpenChange={setOpen}>
-      <AriaButton className={s.pick ?? ""} aria-label={t("model.pick", { model })}>
+      <AriaButton className={s.pick ?? ""} aria-label={t("model.pick", { model: model === "auto" ? t("model.auto_name") : model })}>
         {model === "auto" && <Sparkles aria-hidden />}<span className="truncate">{model === "auto" ? t("model.auto_name") : model}</span><ChevronsUpDown aria-hidden />
       </AriaButton>
       <Popover className={s.pickBox ?? ""} placement="top start">

@@ -1,5 +1,5 @@
 /* Renaming in place: Enter or leaving keeps the title, Escape does not. */
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useText } from "../../i18n";
 import { text } from "./text";
 import s from "./chat.module.css";
@@ -8,7 +8,15 @@ export function TitleInput({ title, onDone }: { title: string; onDone: (title: s
   const t = useText(text);
   const [value, set] = useState(title);
   const done = useRef(false);
-  const since = useRef(performance.now());
+  const el = useRef<HTMLInputElement>(null);
+  const settled = useRef(false);
+  useEffect(() => { // the menu that led here keeps the focus until it has closed, and then gives it back to its button
+    const timers = [0, 60, 160, 320].map((ms) => setTimeout(() => {
+      settled.current = ms === 320;
+      if (document.activeElement !== el.current) el.current?.focus();
+    }, ms));
+    return () => timers.forEach(clearTimeout);
+  }, []);
   const finish = (keep: boolean) => {
     if (done.current) return;
     done.current = true;
@@ -16,12 +24,8 @@ export function TitleInput({ title, onDone }: { title: string; onDone: (title: s
     onDone(keep && next && next !== title ? next : null);
   };
   return (
-    <input className={s.rename} aria-label={t("rename.label")} value={value} maxLength={200} autoFocus onFocus={(e) => e.target.select()} onChange={(e) => set(e.target.value)}
-      onBlur={(e) => {
-        const el = e.target;
-        if (performance.now() - since.current < 400) setTimeout(() => el.focus(), 0); // the menu that led here gives the focus back to its button
-        else finish(true);
-      }}
+    <input ref={el} className={s.rename} aria-label={t("rename.label")} value={value} maxLength={200} onFocus={(e) => e.target.select()} onChange={(e) => set(e.target.value)}
+      onBlur={() => { if (settled.current) finish(true); }}
       onKeyDown={(e) => {
         e.stopPropagation();
         if (e.key === "Enter" && !e.nativeEvent.isComposing) finish(true);
