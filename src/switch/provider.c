@@ -134,6 +134,7 @@ static int provider_apply(struct provider *p, const struct config_provider *c)
     settings_drop(p);
     p->kind = kind_of(c->kind);
     p->enabled = c->enabled;
+    p->gone = false;
     p->preset = preset_get((enum config_provider_preset)c->preset);
     p->base_url = copy_or_null(url);
     p->key_file = copy_or_null(c->key_file);
@@ -209,7 +210,10 @@ int providers_load(struct switch_ *sw, const struct config *config, struct error
             kept |= order[k] == old;
         if (kept)
             continue;
-        old->enabled &= old->registered; /* Hermes' own are not the configuration's to drop */
+        if (!old->registered) { /* Hermes' own are not the configuration's to drop */
+            old->enabled = false;
+            old->gone = true;
+        }
         if (n == SWITCH_PROVIDERS)
             return error_set(err, VX11_ETOO_LARGE,
                              "too many providers were dropped since the start; restart switch");
@@ -272,8 +276,10 @@ int providers_register(struct switch_ *sw, const struct hermes_registry *registr
     for (size_t i = 0; rc == 0 && i < registry->tools_count; i++)
         rc = tool_register(sw, &registry->tools[i], seen, err);
     for (size_t i = 0; i < sw->provider_count; i++)
-        if (sw->providers[i]->registered && !seen[i])
+        if (sw->providers[i]->registered && !seen[i]) {
             sw->providers[i]->enabled = false;
+            sw->providers[i]->gone = true;
+        }
     return rc;
 }
 

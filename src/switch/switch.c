@@ -71,10 +71,14 @@ static void on_providers(struct request *r, void *module)
         request_fail(r, 500, "out_of_memory", NULL, "out of memory");
         return;
     }
+    size_t n = 0;
     for (size_t i = 0; i < sw->provider_count; i++)
-        provider_message(sw->providers[i], &breakers[i], &list[i]);
+        if (!sw->providers[i]->gone) {
+            provider_message(sw->providers[i], &breakers[n], &list[n]);
+            n++;
+        }
     struct switch_provider_list reply = {
-        .status = SWITCH_PROVIDER_LIST_STATUS_OK, .providers = list, .providers_count = sw->provider_count};
+        .status = SWITCH_PROVIDER_LIST_STATUS_OK, .providers = list, .providers_count = n};
     request_reply(r, 200, &switch_provider_list_message, &reply);
 }
 

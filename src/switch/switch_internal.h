@@ -53,6 +53,7 @@ struct provider {
     enum switch_provider_kind kind;
     bool enabled;
     bool registered;                     /* Hermes has told of it; else the configuration */
+    bool gone;                           /* neither knows it any more: kept for requests that still run */
     char *base_url, *key_env, *key_file; /* of one that is outside; NULL: none */
     const struct preset *preset;         /* never NULL */
     char *tool, *module;                 /* of those kinds: whom to ask; NULL: its own name */
