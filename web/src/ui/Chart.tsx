@@ -135,7 +135,7 @@ export function TimeChart({ label, times, series, format, height = 180, min = 0,
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 }, ...(sync !== undefined && { sync: { key: sync, setSeries: false } }) },
       scales: { x: { time: true }, y: { range: (_u, lo, hi) => { const top = max ?? Math.max(hi ?? 0, min) * 1.08; return [Math.min(min, lo ?? min), top > min ? top : min + 1]; } } },
       axes: [
-        { ...axis, grid: { show: false }, values: (_u, ticks) => ticks.map((n) => pick(n)), space: rem * 4.5 },
+        { ...axis, grid: { show: false }, values: (_u, ticks) => ticks.map((n) => pick(n)), space: rem * 4.5, size: Math.round(rem * 1.6) },
         { ...axis, size: (u, values) => { if (!values) return 40; u.ctx.save(); u.ctx.font = font.replace(/^\d+/, (n) => String(Number(n) * devicePixelRatio)); const w = Math.max(...values.map((x) => u.ctx.measureText(x).width)) / devicePixelRatio; u.ctx.restore(); return Math.ceil(w) + 14; }, values: (_u, ticks) => ticks.map((n) => latest.current.show(n)), space: rem * 2.5 },
       ],
       series: [{}, ...names.split("\u0001").filter(Boolean).map((n): uPlot.Series => {

@@ -122,7 +122,7 @@ function Groups({ tables, onOpen, field }: { tables: readonly Tab[]; onOpen: (na
   ];
   return (
     <div className={s.groups}>
-      <SearchField ref={field} label={t("filter")} value={q} onChange={setQ} />
+      <div className="row"><SearchField ref={field} label={t("filter")} value={q} onChange={setQ} /></div>
       {shown.length === 0 && <EmptyState icon={Icon} title={t("empty")}>{t("empty_text")}</EmptyState>}
       {groups.map((module) => {
         const rows = shown.filter((x) => x.module === module);

@@ -30,15 +30,18 @@ function Grid({ reply }: { reply: OperatorMetricsReply }) {
     const n = Math.max(0, ...reply.series.map((x) => (x.values as (number | null)[]).length));
     return Array.from({ length: n }, (_, i) => reply.since + i * reply.step_ms);
   }, [reply]);
+  // A module has one colour in all of the charts.
+  const names = useMemo(() => [...new Set(reply.series.map((x) => x.module))].sort((a, b) => Number(a.includes("/")) - Number(b.includes("/")) || a.localeCompare(b)), [reply]);
   const of = useMemo(() => new Map(NAMES.map((name) => [name, reply.series.filter((x) => x.name === name)
     // A module that has no value in the whole time has no line, and its name would only be in the way.
-    .map((x) => ({ name: x.module.includes("/") ? x.module.slice(x.module.indexOf("/") + 1) : titled(x.module), values: x.values as (number | null)[] }))
-    .filter((x) => x.values.some((v) => v !== null))
-    .map((x, i) => ({ ...x, dash: i % 2 === 1 }))])), [reply]);
+    .map((x) => ({ name: x.module.includes("/") ? x.module.slice(x.module.indexOf("/") + 1) : titled(x.module), values: x.values as (number | null)[],
+      color: `var(--chart-${(names.indexOf(x.module) % 8) + 1})`, dash: names.indexOf(x.module) % 2 === 1 }))
+    .filter((x) => x.values.some((v) => v !== null))])), [reply, names]);
   const small = (v: number) => f.number(v, v < 10 ? 2 : v < 100 ? 1 : 0);
   const perSecond = (v: number) => t("chart.per_second", { value: small(v) });
   const note = reply.resolution === "sample" ? undefined : t(reply.resolution === "minute" ? "chart.by_minute" : "chart.by_hour");
-  const rest = { times, sync: "load", height: 150, empty: t("chart.empty"), ...(note !== undefined && { note }) };
+  const height = Math.round(9.5 * parseFloat(getComputedStyle(document.documentElement).fontSize));
+  const rest = { times, sync: "load", height, empty: t("chart.empty"), ...(note !== undefined && { note }) };
   return (
     <div className={s.charts}>
       <DataChart title={t("chart.tension")} series={of.get("tension") ?? []} format={(v) => f.number(v, 0)} max={100} {...rest} />

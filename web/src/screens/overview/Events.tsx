@@ -10,6 +10,7 @@ import { useEvents, useEventsState } from "../../lib/events";
 import { useFormat } from "../../lib/format";
 import { Button, Card, CodeBlock, EmptyState, ErrorState, IconButton, Select, SkeletonLines, Status } from "../../ui";
 import { byMinute, moduleOf, Timeline } from "./timeline";
+import type { Minute } from "./timeline";
 import { sayEvent, titled, useWords } from "./words";
 import s from "./overview.module.css";
 
@@ -120,7 +121,7 @@ export function Events({ modules }: { modules: readonly string[] }) {
           {events.length === 0 && older.asked && !older.loading && older.before === null && (
             <EmptyState title={t(filtered ? "events.none" : "events.empty")}>{t(filtered ? "events.none_text" : "events.empty_text")}</EmptyState>
           )}
-          {minutes.map((m, i) => <MinuteOf key={`${m.at} ${m.events[0]?.id ?? i}`} at={m.at} events={m.events} before={minutes[i - 1]?.at} />)}
+          {minutes.map((m, i) => <MinuteOf key={`${m.at} ${i}`} at={m.at} events={m.events} before={minutes[i - 1]?.at} />)}
           {older.error !== null && <div className={s.padded}><ErrorState error={older.error} onRetry={() => void load(line, older.before).then(() => redraw((n) => n + 1))} /></div>}
           {older.asked && older.error === null && (older.before !== null ? (
             <div className={s.more}><Button small busy={older.loading} onClick={() => void load(line, older.before).then(() => redraw((n) => n + 1))}>{t("events.older")}</Button></div>
@@ -131,19 +132,19 @@ export function Events({ modules }: { modules: readonly string[] }) {
   );
 }
 
-function MinuteOf({ at, events, before }: { at: number; events: readonly LinkEvent[]; before: number | undefined }) {
+function MinuteOf({ at, events, before }: { at: number; events: Minute["events"]; before: number | undefined }) {
   const f = useFormat();
   const day = new Date(at).toDateString();
   const newDay = before === undefined ? day !== new Date().toDateString() : day !== new Date(before).toDateString();
   return (
     <section className={s.minute}>
       <h3><time dateTime={new Date(at).toISOString()}>{newDay ? `${f.date(at)}, ` : ""}{f.time(at).slice(0, 5)}</time></h3>
-      <ul>{events.map((e) => <EventRow key={e.id} event={e} />)}</ul>
+      <ul>{events.map((e) => <EventRow key={e.event.id} {...e} />)}</ul>
     </section>
   );
 }
 
-function EventRow({ event }: { event: LinkEvent }) {
+function EventRow({ event, steps }: Minute["events"][number]) {
   const t = useWords();
   const f = useFormat();
   const [open, setOpen] = useState(false);
@@ -152,7 +153,7 @@ function EventRow({ event }: { event: LinkEvent }) {
     <li className={s.event} data-type={event.type}>
       <details onToggle={(e) => setOpen(e.currentTarget.open)}>
         <summary>
-          <Status tone={said.tone}><span className={s.eventText}>{said.text}</span></Status>
+          <Status tone={said.tone}><span className={s.eventText}>{said.text}{steps > 1 && <span className="soft"> {t("events.steps", { count: steps })}</span>}</span></Status>
           <time className={s.seconds} dateTime={new Date(event.timestamp).toISOString()}>{f.time(event.timestamp)}</time>
         </summary>
         {open && <CodeBlock wrap label={t("events.raw")} text={JSON.stringify({ id: event.id, type: event.type, source: event.source, ...(event.payload as object) }, null, 2)} />}

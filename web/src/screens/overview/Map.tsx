@@ -83,7 +83,7 @@ function Drawing({ nodes, edges, onOpen, width, scale }: Props & { width: number
       </svg>
       {edges.map((e) => {
         const w = placed.wires.get(keyOfEdge(e));
-        return w && (
+        return w && e.calls > 0 && (
           <span key={w.key} className={s.edge} data-dim={dim(e) || undefined} data-edge={w.key} style={{ left: w.label.x, top: w.label.y }} aria-hidden="true">
             <b>{f.compact(e.calls)}</b>
             {e.failures > 0 && <em>✕{f.compact(e.failures)}</em>}

@@ -19,7 +19,7 @@ import type { Finding, Range } from "./data";
 import { sayFinding, titled, useWords } from "./words";
 import s from "./overview.module.css";
 
-const keptRange = new Stored<Range>("overview.range", 1, "1h", isRange);
+const keptRange = new Stored<Range>("overview.range", 1, "15m", isRange);
 const keptView = new Stored<"map" | "list">("overview.view", 1, "map", (v): v is "map" | "list" => v === "map" || v === "list");
 
 export default function Overview() {

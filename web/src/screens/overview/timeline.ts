@@ -36,17 +36,30 @@ export function moduleOf(e: LinkEvent): string {
 
 export interface Minute {
   at: number;
-  events: LinkEvent[];
+  /** Newest first; of a run of steps of one thing (a load's progress, the tension) only the latest. */
+  events: { event: LinkEvent; steps: number }[];
 }
 
-/** Runs of events of the same minute, in the order given. */
+/** What an event is a step of; null: it stands for itself. */
+function runOf(e: LinkEvent): string | null {
+  const p = (e.payload ?? {}) as { state?: unknown; model?: unknown; id?: unknown };
+  if (e.type === "switch.tension.updated") return e.type;
+  if (e.type === "hermes.model.load" && p.state === "loading") return `${e.type} ${String(p.model)}`;
+  if (e.type === "hermes.model.pull" && p.state === "running") return `${e.type} ${String(p.id)}`;
+  return null;
+}
+
+/** Events by their minute, in the order given. */
 export function byMinute(events: readonly LinkEvent[]): Minute[] {
   const out: Minute[] = [];
   for (const e of events) {
     const at = Math.floor(e.timestamp / 60_000) * 60_000;
-    const last = out[out.length - 1];
-    if (last?.at === at) last.events.push(e);
-    else out.push({ at, events: [e] });
+    let last = out[out.length - 1];
+    if (last?.at !== at) out.push((last = { at, events: [] }));
+    const run = runOf(e);
+    const same = run === null ? undefined : last.events.find((x) => runOf(x.event) === run);
+    if (same) same.steps++;
+    else last.events.push({ event: e, steps: 1 });
   }
   return out;
 }
