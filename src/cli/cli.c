@@ -57,6 +57,20 @@ const struct command cli_commands[] = {
      "  --              what follows are texts, even if they begin with a dash\n"
      "A vector on each line, as JSON. VX11_URL and VX11_TOKEN as for chat.\n",
      "--model --dimensions --json", command_embed},
+    {"sessions", "list|show ID|search WORDS|export ID|rename ID TITLE|delete ID...",
+     "Conversations that the operator keeps.",
+     "  list [--query WORDS] [--topic T] [--limit N]\n"
+     "                     the latest first\n"
+     "  show ID [--limit N]\n"
+     "                     its messages\n"
+     "  search WORDS       messages that have all of them; \"in quotes\" as they stand\n"
+     "  export ID [--output FILE]\n"
+     "                     as Markdown; with --json everything that is stored\n"
+     "  rename ID TITLE    give it another title\n"
+     "  delete ID...       with its messages and files\n"
+     "  --json             as JSON\n"
+     "ID may be last (not to delete): the one that was used last.\n",
+     "list show search export rename delete last --query --topic --limit --output --json", command_sessions},
     {"models", "list|show NAME|add FILE [--name N]|pull SOURCE|pulls|catalogue|remove NAME|scan|engines|unload NAME|warm NAME...|pin NAME|unpin NAME|plan NAME",
      "The models and the engines that run them.",
      "  list           models on this machine and of other providers\n"
