@@ -135,11 +135,15 @@ static void calls_count(struct calls *c, const struct exposition_sample *s)
 
 /* ---- one sample ---- */
 
-/* Routes that every process has for others to look at it. */
+/* Routes by which others look at a process, this one here among them: a chart of work does not show them. */
 static bool is_look(const char *route)
 {
-    return route &&
-           (strcmp(route, "health") == 0 || strcmp(route, "metrics") == 0 || strcmp(route, "openapi") == 0);
+    static const char *const looks[] = {"health", "metrics",   "openapi",
+                                        "status", "providers", "engines_list"};
+    for (size_t i = 0; route && i < COUNT_OF(looks); i++)
+        if (strcmp(route, looks[i]) == 0)
+            return true;
+    return false;
 }
 
 static void take_http(struct reading *r, const struct exposition_sample *s, const char *name)

@@ -88,14 +88,16 @@ static void put_times(struct samples *s, const struct node *n, const char *p50, 
     series_put(s, n->id, p95, QUANTILE, "ms", at, most * 1000);
 }
 
-static void node_values(struct samples *s, const struct node *n, int64_t at)
+static void node_values(struct samples *s, struct node *n, int64_t at)
 {
     struct span span;
     const struct reading *r = n->now;
     if (!r)
         return;
-    if (r->has_in_flight) /* the question itself is one of them */
-        series_put(s, n->id, "in_flight", GAUGE, "", at, r->in_flight > 0 ? r->in_flight - 1 : 0);
+    if (r->has_in_flight) { /* the question itself is one of them */
+        n->in_flight = r->in_flight > 0 ? (int64_t)r->in_flight - 1 : 0;
+        series_put(s, n->id, "in_flight", GAUGE, "", at, (double)n->in_flight);
+    }
     if (r->has_queue)
         series_put(s, n->id, "queue_depth", GAUGE, "", at, r->queue_depth);
     if (r->has_tension)
