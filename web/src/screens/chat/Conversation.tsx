@@ -17,7 +17,7 @@ import { Composer } from "./Composer";
 import type { ComposerHandle } from "./Composer";
 import { useMessages } from "./data";
 import type { Message } from "./data";
-import { lastModel, toolsWanted } from "./drafts";
+import { draftKeep, lastModel, toolsWanted } from "./drafts";
 import { Loading } from "./Loading";
 import { MessageRow } from "./Message";
 import type { MessageActs } from "./Message";
@@ -76,7 +76,7 @@ export function Conversation({ id, message, onList, onNew }: ConversationProps) 
     const out: Item[] = [];
     const live = turn?.answer ?? null;
     let seen = false;
-    let before: number | null = pages?.[0]?.prev_cursor ? null : -1;
+    let before: number | null = pages?.[0]?.prev_cursor ? null : 0;
     for (const m of pages?.flatMap((p) => p.messages) ?? []) {
       if (m.role === "system" || m.role === "tool") {
         before = m.seq;
@@ -84,7 +84,7 @@ export function Conversation({ id, message, onList, onNew }: ConversationProps) 
       }
       const isLive = live?.id === m.id;
       seen ||= isLive;
-      const gap = !replaced && before !== null && before >= 0 && m.seq > before + 1;
+      const gap = !replaced && before !== null && m.seq > before + 1;
       out.push({ key: m.id, message: isLive ? live : m, growing: (isLive && turn?.state === "streaming") || (!isLive && m.status === "streaming"), gap });
       before = m.seq;
     }
@@ -186,10 +186,11 @@ export function Conversation({ id, message, onList, onNew }: ConversationProps) 
       onRefused: () => {
         setEditing(edited);
         composer.current?.restore(content);
+        setTimeout(() => { if (!composer.current) draftKeep(key, content); }, 100); // the page was locked: it is there after the login
       },
     });
     requestAnimationFrame(toEnd);
-  }, [client, editing, go, id, model, toEnd, tools]);
+  }, [client, editing, go, id, key, model, toEnd, tools]);
   const stop = useCallback(() => {
     if (id) turnStop(client, id).catch((e: unknown) => toast(errorText(e), "bad"));
   // eslint-disable-next-line react-hooks/exhaustive-deps

@@ -1,5 +1,5 @@
 /* One message, with what can be done with it, and under an answer what it took. */
-import { memo, useState } from "react";
+import { memo, useEffect, useState } from "react";
 import type { ReactNode } from "react";
 import { useQueryClient } from "@tanstack/react-query";
 import { Brain, Copy, FileAudio, FileText, GitBranch, History, LoaderCircle, Pencil, RefreshCw, Replace, Sparkles, ThumbsDown, ThumbsUp, TriangleAlert, User } from "lucide-react";
@@ -217,5 +217,10 @@ export const MessageRow = memo(function MessageRow({ message: m, growing, gap, f
 
 function Since({ at }: { at: number }) {
   const f = useFormat();
+  const [, tick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => tick((n) => n + 1), 1000);
+    return () => clearInterval(timer);
+  }, []);
   return <>{f.duration(Math.floor((performance.now() - at) / 1000) * 1000)}</>;
 }
