@@ -1,8 +1,8 @@
 /* Operator: start, routes, stop. The work is in the folders that operator_internal.h draws. */
 #include "operator/operator_internal.h"
-#include "operator/panel/panel.h"
 
 #include "operator/browser/browser.h"
+#include "operator/panel/panel.h"
 #include "operator/files/files.h"
 #include "operator/intent/intent.h"
 #include "operator/samples/samples.h"
@@ -49,16 +49,16 @@ static const request_handler operator_handlers[OPERATOR_ROUTE_COUNT] = {
     [OPERATOR_ROUTE_INTENTS_LIST] = intent_on_list,
     [OPERATOR_ROUTE_MAP] = samples_map,
     [OPERATOR_ROUTE_METRICS_SERIES] = samples_chart,
-    [OPERATOR_ROUTE_LOGS] = operator_missing,
-    [OPERATOR_ROUTE_LOGS_EVENTS] = operator_missing,
+    [OPERATOR_ROUTE_LOGS] = panel_logs,
+    [OPERATOR_ROUTE_LOGS_EVENTS] = panel_logs_events,
     [OPERATOR_ROUTE_CONFIG] = panel_config,
     [OPERATOR_ROUTE_TOKENS_LIST] = panel_tokens_list,
     [OPERATOR_ROUTE_TOKENS_NEW] = panel_tokens_new,
     [OPERATOR_ROUTE_TOKENS_ROTATE] = panel_tokens_rotate,
     [OPERATOR_ROUTE_TOKENS_PROMOTE] = panel_tokens_promote,
     [OPERATOR_ROUTE_TOKENS_REVOKE] = panel_tokens_revoke,
-    [OPERATOR_ROUTE_DATABASE] = operator_missing,
-    [OPERATOR_ROUTE_DATABASE_GROWTH] = operator_missing,
+    [OPERATOR_ROUTE_DATABASE] = panel_database,
+    [OPERATOR_ROUTE_DATABASE_GROWTH] = panel_database_growth,
     [OPERATOR_ROUTE_BROWSER_STATUS] = browser_route_status,
     [OPERATOR_ROUTE_BROWSER_ADD] = browser_route_add,
     [OPERATOR_ROUTE_BROWSER_LIST] = browser_route_list,
@@ -81,6 +81,8 @@ static int operator_start(struct module *m, void **context, struct error *err)
         rc = sessions_create(o, &o->sessions, err);
     if (rc == 0)
         rc = browser_create(m, &o->browser, err);
+    if (rc == 0)
+        rc = panel_create(o, &o->panel, err);
     return rc == 0 ? samples_start(o, &o->samples, err) : rc;
 }
 
@@ -99,6 +101,7 @@ static void operator_stopping(struct module *m, void *context)
     struct operator_ *o = context;
     (void)m;
     browser_end_streams(o->browser);
+    panel_stopping(o->panel);
 }
 
 void operator_part_stopped(struct operator_ *o)
@@ -123,6 +126,8 @@ static void operator_stop(struct module *m, void *context, void (*done)(struct m
     samples_stop(o->samples, on_samples_stopped, o);
     o->stopping_parts++;
     browser_close(o->browser, on_browser_closed, o);
+    o->stopping_parts++;
+    panel_stop(o->panel);
     operator_part_stopped(o);
 }
 
@@ -130,6 +135,7 @@ static void operator_free(void *context)
 {
     struct operator_ *o = context;
     samples_free(o->samples);
+    panel_free(o->panel);
     sessions_free(o->sessions);
     files_free(o->files);
     free(o);

@@ -25,6 +25,7 @@ struct operator_ {
     struct sessions *sessions; /* sessions/sessions.h */
     struct files *files;       /* files/files.h */
     struct browser *browser;   /* browser/browser.h */
+    struct panel *panel;       /* panel/panel.h */
 };
 
 /* A part that needs time to stop calls this once when it has (see operator_stop). */

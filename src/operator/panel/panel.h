@@ -4,6 +4,23 @@
 
 #include "module/module.h"
 
+struct operator_;
+struct panel;
+
+/* panel.c */
+int panel_create(struct operator_ *o, struct panel **out, struct error *err);
+void panel_stopping(struct panel *p); /* ends the followers of logs */
+void panel_stop(struct panel *p);     /* operator_part_stopped runs once, now or later */
+void panel_free(struct panel *p);     /* NULL is fine */
+
+/* logs.c */
+void panel_logs(struct request *r, void *module);
+void panel_logs_events(struct request *r, void *module);
+
+/* database.c */
+void panel_database(struct request *r, void *module);
+void panel_database_growth(struct request *r, void *module);
+
 /* config.c */
 void panel_config(struct request *r, void *module);
 
