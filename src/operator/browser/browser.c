@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "operator/browser/browser_internal.h"
+#include "operator/operator_internal.h"
+#include "operator/samples/samples.h"
 
 #define TIDY_MS 3600000
 
@@ -137,11 +139,28 @@ void browser_schedule(struct browser *b)
     b->scheduling = false;
 }
 
+/* The map shows one node for all of them: the first that runs. */
+static void map_tell(struct browser *b, const char *reason)
+{
+    const struct operator_ *o = module_context(b->module);
+    pid_t pid = 0;
+    for (size_t i = 0; i < b->slot_count && pid == 0; i++)
+        pid = b->slots[i].sidecar ? sidecar_pid(b->slots[i].sidecar) : 0;
+    if (o && o->samples && !b->closing)
+        samples_sidecar(o->samples, "playwright", pid, pid > 0 ? NULL : reason);
+}
+
 static void on_started(void *ctx, int port)
 {
     struct slot *s = ctx;
     if (egress_policy_own(s->all->policy, port) != 0)
         log_warn("browser", "the sidecar's port could not be kept from its pages", LOG_I("port", port));
+    map_tell(s->all, NULL);
+}
+
+static void on_ended(void *ctx, const char *reason)
+{
+    map_tell(((struct slot *)ctx)->all, reason);
 }
 
 static void on_crashed(void *ctx, const char *reason)
@@ -365,6 +384,7 @@ static int slots_make(struct browser *b, struct error *err)
                                           .settings = browser_sidecar_settings,
                                           .started = on_started,
                                           .crashed = on_crashed,
+                                          .ended = on_ended,
                                           .ctx = s};
         int rc = sidecar_create(&o, &s->sidecar, err);
         if (rc != 0)

@@ -283,6 +283,7 @@ static void on_end(void *ctx, const struct child_result *r)
         return;
     }
     folder_remove(s);
+    s->options.ended(s->options.ctx, was == SIDECAR_ENDING ? NULL : reason);
     if (was != SIDECAR_ENDING) {
         failed(s);
         log_warn("browser", "the sidecar ended", LOG_S("reason", reason), LOG_I("failures", s->failures));

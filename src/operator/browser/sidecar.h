@@ -37,6 +37,8 @@ struct sidecar_options {
     void (*started)(void *ctx, int port);
     /* It ended by itself while ready; the reason is a sentence. */
     void (*crashed)(void *ctx, const char *reason);
+    /* It is gone; reason NULL: it was ended. Before crashed, and not while it is being closed. */
+    void (*ended)(void *ctx, const char *reason);
     void *ctx;
 };
 
