@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "operator/files/files.h"
 
+#define CLEAN_FIRST_MS 1000 /* after the start */
 #define CLEAN_EVERY_MS 15000
 #define CLEAN_MORE_MS  200 /* between steps while there is more to do */
 #define CLEAN_MOST     8   /* sessions in one step: requests wait no longer than for that */
@@ -121,7 +122,7 @@ int sessions_create(struct operator_ *o, struct sessions **out, struct error *er
         log_warn("sessions", "answers were cut off by the last end", LOG_I("answers", interrupted));
     uv_timer_init(module_loop(o->m), &s->timer);
     s->timer.data = s;
-    uv_timer_start(&s->timer, on_timer, CLEAN_EVERY_MS, 0);
+    uv_timer_start(&s->timer, on_timer, CLEAN_FIRST_MS, 0);
     *out = s;
     return 0;
 }
