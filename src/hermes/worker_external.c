@@ -323,7 +323,7 @@ static void ask(struct asking *a)
     struct error err = {0};
     const int64_t limit = all->params.answer_limit_ms > 0 ? all->params.answer_limit_ms : PROBE_LIMIT_MS;
     const struct client_call_options options = {
-        .deadline_ms = clock_mono_ms() + limit, .connect_timeout_ms = limit, .once = true};
+        .deadline_ms = clock_mono_ms() + limit, .connect_timeout_ms = limit, .once = true, .poll = true};
     if (client_start(all->client, &w->target, "GET", a->slots ? w->external->slots : w->external->health,
                      NULL, NULL, 0, &options, &asking_events, a, &w->probe, &err) != 0) {
         w->probe = NULL;

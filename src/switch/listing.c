@@ -206,7 +206,7 @@ static int listing_start(struct provider *p, char *why, size_t size)
     }
     struct listing *l = calloc(1, sizeof *l);
     struct arena *a = arena_create(0);
-    struct client_target target = {.base_url = p->base_url};
+    struct client_target target = {.base_url = p->base_url, .peer_kind = "provider", .peer = p->name};
     int rc = l && a ? provider_key(p, a, &target.token, &err) : error_set(&err, VX11_ENOMEM, "out of memory");
     const char *path = "/models";
     if (rc == 0 && p->kind == SWITCH_PROVIDER_KIND_ANTHROPIC) {

@@ -223,7 +223,9 @@ static int call_engine(struct asking *a, const struct hermes_engine *e, struct e
     struct client_call_options options = {
         .deadline_ms = a->until_mono, .headers = &priority, .header_count = 1};
     const struct client_target target = {.base_url = e->base_url ? e->base_url : "http://localhost",
-                                         .socket = e->base_url ? NULL : e->socket};
+                                         .socket = e->base_url ? NULL : e->socket,
+                                         .peer_kind = "engine",
+                                         .peer = e->model};
     struct buf body = BUF_INIT;
     options.request_id = request_id(a->request);
     int rc = model_body(a->body, e->upstream_model ? e->upstream_model : a->body->engine, &body);

@@ -171,8 +171,8 @@ static bool check_ask(struct check *c)
 {
     struct externals *all = c->x->all;
     struct error err = {0};
-    const struct client_call_options options = {.deadline_ms = clock_mono_ms() + CHECK_LIMIT_MS,
-                                                .connect_timeout_ms = CHECK_LIMIT_MS};
+    const struct client_call_options options = {
+        .deadline_ms = clock_mono_ms() + CHECK_LIMIT_MS, .connect_timeout_ms = CHECK_LIMIT_MS, .poll = true};
     int rc = all->closing ? error_set(&err, VX11_ECANCELLED, "Hermes is stopping")
                           : client_start(all->options.client, &c->target, "GET",
                                          c->listing ? "/v1/models" : c->x->health, NULL, NULL, 0, &options,
