@@ -145,7 +145,7 @@ static void charts_are_measured(void **state)
     eventually(10000, (chart("link", "cpu", &numbers, &nulls, &sum), numbers > 2));
     assert_true(nulls > 2); /* ten minutes, of which VX11 ran for seconds */
     chart("switch", "llm_requests", &numbers, &nulls, &sum);
-    assert_true(sum > CHATS / 2.0 && sum < CHATS * 2.0); /* a second is the step, about */
+    assert_true(sum > CHATS / 4.0 && sum < CHATS * 4.0); /* a second is the step, more or less */
     chart("engine/vx11-guide", "memory", &numbers, &nulls, &sum);
     assert_true(numbers > 0 && sum / numbers > 1e6);
     chart("switch", "nothing", &numbers, &nulls, &sum);
