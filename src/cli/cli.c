@@ -71,6 +71,23 @@ const struct command cli_commands[] = {
      "  --json             as JSON\n"
      "ID may be last (not to delete): the one that was used last.\n",
      "list show search export rename delete last --query --topic --limit --output --json", command_sessions},
+    {"browse", "URL|list|show ID|cancel ID [--screenshot F] [--text] [--snapshot] [--script F] [--timeout T]",
+     "Have the operator's browser open a page and do something there.",
+     "  URL              open it (http or https) and tell what is there\n"
+     "    --screenshot F save a picture of the page's end; - is standard output\n"
+     "    --text         print the page's text\n"
+     "    --snapshot     print its accessibility tree\n"
+     "    --script F     actions to do there, as JSON or YAML; - is standard input\n"
+     "    --timeout T    longest time for all of it, 1s to 10m\n"
+     "    --no-wait      print the task's id and leave it running; --wait (the default)\n"
+     "                   follows it, and Ctrl-C cancels it\n"
+     "  list [--limit N] the latest tasks\n"
+     "  show ID          what one found\n"
+     "  cancel ID        end one\n"
+     "  --json           the task as JSON\n"
+     "The exit code is 1 when the task failed, 69 without a browser, 77 for an address that is refused,\n"
+     "124 when its time ran out.\n",
+     "list show cancel --screenshot --text --snapshot --script --timeout --no-wait --wait --limit --json", command_browse},
     {"models", "list|show NAME|add FILE [--name N]|pull SOURCE|pulls|catalogue|remove NAME|scan|engines|unload NAME|warm NAME...|pin NAME|unpin NAME|plan NAME",
      "The models and the engines that run them.",
      "  list           models on this machine and of other providers\n"

@@ -12,6 +12,7 @@ enum {
     CLI_USAGE = 64,        /* wrong arguments (EX_USAGE) */
     CLI_NOT_RUNNING = 69,  /* VX11 does not run, or the module does not answer (EX_UNAVAILABLE) */
     CLI_REFUSED = 77,      /* not allowed: token or permission (EX_NOPERM) */
+    CLI_TIMEOUT = 124,     /* what was asked for ran out of its time */
     CLI_CONFIG = 78,       /* the configuration is wrong (EX_CONFIG) */
     CLI_INTERRUPTED = 130, /* Ctrl-C */
 };

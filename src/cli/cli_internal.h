@@ -115,6 +115,7 @@ int command_models_pool(int argc, char **argv);
 int command_warmup(int argc, char **argv);
 int command_modules(int argc, char **argv);
 int command_sessions(int argc, char **argv);
+int command_browse(int argc, char **argv);
 int command_tools(int argc, char **argv);
 int command_discover(int argc, char **argv);
 int command_providers(int argc, char **argv);
