@@ -54,7 +54,7 @@ test("a model is loaded, kept, let go and unloaded; the numbers are the machine'
   await row.getByText(/\d+(\.\d)? MB/).first().waitFor();
   await menu("Keep loaded");
   await row.getByText("pinned").waitFor();
-  assert.equal((await queryOne(system.home, "SELECT pinned FROM model WHERE name = 'vx11-guide'")).pinned, 1);
+  assert.equal((await queryOne(system.home, "SELECT count(*) AS n FROM model_pin JOIN model ON model.id = model_id WHERE name = 'vx11-guide'")).n, 1);
   await menu("Let go when memory is needed");
   await row.getByText("pinned").waitFor({ state: "detached" });
   await menu("Unload");
@@ -189,7 +189,7 @@ test("Spanish, dark, a phone and a wall: nothing overflows, axe finds nothing", 
 test("ten thousand requests scroll without a long wait", async () => {
   // Rows as Switch writes them, by SQL: asking ten thousand times is another test's work.
   const at = Date.now();
-  await run("sqlite3", [path.join(system.home, "vx11.db"), `.timeout 10000
+  await run("sqlite3", [path.join(system.home, "vx11.db"), ".timeout 10000", `
     INSERT INTO decision (id, request_id, at, route, provider, model, reason, attempts, stream, outcome, status, total_ms, prompt_tokens, completion_tokens)
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
     SELECT printf('01A0000000%016d', i), printf('seed-%d', i), ${at} - 86400000 - (10000 - i) * 1000, 'chat_completions', 'faraway', 'gpt-test', 'seeded', 1, 0, 'ok', 200, i % 977, 10, i % 300 FROM n;`]);

@@ -9,7 +9,7 @@ import { useCommands } from "../../app/commands";
 import { useText } from "../../i18n";
 import { ApiError, call, keyOf, useApi } from "../../lib/api";
 import { useFormat } from "../../lib/format";
-import { Button, Card, EmptyState, ErrorState, Page, SearchField, Select, SkeletonLines, Status, Table, Tabs, Time, Unknown } from "../../ui";
+import { Button, Card, EmptyState, ErrorState, Page, SearchField, Select, SkeletonLines, Status, Table, Tabs, Tooltip, Unknown } from "../../ui";
 import type { Column } from "../../ui";
 import { Charts } from "./Charts";
 import { Story } from "./Story";
@@ -25,6 +25,7 @@ interface Filter {
   outcome: Outcome | "";
   min: string;
 }
+const today = (at: number) => new Date(at).toDateString() === new Date().toDateString();
 const nothing: Filter = { q: "", model: "", provider: "", outcome: "", min: "" };
 const PAGE = 200;
 
@@ -82,7 +83,7 @@ function List({ open }: { open: string | null }) {
   const any = { value: "", label: t("filter.any") };
 
   const columns = useMemo<Column<SwitchDecision>[]>(() => [
-    { id: "time", header: t("col.time"), width: "8.5rem", cell: (d) => <Time at={d.at} /> },
+    { id: "time", header: t("col.time"), width: "8.5rem", cell: (d) => <Tooltip text={f.relative(d.at)}><time dateTime={new Date(d.at).toISOString()} className="num nowrap">{today(d.at) ? f.time(d.at) : `${f.day(d.at)} ${f.time(d.at).slice(0, 5)}`}</time></Tooltip> },
     { id: "outcome", header: t("col.outcome"), width: "8.5rem", cell: (d) => <Status tone={outcomeTone[d.outcome]}>{t(`outcome.${d.outcome}`)}</Status> },
     { id: "model", header: t("col.model"), cell: (d) => (d.model === null ? <span className="soft truncate">{d.error ?? d.reason}</span> : <span className={s.who}><strong className="truncate">{d.model}</strong><span className="soft truncate">{d.provider}</span></span>) },
     { id: "asked", header: t("col.asked"), hide: "medium", cell: (d) => <span className="truncate">{d.requested_model ?? "—"}</span> },
