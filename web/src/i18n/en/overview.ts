@@ -51,7 +51,6 @@ export default {
   "map.as_map": "Map",
   "map.as_list": "List",
   "map.quiet": "No calls in the last minute. Ask something in Chat, and the way of the request shows here.",
-  "map.describe": "{name}, {kind}, {condition}",
   "map.legend": "calls · median time to the answer's first byte",
   "kind.module": "module",
   "kind.supervisor": "starts and watches the modules",

@@ -52,7 +52,6 @@ export default {
   "map.as_map": "Mapa",
   "map.as_list": "Lista",
   "map.quiet": "No hubo llamadas en el último minuto. Pregunta algo en Chat y aquí se verá el camino de la petición.",
-  "map.describe": "{name}, {kind}, {condition}",
   "map.legend": "llamadas · mediana hasta el primer byte de la respuesta",
   "kind.module": "módulo",
   "kind.supervisor": "arranca y vigila los módulos",

@@ -101,7 +101,6 @@ function Drawing({ nodes, edges, onOpen, width, scale }: Props & { width: number
         return (
           <button key={n.id} type="button" className={s.node} data-node={n.id} data-tone={condition ? toneOf[condition] : "none"} data-small={small || undefined}
             style={{ left: b.x, top: b.y, width: b.w, height: b.h }}
-            aria-label={`${condition ? t("map.describe", { name, kind: t(`kind.${n.kind}`), condition: t(`condition.${condition}`) }) : name}. ${sayEdges(t, f, n.id, edges)}`}
             onClick={() => onOpen(n.id)} onPointerEnter={() => setNear(n.id)} onPointerLeave={() => setNear(null)} onFocus={() => setNear(n.id)} onBlur={() => setNear(null)}>
             <Icon aria-hidden />
             <span className={s.nodeText}>
@@ -109,6 +108,7 @@ function Drawing({ nodes, edges, onOpen, width, scale }: Props & { width: number
               {condition && <Status tone={toneOf[condition]}>{t(`condition.${condition}`)}</Status>}
               {!small && <span className={s.nodeFacts}>{facts(n)}</span>}
             </span>
+            <span className="visually-hidden">{n.kind !== n.id && `, ${t(`kind.${n.kind}`)}`}. {sayEdges(t, f, n.id, edges)}</span>
           </button>
         );
       })}
