@@ -198,7 +198,8 @@ export const Composer = forwardRef<ComposerHandle, ComposerProps>(function Compo
         <div className={s.refused} role="alert">
           <div>
             <strong>{refused.code === "session_busy" ? t("refused.busy") : t("refused")}</strong>
-            <p>{errorText(refused)} <span className="soft">{help(refused.code, refused.status)}</span></p>
+            <p>{errorText(refused)}</p>
+            <p>{help(refused.code, refused.status)}</p>
           </div>
           {refused.code === "session_busy" && <Button small icon={Square} onClick={p.onStop}>{t("stop")}</Button>}
           <IconButton small icon={X} label={t("dismiss")} onClick={p.onDismiss} />

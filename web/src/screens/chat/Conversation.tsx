@@ -233,7 +233,7 @@ export function Conversation({ id, message, onList, onNew }: ConversationProps) 
   ] : []), [session, t, replaced]);
   useCommands(() => [{ id: "chat.write", label: t("write"), keys: "i", keyOnly: true, run: () => composer.current?.focus() }], [t]);
 
-  const fresh = id === null && !busy;
+  const fresh = !busy && items.length === 0 && (id === null || (session !== null && session.message_count === 0 && !query.isFetching));
   const lost = query.error instanceof ApiError && query.error.status === 404;
   const title = session?.title ?? t("new");
   return (
@@ -269,7 +269,7 @@ export function Conversation({ id, message, onList, onNew }: ConversationProps) 
           <EmptyState icon={GitBranch} title={t("lost")} action={<Button onClick={onNew}>{t("new")}</Button>}>{t("lost.text")}</EmptyState>
         ) : query.error && !pages ? (
           <div className={s.pad}><ErrorState error={query.error} onRetry={() => void query.refetch()} /></div>
-        ) : fresh && items.length === 0 ? (
+        ) : fresh ? (
           <Welcome onPick={(x) => composer.current?.put(x)} />
         ) : id !== null && !pages && !busy ? (
           <div className={s.pad}><SkeletonLines lines={8} /></div>
