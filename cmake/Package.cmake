@@ -3,6 +3,7 @@
 #   bin/vx11                      the one command
 #   lib/vx11/                     private: vx11-engine and the libraries Debian lacks
 #   share/vx11/models/            the guide model (it is in the binary too)
+#   share/vx11/browser/           the Playwright MCP server, when it was fetched
 # The programs find lib/vx11 relative to themselves, so that the tree may be
 # unpacked anywhere.
 
@@ -54,6 +55,9 @@ foreach(model ${CMAKE_SOURCE_DIR}/models/guide/guide.gguf)
         install(FILES ${model} DESTINATION share/vx11/models)
     endif()
 endforeach()
+if(EXISTS ${VX11_DEPS_DIR}/browser/node_modules/@playwright/mcp/cli.js)
+    install(DIRECTORY ${VX11_DEPS_DIR}/browser/node_modules DESTINATION share/vx11/browser)
+endif()
 install(FILES deploy/systemd/vx11.service DESTINATION lib/systemd/system)
 install(FILES deploy/systemd/vx11.sysusers DESTINATION lib/sysusers.d RENAME vx11.conf)
 install(FILES cmake/deb/copyright DESTINATION share/doc/vx11)
@@ -81,6 +85,8 @@ registry, engines on llama.cpp, and the command line that shows it all.")
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "passwd")
 # For providers elsewhere, over TLS; around command-line tools and programs.
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "ca-certificates, bubblewrap")
+# For the operator's browser.
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "chromium, nodejs")
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA

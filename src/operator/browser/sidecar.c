@@ -109,7 +109,8 @@ static void put_launch(struct buf *b, const struct sidecar_settings *o)
                       "\"--force-webrtc-ip-handling-policy=disable_non_proxied_udp\","
                       "\"--webrtc-ip-handling-policy=disable_non_proxied_udp\",\"--dns-prefetch-disable\","
                       "\"--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1\","
-                      "\"--disable-domain-reliability\",\"--no-pings\"]},");
+                      "\"--disable-domain-reliability\",\"--no-pings\",\"--autofill-server-url=about:blank\","
+                      "\"--gaia-url=http://127.0.0.1:9/\"]},");
 }
 
 static int config_write(const struct sidecar *s, const struct sidecar_settings *o, const char *path,
