@@ -30,9 +30,18 @@ function licenses(): Plugin {
   };
 }
 
+/** react-aria brings its words in thirty languages; the page has two. */
+function twoLanguages(): Plugin {
+  return {
+    name: "vx11-two-languages",
+    enforce: "pre",
+    load: (id) => (/\/react-(?:aria|stately)\/.*\/intl\/.*\/(?!en-US|es-ES)[a-z]{2}-[A-Z]{2}\.m?js$/.test(id) ? "export default {};" : null),
+  };
+}
+
 export default defineConfig({
   esbuild: { jsx: "automatic", legalComments: "none" },
-  plugins: [licenses()],
+  plugins: [twoLanguages(), licenses()],
   build: {
     outDir: process.env.VX11_WEB_OUT ?? "../build/web/dist",
     emptyOutDir: true,

@@ -1,7 +1,9 @@
 /* The whole page: queries, dialogs, routes, and what is shown while the server is away or does not let us in. */
 import { Suspense, useEffect } from "react";
 import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { I18nProvider } from "react-aria-components";
 import { Redirect, Route, Router, Switch } from "wouter";
+import { useLanguage } from "../i18n";
 import { ApiError } from "../lib/api";
 import { connection, onReturn } from "../lib/connection";
 import { screens } from "../screens";
@@ -27,29 +29,44 @@ const client = new QueryClient({
 });
 onReturn(() => void client.invalidateQueries());
 
+async function prefetch() {
+  for (const screen of screens) {
+    if (connection.state !== "ok") return;
+    await screen.load().catch(() => undefined);
+  }
+}
+
 export function App() {
-  useEffect(() => void connection.look(), []);
+  useEffect(() => {
+    void connection.look();
+    // Later the other screens come too, so that they open at once, and even while the server is away.
+    const timer = setTimeout(() => (window.requestIdleCallback ?? setTimeout)(() => void prefetch()), 8000);
+    return () => clearTimeout(timer);
+  }, []);
+  const language = useLanguage();
   const first = screens[0];
   return (
     <QueryClientProvider client={client}>
-      <Router base={BASE}>
-        <Suspense fallback={null}>
-          <ConfirmProvider>
-            <CommandsProvider>
-              <Layout>
-                <Switch>
-                  {first && <Route path="/"><Redirect to={`/${first.name}`} replace /></Route>}
-                  {screens.map((s) => (
-                    <Route key={s.name} path={`/${s.name}/*?`}><ScreenFrame key={s.name} screen={s} /></Route>
-                  ))}
-                  <Route><Missing /></Route>
-                </Switch>
-              </Layout>
-            </CommandsProvider>
-          </ConfirmProvider>
-          <Toasts />
-        </Suspense>
-      </Router>
+      <I18nProvider locale={language === "es" ? "es-ES" : "en-US"}>
+        <Router base={BASE}>
+          <Suspense fallback={null}>
+            <ConfirmProvider>
+              <CommandsProvider>
+                <Layout>
+                  <Switch>
+                    {first && <Route path="/"><Redirect to={`/${first.name}`} replace /></Route>}
+                    {screens.map((s) => (
+                      <Route key={s.name} path={`/${s.name}/*?`}><ScreenFrame key={s.name} screen={s} /></Route>
+                    ))}
+                    <Route><Missing /></Route>
+                  </Switch>
+                </Layout>
+              </CommandsProvider>
+            </ConfirmProvider>
+            <Toasts />
+          </Suspense>
+        </Router>
+      </I18nProvider>
     </QueryClientProvider>
   );
 }

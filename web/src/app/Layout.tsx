@@ -111,14 +111,14 @@ export function Layout({ children }: { children: ReactNode }) {
         <span className="spacer" />
         <PaletteButton />
       </header>
-      <div className={s.side}>
+      <header className={s.side}>
         <div className={s.sideHead}>
           {!narrow && <span className={s.brand}><img src="/assets/icon.svg" alt="" width="20" height="20" /> VX11</span>}
           <span className="spacer" />
           <IconButton small icon={narrow ? PanelLeftOpen : PanelLeftClose} label={narrow ? t("nav.widen") : t("nav.narrow")} onClick={() => set({ navigation: narrow ? "open" : "narrow" })} />
         </div>
         <Nav narrow={narrow} />
-      </div>
+      </header>
       <Dialog open={drawer} onClose={() => setDrawer(false)} title="VX11" side="left" bare>
         <div className={s.drawer}><Nav narrow={false} onGo={() => setDrawer(false)} /></div>
       </Dialog>

@@ -2,9 +2,10 @@
 import { Component, lazy, Suspense, useEffect, useMemo } from "react";
 import type { ComponentType, ErrorInfo, LazyExoticComponent, ReactNode } from "react";
 import { useLocation } from "wouter";
-import { Compass, RefreshCw } from "lucide-react";
+import { Compass, PlugZap, RefreshCw } from "lucide-react";
 import { common } from "../i18n/common";
 import { useText } from "../i18n";
+import { connection, onReturn, useConnection } from "../lib/connection";
 import type { ScreenSpec } from "../screens";
 import { Button, CodeBlock, EmptyState, Page, SkeletonLines } from "../ui";
 import s from "./app.module.css";
@@ -16,16 +17,26 @@ function lazyOf(screen: ScreenSpec): LazyExoticComponent<ComponentType> {
   return l;
 }
 
+/* A part of the page that did not come: the server is away (then it is loaded anew once it is back), or it was
+ * updated under the page and has other parts now. */
+function NotLoaded() {
+  const t = useText(common);
+  const state = useConnection();
+  useEffect(() => {
+    void connection.look();
+    return onReturn(() => window.location.reload());
+  }, []);
+  if (state === "unreachable") return <Page title={t("screen.away")}><EmptyState icon={PlugZap} title={t("error.unreachable")}>{t("screen.away_text")}</EmptyState></Page>;
+  return (
+    <Page title={t("screen.outdated")}>
+      <EmptyState icon={RefreshCw} title={t("screen.outdated_text")} action={<Button kind="primary" onClick={() => window.location.reload()}>{t("action.reload")}</Button>} />
+    </Page>
+  );
+}
+
 function Failed({ error, again }: { error: Error; again: () => void }) {
   const t = useText(common);
-  // A chunk of a build that is gone: the binary was updated under the page.
-  if (/dynamically imported module|Importing a module script|preload CSS/i.test(error.message)) {
-    return (
-      <EmptyState icon={RefreshCw} title={t("screen.outdated")} action={<Button kind="primary" onClick={() => window.location.reload()}>{t("action.reload")}</Button>}>
-        {t("screen.outdated_text")}
-      </EmptyState>
-    );
-  }
+  if (/dynamically imported module|Importing a module script|preload CSS/i.test(error.message)) return <NotLoaded />;
   return (
     <Page title={t("screen.failed")} narrow lead={t("screen.failed_text")}>
       <CodeBlock text={`${error.name}: ${error.message}`} wrap />

@@ -22,6 +22,8 @@ export default {
   "screen.failed_text": "It met something it did not expect. The rest of the page works; what you typed elsewhere is kept.",
   "screen.missing": "There is no such page",
   "screen.missing_text": "The address {path} leads nowhere.",
+  "screen.away": "The server is away",
+  "screen.away_text": "This screen was not loaded yet. It comes by itself once the server answers again.",
   "screen.outdated": "VX11 was updated",
   "screen.outdated_text": "This page is of the version before. Load it anew to go on.",
   "action.reload": "Load anew",

@@ -22,6 +22,8 @@ export default {
   "screen.failed_text": "Encontró algo que no esperaba. El resto de la página funciona; lo que hayas escrito en otra parte se conserva.",
   "screen.missing": "No existe esa página",
   "screen.missing_text": "La dirección {path} no lleva a ninguna parte.",
+  "screen.away": "El servidor no está",
+  "screen.away_text": "Esta pantalla aún no se había cargado. Aparece sola en cuanto el servidor vuelva a responder.",
   "screen.outdated": "VX11 se ha actualizado",
   "screen.outdated_text": "Esta página es de la versión anterior. Vuelve a cargarla para seguir.",
   "action.reload": "Volver a cargar",
