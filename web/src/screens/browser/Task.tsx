@@ -120,7 +120,7 @@ export function Task({ id, onAgain }: { id: string; onAgain: (request: OperatorB
           {task.queue_position !== null && task.queue_position > 0 && <span className="soft">{t("task.queue", { count: task.queue_position })}</span>}
           <span className="soft"><Time at={task.created_at} /></span>
           {task.duration_ms !== null && <span className="num soft">{f.duration(task.duration_ms)}</span>}
-          <span className="soft wrap-any">{task.url}</span>
+          {task.result?.title && <span className="soft wrap-any">{task.url}</span>}
         </div>
         {task.error && <Note tone="bad">{known && <strong>{t(`why.${known}`)} </strong>}{task.error}</Note>}
         <div className={s.columns}>
