@@ -65,7 +65,7 @@ export function EmptyState({ icon: Icon, title, children, action }: { icon?: Luc
   return (
     <div className={s.empty}>
       {Icon && <Icon aria-hidden />}
-      <h3>{title}</h3>
+      <h2>{title}</h2>
       {children && <p>{children}</p>}
       {action}
     </div>
