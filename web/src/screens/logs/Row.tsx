@@ -34,10 +34,15 @@ export const RecordRow = memo(function RecordRow({ record, open, onToggle }: Pro
         <span className={s.message}>
           {record.part !== null && <span className="soft">{record.part}: </span>}{record.message}
           {!open && fields.map(([k, v]) => <span key={k} className={s.pair}> {k}=<span>{say(v)}</span></span>)}
+          {!open && record.request_id !== null && <span className={s.pair}> request_id=<span>{record.request_id}</span></span>}
         </span>
       </button>
       {open && (
         <div className={s.inside}>
+          <div className="row-wrap">
+            {record.request_id !== null && <Link href={`/requests?q=${encodeURIComponent(record.request_id)}`}>{t("request")}</Link>}
+            <CopyButton label={t("copy")} text={() => JSON.stringify(record, null, 2)} />
+          </div>
           <KeyValues items={[
             [t("when"), f.dateTime(record.at)],
             [t("module"), record.module],
@@ -46,10 +51,6 @@ export const RecordRow = memo(function RecordRow({ record, open, onToggle }: Pro
             ...fields.map(([k, v]) => [k, <span key={k} className="mono wrap-any">{say(v)}</span>] as const),
             record.request_id !== null && !fields.some(([k]) => k === "request_id") && ["request_id", <span key="r" className="mono wrap-any">{record.request_id}</span>],
           ]} />
-          <div className="row-wrap">
-            {record.request_id !== null && <Link href={`/requests?q=${encodeURIComponent(record.request_id)}`}>{t("request")}</Link>}
-            <CopyButton label={t("copy")} text={() => JSON.stringify(record, null, 2)} />
-          </div>
         </div>
       )}
     </div>
