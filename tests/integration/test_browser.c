@@ -345,6 +345,13 @@ static void test_refused(void **state)
     ended(&r, id, "error", "url_refused");
     assert_non_null(strstr(http_text(&r, "/error"), "169.254.169.254"));
     http_free(&r);
+    /* where the page goes by itself, through a tunnel */
+    begun(id, "/form",
+          ",\"actions\":[{\"do\":\"evaluate\",\"script\":\"() => { location.href = 'https://10.8.8.8/'; }\"},"
+          "{\"do\":\"wait\",\"ms\":1500}]");
+    ended(&r, id, "error", "url_refused");
+    assert_non_null(strstr(http_text(&r, "/error"), "10.8.8.8"));
+    http_free(&r);
     (void)snprintf(body, sizeof body, "{\"url\":\"http://127.0.0.1:%d/health\"}", sys.operator_port);
     const char *const bodies[] = {body, "{\"url\":\"http://10.0.0.1/\"}", "{\"url\":\"file:///etc/passwd\"}",
                                   "{\"url\":\"http://a:b@127.0.0.1/\"}",

@@ -74,7 +74,7 @@ struct task {
     int64_t tool_ms;
     void (*then)(struct task *t, const struct mcp_result *r, const struct error *err);
     enum page_modal modal; /* a dialog that stands open */
-    bool retried;
+    bool retried, hung;    /* hung: a call was not answered in time */
     bool ended;
     struct watcher *watchers;
     void (*done)(void *ctx, const struct operator_browser_task *task);

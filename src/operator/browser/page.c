@@ -30,11 +30,11 @@ const char *const page_tools[] = {"browser_navigate",
 
 #define FACTS                                                                                                \
     "const n=performance.getEntriesByType('navigation')[0];const r={url:location.href,"                      \
-    "title:document.title.slice(0,1000),status:n&&n.responseStatus||0};"
+    "title:document.title.slice(0,1000).toWellFormed(),status:n&&n.responseStatus||0};"
 const char page_facts_call[] = "{\"function\":\"() => {" FACTS "return r;}\"}";
 const char page_finish_call[] =
     "{\"function\":\"() => {" FACTS
-    "r.text=(document.body?document.body.innerText:'').slice(0,32768);return r;}\"}";
+    "r.text=(document.body?document.body.innerText:'').slice(0,32768).toWellFormed();return r;}\"}";
 
 /* ---- sections ---- */
 
@@ -362,8 +362,9 @@ static const char *call_fill(const struct operator_browser_action *x, struct buf
         return "browser_snapshot";
     case OPERATOR_BROWSER_ACTION_DO_TEXT:
         put(b, "function",
-            x->target ? "(el) => el.innerText.slice(0, 32768)"
-                      : "() => (document.body ? document.body.innerText : '').slice(0, 32768)");
+            x->target
+                ? "(el) => el.innerText.slice(0, 32768).toWellFormed()"
+                : "() => (document.body ? document.body.innerText : '').slice(0, 32768).toWellFormed()");
         return "browser_evaluate";
     case OPERATOR_BROWSER_ACTION_DO_BACK:
         return "browser_navigate_back";

@@ -57,10 +57,10 @@ static void let_go(struct task *t, bool well)
     t->slot = NULL;
     if (s->sidecar) {
         sidecar_forget(s->sidecar);
-        if (well)
-            sidecar_good(s->sidecar);
-        else
+        if (!well)
             sidecar_kill(s->sidecar);
+        else if (t->mcp)
+            sidecar_good(s->sidecar);
     }
     if (t->mcp)
         mcp_close(t->mcp, on_session_closed, s);
@@ -95,8 +95,8 @@ void task_end(struct task *t, int status, const char *code, const char *reason)
     t->check = NULL;
     timer_drop(&t->deadline);
     timer_drop(&t->pause);
-    let_go(t, status == OPERATOR_BROWSER_STATUS_DONE || str_eq(code, "step_failed") ||
-                  str_eq(code, "navigation_failed"));
+    let_go(t, !t->hung && (status == OPERATOR_BROWSER_STATUS_DONE || str_eq(code, "step_failed") ||
+                           str_eq(code, "navigation_failed") || str_eq(code, "url_refused")));
     task_row_update(t);
     log_info("browser", "a task has ended", LOG_S("task", t->api.id),
              LOG_S("status", operator_browser_status_names[status]), LOG_S("reason", reason ? reason : ""));
@@ -123,6 +123,21 @@ static void finish(struct task *t)
 
 /* ---- the URL policy, after the fact ---- */
 
+/* Of a tunnel only host and port are known. */
+static bool refusal_is_of(const struct egress_refusal *r, const char *url)
+{
+    char with_port[300], without[300];
+    if (!str_starts(r->url, "https://"))
+        return str_starts(url, r->url);
+    const bool v6 = strchr(r->host, ':') != NULL;
+    (void)snprintf(without, sizeof without, "://%s%.255s%s", v6 ? "[" : "", r->host, v6 ? "]" : "");
+    (void)snprintf(with_port, sizeof with_port, "%.280s:%d/", without, r->port);
+    (void)snprintf(without + strlen(without), sizeof without - strlen(without), "/");
+    const char *rest = strstr(url, "://");
+    return rest && (str_starts(rest, with_port) ||
+                    (str_starts(rest, without) && r->port == (str_starts(url, "https") ? 443 : 80)));
+}
+
 /* Of the page itself, not of a part of it, since the step began: then the page is the proxy's answer, or
  * Chromium's for a tunnel that it did not get. NULL: none. */
 static const struct egress_refusal *page_refused(const struct task *t, const struct page_facts *facts)
@@ -131,7 +146,7 @@ static const struct egress_refusal *page_refused(const struct task *t, const str
                         (t->failure && strstr(t->failure, "ERR_TUNNEL_CONNECTION_FAILED"));
     for (size_t i = t->refusal_count; i > t->refusals_before; i--) {
         const struct egress_refusal *r = &t->refusals[i - 1];
-        if (tunnel || (facts->status == 403 && facts->url && str_starts(facts->url, r->url)))
+        if (tunnel || (facts->status == 403 && facts->url && refusal_is_of(r, facts->url)))
             return r;
     }
     return NULL;
@@ -435,7 +450,7 @@ static void mark_refused(struct task *t)
         struct operator_browser_request_log *q = &t->found.requests[i];
         for (size_t k = 0; k < t->refusal_count && !q->refused; k++) {
             const struct egress_refusal *r = &t->refusals[k];
-            if (str_starts(q->url, r->url) && (!q->has_status || q->status == 403))
+            if (refusal_is_of(r, q->url) && (!q->has_status || q->status == 403))
                 q->refused = r->text;
         }
     }
@@ -513,6 +528,10 @@ static void on_snapshot(struct task *t, const struct mcp_result *r, const struct
 
 static void on_last_facts(struct task *t, const struct mcp_result *r, const struct error *err)
 {
+    if (err && err->code == VX11_ETIMEOUT) { /* it would not answer the other questions either */
+        finish(t);
+        return;
+    }
     struct page_facts facts = {0};
     const char *json;
     struct error bad;

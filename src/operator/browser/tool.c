@@ -67,6 +67,7 @@ static void on_tool(void *ctx, struct arena *a, yyjson_val *value, const struct 
         mcp_result_read(a, value, (size_t)browser_config(t->all)->max_screenshot_bytes, &r, &bad) != 0)
         err = &bad;
     if (err) {
+        t->hung = t->hung || err->code == VX11_ETIMEOUT;
         deliver(t, NULL, err);
         return;
     }
