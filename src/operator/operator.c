@@ -2,23 +2,20 @@
 #include "operator/operator_internal.h"
 
 #include "operator/browser/browser.h"
+#include "operator/chat/chat.h"
+#include "operator/feedback/feedback.h"
 #include "operator/panel/panel.h"
 #include "operator/files/files.h"
 #include "operator/intent/intent.h"
 #include "operator/samples/samples.h"
 #include "operator/sessions/sessions.h"
+#include "operator/tools/tools.h"
 
 #include <stdlib.h>
 
-static void operator_missing(struct request *r, void *module)
-{
-    (void)module;
-    request_fail(r, 501, "not_built", NULL, "%s is not built yet", request_route(r)->id);
-}
-
 /* clang-format off */
 static const request_handler operator_handlers[OPERATOR_ROUTE_COUNT] = {
-    [OPERATOR_ROUTE_CHAT] = operator_missing,
+    [OPERATOR_ROUTE_CHAT] = chat_on_post,
     [OPERATOR_ROUTE_SESSIONS_LIST] = sessions_on_list,
     [OPERATOR_ROUTE_SESSIONS_NEW] = sessions_on_new,
     [OPERATOR_ROUTE_SESSIONS_GET] = sessions_on_get,
@@ -27,18 +24,18 @@ static const request_handler operator_handlers[OPERATOR_ROUTE_COUNT] = {
     [OPERATOR_ROUTE_SESSIONS_DELETE] = sessions_on_delete,
     [OPERATOR_ROUTE_SESSIONS_BRANCH] = sessions_on_branch,
     [OPERATOR_ROUTE_SESSIONS_EXPORT] = sessions_on_export,
-    [OPERATOR_ROUTE_SESSIONS_STOP] = operator_missing,
-    [OPERATOR_ROUTE_MESSAGES_RETRY] = operator_missing,
-    [OPERATOR_ROUTE_MESSAGES_FEEDBACK] = operator_missing,
-    [OPERATOR_ROUTE_MESSAGES_FEEDBACK_REMOVE] = operator_missing,
+    [OPERATOR_ROUTE_SESSIONS_STOP] = chat_on_stop,
+    [OPERATOR_ROUTE_MESSAGES_RETRY] = chat_on_retry,
+    [OPERATOR_ROUTE_MESSAGES_FEEDBACK] = feedback_on_put,
+    [OPERATOR_ROUTE_MESSAGES_FEEDBACK_REMOVE] = feedback_on_delete,
     [OPERATOR_ROUTE_SEARCH] = sessions_on_search,
-    [OPERATOR_ROUTE_TOOLS_LIST] = operator_missing,
-    [OPERATOR_ROUTE_TOOL_CALLS_GET] = operator_missing,
-    [OPERATOR_ROUTE_TOOL_CALLS_DECIDE] = operator_missing,
-    [OPERATOR_ROUTE_TOOL_RECORD] = operator_missing,
-    [OPERATOR_ROUTE_SWITCH_FEEDBACK] = operator_missing,
-    [OPERATOR_ROUTE_ADJUSTMENTS_NEW] = operator_missing,
-    [OPERATOR_ROUTE_ADJUSTMENTS_LIST] = operator_missing,
+    [OPERATOR_ROUTE_TOOLS_LIST] = tools_on_list,
+    [OPERATOR_ROUTE_TOOL_CALLS_GET] = tools_on_get,
+    [OPERATOR_ROUTE_TOOL_CALLS_DECIDE] = chat_on_decision,
+    [OPERATOR_ROUTE_TOOL_RECORD] = tools_on_record,
+    [OPERATOR_ROUTE_SWITCH_FEEDBACK] = feedback_on_switch,
+    [OPERATOR_ROUTE_ADJUSTMENTS_NEW] = adjustment_on_new,
+    [OPERATOR_ROUTE_ADJUSTMENTS_LIST] = adjustment_on_list,
     [OPERATOR_ROUTE_FILES_ADD] = files_on_add,
     [OPERATOR_ROUTE_FILES_LIST] = files_on_list,
     [OPERATOR_ROUTE_FILES_GET] = files_on_get,
@@ -82,6 +79,8 @@ static int operator_start(struct module *m, void **context, struct error *err)
     if (rc == 0)
         rc = browser_create(m, &o->browser, err);
     if (rc == 0)
+        rc = chat_create(o, &o->chat, err);
+    if (rc == 0)
         rc = panel_create(o, &o->panel, err);
     return rc == 0 ? samples_start(o, &o->samples, err) : rc;
 }
@@ -120,6 +119,7 @@ static void operator_stop(struct module *m, void *context, void (*done)(struct m
     (void)m;
     o->stopped = done;
     o->stopping_parts = 1;
+    chat_stopping(o->chat);
     sessions_close(o->sessions);
     files_close(o->files);
     o->stopping_parts++;
@@ -135,6 +135,7 @@ static void operator_free(void *context)
 {
     struct operator_ *o = context;
     samples_free(o->samples);
+    chat_free(o->chat);
     panel_free(o->panel);
     sessions_free(o->sessions);
     files_free(o->files);

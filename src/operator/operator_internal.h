@@ -25,6 +25,7 @@ struct operator_ {
     struct sessions *sessions; /* sessions/sessions.h */
     struct files *files;       /* files/files.h */
     struct browser *browser;   /* browser/browser.h */
+    struct chat *chat;         /* chat/chat.h */
     struct panel *panel;       /* panel/panel.h */
 };
 
