@@ -156,7 +156,7 @@ void audio_task_read(const char *text, size_t len, struct audio_task *out)
 
 const char *audio_word_mixes(const char *word)
 {
-    static const char *const mixing[] = {"mix",    "mixing",  "mixdown",   "mixes",   "mezcla",   "mezclar",
+    static const char *const mixing[] = {"mix",     "mixing",   "mixdown",  "mixes",    "mezcla",   "mezclar",
                                          "mezclas", "mezclame", "mezclalo", "mezclala", "mezclando"};
     for (size_t i = 0; i < COUNT_OF(mixing); i++)
         if (strcmp(mixing[i], word) == 0)
@@ -226,7 +226,7 @@ static bool names_voice(const char *word)
 
 static bool says_louder(const char *word)
 {
-    static const char *const louder[] = {"raise",   "louder", "boost", "sube",    "subir",
+    static const char *const louder[] = {"raise",   "louder", "boost",  "sube",    "subir",
                                          "aumenta", "alza",   "subele", "levanta", "up"};
     for (size_t i = 0; i < COUNT_OF(louder); i++)
         if (strcmp(louder[i], word) == 0)

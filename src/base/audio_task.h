@@ -31,13 +31,13 @@ struct audio_task {
 void audio_task_read(const char *text, size_t len, struct audio_task *out);
 
 /* Operations that the text names, in its order, each once: normalize, eq, limiter, compress, denoise, declip,
- * reverb, remove_resonances, natural_panning, raise_voice, mix_realistic, compare_takes. words (may be NULL): the
- * word that named each. Both are literals. Returns how many, at most max. */
+ * reverb, remove_resonances, natural_panning, raise_voice, mix_realistic, compare_takes. words (may be NULL):
+ * the word that named each. Both are literals. Returns how many, at most max. */
 #define AUDIO_OPERATIONS 12
 size_t audio_operations_read(const char *text, size_t len, const char **operations, const char **words,
                              size_t max);
-/* The literal of a word, folded as task_words_next does, that says "mix" in either language: "mix", "mezclar", not
- * "mixer"; NULL for others. */
+/* The literal of a word, folded as task_words_next does, that says "mix" in either language: "mix",
+ * "mezclar", not "mixer"; NULL for others. */
 const char *audio_word_mixes(const char *word);
 
 #endif

@@ -1,4 +1,5 @@
-/* Sessions: the operator's conversations, over its Unix socket: list, show, search, export, rename, delete. */
+/* Sessions: the operator's conversations, over its Unix socket: list, show, search, export, rename, delete.
+ */
 #include "cli/cli_internal.h"
 
 #include <errno.h>
@@ -49,8 +50,8 @@ static int64_t limit_of(const struct sessions_command *s, int64_t without, int64
 
 /* ---- which one ---- */
 
-static const struct operator_session_list *fetch_list(struct sessions_command *s, const struct operator_session_params *p,
-                                                      int *code)
+static const struct operator_session_list *fetch_list(struct sessions_command *s,
+                                                      const struct operator_session_params *p, int *code)
 {
     struct client_call_options options = ask_within(ASK_MS);
     struct ask a;
@@ -149,7 +150,8 @@ static void print_message(const struct operator_message *m)
     struct buf text = BUF_INIT;
     char at[32];
     printf("\n--- %s, %s%s%s%s\n", operator_message_role_names[m->role], time_text(m->timestamp, at),
-           m->model ? ", " : "", m->model ? m->model : "", m->status == OPERATOR_MESSAGE_STATUS_OK ? "" : ", ");
+           m->model ? ", " : "", m->model ? m->model : "",
+           m->status == OPERATOR_MESSAGE_STATUS_OK ? "" : ", ");
     if (m->status != OPERATOR_MESSAGE_STATUS_OK)
         printf("    %s%s%s\n", operator_message_status_names[m->status], m->error ? ": " : "",
                m->error ? m->error->message : "");
@@ -184,7 +186,8 @@ static int sessions_show(struct sessions_command *s)
 
 /* ---- export ---- */
 
-struct export {
+struct export
+{
     FILE *to;
     struct buf error; /* body of a reply that is no success */
     int status, result;
@@ -229,20 +232,23 @@ static int export_ended(const struct sessions_command *s, struct export *x)
         return cli_fail(CLI_FAILED, "the session was cut off: %s", x->text);
     if (x->status == 200)
         return 0;
-    bool said = x->error.len > 0 && common_error_parse(s->c->arena, x->error.data, x->error.len, &error, NULL) == 0;
+    bool said =
+        x->error.len > 0 && common_error_parse(s->c->arena, x->error.data, x->error.len, &error, NULL) == 0;
     return cli_fail(CLI_FAILED, "%s", said ? error.error->message : "operator refused");
 }
 
 static int export_to(struct sessions_command *s, const char *id, FILE *to)
 {
-    static const struct client_events events = {.on_headers = on_headers, .on_data = on_data, .on_done = on_done};
+    static const struct client_events events = {
+        .on_headers = on_headers, .on_data = on_data, .on_done = on_done};
     struct export x = {.to = to, .error = BUF_INIT};
     struct client_call_options options = ask_within(EXPORT_MS);
     struct client_call *call;
     struct error err = {0};
     char path[128];
     snprintf(path, sizeof path, "/operator/sessions/%s/export?format=%s", id, s->json ? "json" : "markdown");
-    int rc = client_start(s->c->client, target_of(s), "GET", path, NULL, NULL, 0, &options, &events, &x, &call, &err);
+    int rc = client_start(s->c->client, target_of(s), "GET", path, NULL, NULL, 0, &options, &events, &x,
+                          &call, &err);
     if (rc != 0)
         return cli_fail(CLI_FAILED, "%s", err.text);
     cli_wait(s->c, &x.done);
@@ -292,7 +298,8 @@ static int sessions_rename(struct sessions_command *s)
     struct operator_session_id p = {.id = id};
     struct operator_session_change change = {.title = title.data};
     ask_begin(&a, s->c, &operator_session_message);
-    int rc = operator_sessions_change_call(s->c->client, target_of(s), &p, &change, &options, ask_reply, &a, &a.call);
+    int rc = operator_sessions_change_call(s->c->client, target_of(s), &p, &change, &options, ask_reply, &a,
+                                           &a.call);
     bool ok = ask_wait(&a, rc);
     buf_free(&title);
     if (!ok)
@@ -312,7 +319,8 @@ static int sessions_delete(struct sessions_command *s)
         if (!ulid_valid(p.id))
             return cli_usage("sessions", "%s is no session's id", p.id);
         ask_begin(&a, s->c, NULL);
-        int rc = operator_sessions_delete_call(s->c->client, target_of(s), &p, &options, ask_reply, &a, &a.call);
+        int rc =
+            operator_sessions_delete_call(s->c->client, target_of(s), &p, &options, ask_reply, &a, &a.call);
         if (!ask_wait(&a, rc))
             return ask_failed(&a, "operator");
         if (!s->json)
@@ -328,7 +336,10 @@ static int read_options(struct sessions_command *s, int argc, char **argv)
     const struct {
         const char *name;
         const char **value;
-    } options[] = {{"--limit", &s->limit}, {"--query", &s->query}, {"--topic", &s->topic}, {"--output", &s->output},
+    } options[] = {{"--limit", &s->limit},
+                   {"--query", &s->query},
+                   {"--topic", &s->topic},
+                   {"--output", &s->output},
                    {"-o", &s->output}};
     for (int i = 0; i < argc; i++) {
         int found = 0;
@@ -357,8 +368,9 @@ int command_sessions(int argc, char **argv)
         int least, most;
         int (*run)(struct sessions_command *s);
     } verbs[] = {
-        {"list", 0, 0, sessions_list},     {"show", 1, 1, sessions_show},      {"search", 1, 64, sessions_search},
-        {"export", 1, 1, sessions_export}, {"rename", 2, 64, sessions_rename}, {"delete", 1, 64, sessions_delete},
+        {"list", 0, 0, sessions_list},      {"show", 1, 1, sessions_show},
+        {"search", 1, 64, sessions_search}, {"export", 1, 1, sessions_export},
+        {"rename", 2, 64, sessions_rename}, {"delete", 1, 64, sessions_delete},
     };
     const char *verb = argc > 1 ? argv[1] : "list";
     struct cli c;
@@ -368,7 +380,8 @@ int command_sessions(int argc, char **argv)
             continue;
         int code = read_options(&s, argc > 2 ? argc - 2 : 0, argv + 2);
         if (code == 0 && s.count < verbs[i].least)
-            code = cli_usage("sessions", "%s wants %s", verb, verbs[i].least == 2 ? "a session and a title" : "an argument");
+            code = cli_usage("sessions", "%s wants %s", verb,
+                             verbs[i].least == 2 ? "a session and a title" : "an argument");
         if (code == 0 && s.count > verbs[i].most)
             code = cli_usage("sessions", "unknown argument %s", s.words[verbs[i].most]);
         if (code != 0)

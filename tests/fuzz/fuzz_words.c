@@ -1,5 +1,5 @@
-/* Any text as what a person types: into the search box, where SQLite itself judges the query that is made of it, and
- * as a message whose intent, topic and title are told. Any bytes as a snippet with marks. */
+/* Any text as what a person types: into the search box, where SQLite itself judges the query that is made of
+ * it, and as a message whose intent, topic and title are told. Any bytes as a snippet with marks. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,10 +19,11 @@ static sqlite3_stmt *matcher(void)
     if (stmt)
         return stmt;
     if (sqlite3_open(":memory:", &db) != SQLITE_OK ||
-        sqlite3_exec(db,
-                     "CREATE VIRTUAL TABLE w USING fts5 (content, tokenize = 'unicode61 remove_diacritics 2');"
-                     "INSERT INTO w VALUES ('a lazy dog, NEAR and OR')",
-                     NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite3_exec(
+            db,
+            "CREATE VIRTUAL TABLE w USING fts5 (content, tokenize = 'unicode61 remove_diacritics 2');"
+            "INSERT INTO w VALUES ('a lazy dog, NEAR and OR')",
+            NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_prepare_v2(db, "SELECT rowid FROM w WHERE w MATCH ?1", -1, &stmt, NULL) != SQLITE_OK)
         abort();
     return stmt;
@@ -64,11 +65,13 @@ static void marks(const char *text)
 
 static void said(const char *text, size_t len)
 {
-    struct context_message m[2] = {{OPERATOR_MESSAGE_ROLE_USER, text, len}, {OPERATOR_MESSAGE_ROLE_ASSISTANT, text, len}};
+    struct context_message m[2] = {{OPERATOR_MESSAGE_ROLE_USER, text, len},
+                                   {OPERATOR_MESSAGE_ROLE_ASSISTANT, text, len}};
     struct detected d;
     struct buf out = BUF_INIT;
     intent_detect(text, len, &d);
-    if (d.confidence < 0 || d.confidence > 1 || d.url_at + d.url_len > len || (d.confidence > 0) != (d.word_count > 0))
+    if (d.confidence < 0 || d.confidence > 1 || d.url_at + d.url_len > len ||
+        (d.confidence > 0) != (d.word_count > 0))
         abort();
     if (context_metadata(m, 2, 2, &out) != 0 || !utf8_valid(out.data, out.len))
         abort();

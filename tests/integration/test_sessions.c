@@ -1,5 +1,5 @@
-/* Sessions, files and intents of a whole VX11: who may do what, paging, search with hostile words, export, branch,
- * bounds and expiry, and what is left of an answer when the operator is killed. */
+/* Sessions, files and intents of a whole VX11: who may do what, paging, search with hostile words, export,
+ * branch, bounds and expiry, and what is left of an answer when the operator is killed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -130,17 +130,23 @@ static void put_message(struct store *s, const char *session, int64_t seq, const
 {
     bool indexed = strcmp(status, "ok") == 0;
     ulid_make(id);
-    struct store_value values[] = {STORE_T(id),   STORE_T(session),      STORE_I(seq),    STORE_T(role),
-                                   STORE_T(text), STORE_I(strlen(text)), STORE_T(status), STORE_I(clock_wall_ms()),
-                                   STORE_I(indexed)};
-    change(s, strcmp(status, "streaming") == 0
-                  ? "INSERT INTO operator_message (id, session_id, seq, role, content, bytes, status, created_at, indexed) "
-                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
-                  : "INSERT INTO operator_message (id, session_id, seq, role, content, bytes, status, created_at, "
-                    "ended_at, indexed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)",
-           values, COUNT_OF(values));
+    struct store_value values[] = {
+        STORE_T(id),     STORE_T(session),      STORE_I(seq),    STORE_T(role),
+        STORE_T(text),   STORE_I(strlen(text)), STORE_T(status), STORE_I(clock_wall_ms()),
+        STORE_I(indexed)};
+    change(
+        s,
+        strcmp(status, "streaming") == 0
+            ? "INSERT INTO operator_message (id, session_id, seq, role, content, bytes, status, created_at, "
+              "indexed) "
+              "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+            : "INSERT INTO operator_message (id, session_id, seq, role, content, bytes, status, created_at, "
+              "ended_at, indexed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)",
+        values, COUNT_OF(values));
     if (indexed)
-        change(s, "INSERT INTO operator_message_words (rowid, content) SELECT n, content FROM operator_message WHERE id = ?1",
+        change(s,
+               "INSERT INTO operator_message_words (rowid, content) SELECT n, content FROM operator_message "
+               "WHERE id = ?1",
                values, 1);
 }
 
@@ -204,7 +210,8 @@ static void list_and_change(void **state)
     assert_int_equal(http_int(&r, "/total"), 1);
     assert_string_equal(http_text(&r, "/sessions/0/id"), ids[2]);
     http_free(&r);
-    ask(&r, "PATCH", "{\"title\":\"Otra cosa\",\"pinned\":true,\"model\":\"good-model\"}", "/operator/sessions/%s", ids[2]);
+    ask(&r, "PATCH", "{\"title\":\"Otra cosa\",\"pinned\":true,\"model\":\"good-model\"}",
+        "/operator/sessions/%s", ids[2]);
     assert_status(&r, 200);
     assert_string_equal(http_text(&r, "/title"), "Otra cosa");
     assert_string_equal(http_text(&r, "/model"), "good-model");
@@ -270,7 +277,8 @@ static void messages_page_both_ways(void **state)
     http_free(&r);
     /* Branch from the fourth. */
     ask(&r, "GET", NULL, "/operator/sessions/%s?limit=500", id);
-    snprintf(name, sizeof name, "{\"message_id\":\"%s\",\"title\":\"Branch\"}", http_text(&r, "/messages/3/id"));
+    snprintf(name, sizeof name, "{\"message_id\":\"%s\",\"title\":\"Branch\"}",
+             http_text(&r, "/messages/3/id"));
     http_free(&r);
     ask(&r, "POST", name, "/operator/sessions/%s/branch", id);
     assert_status(&r, 201);
@@ -296,9 +304,10 @@ static void messages_page_both_ways(void **state)
 
 static void search_takes_any_words(void **state)
 {
-    static const char *const words[] = {"\"",   "\"\"",  "AND",       "NOT a", "a OR",     "NEAR(a, 2)", "a*b*",  "content:x",
-                                        "(",    ")",     "^a",        "-",     "a\"b\"c\"", "'; DROP TABLE operator_message; --",
-                                        "😀",   "\\",    "{x y}: z",  "*",     "+",        "a + + b", "ñandú"};
+    static const char *const words[] = {
+        "\"",        "\"\"", "AND",      "NOT a", "a OR", "NEAR(a, 2)", "a*b*",
+        "content:x", "(",    ")",        "^a",    "-",    "a\"b\"c\"",  "'; DROP TABLE operator_message; --",
+        "😀",         "\\",   "{x y}: z", "*",     "+",    "a + + b",    "ñandú"};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(words); i++) {
         struct http_reply r;
@@ -430,7 +439,8 @@ static void intents(void **state)
     assert_string_equal(http_text(&r, "/response/provider"), "good");
     assert_true(http_text(&r, "/response/content")[0] != '\0');
     http_free(&r);
-    ask(&r, "POST", "{\"data\":{\"message\":\"mix this\",\"model\":\"good-model\"},\"metadata\":{\"detected\":\"mine\"}}",
+    ask(&r, "POST",
+        "{\"data\":{\"message\":\"mix this\",\"model\":\"good-model\"},\"metadata\":{\"detected\":\"mine\"}}",
         "/intent/chat");
     assert_status(&r, 200);
     assert_string_equal(http_text(&r, "/metadata/detected"), "mine");
@@ -452,7 +462,8 @@ static void intents(void **state)
     ask(&r, "POST", "{\"data\":{\"message\":\"hello\"},\"target\":\"nobody\"}", "/intent");
     assert_error(&r, 400, "unknown_target");
     http_free(&r);
-    ask(&r, "POST", "{\"data\":{\"message\":\"hello\",\"model\":\"bad-model\"},\"target\":\"switch\"}", "/intent");
+    ask(&r, "POST", "{\"data\":{\"message\":\"hello\",\"model\":\"bad-model\"},\"target\":\"switch\"}",
+        "/intent");
     assert_true(r.status == 502 || r.status == 503);
     http_free(&r);
     ask(&r, "POST", "{\"data\":{\"message\":\"open http://example.com/\"}}", "/intent");
@@ -552,7 +563,9 @@ static void command_line(void **state)
     assert_int_equal(system_run(&sys, &out, (const char *const[]){"sessions", NULL}), 0);
     assert_non_null(strstr(out.data, "From the shell"));
     buf_clear(&out);
-    assert_int_equal(system_run(&sys, &out, (const char *const[]){"sessions", "rename", "last", "Another", "name", NULL}), 0);
+    assert_int_equal(
+        system_run(&sys, &out, (const char *const[]){"sessions", "rename", "last", "Another", "name", NULL}),
+        0);
     assert_non_null(strstr(out.data, "Another name"));
     buf_clear(&out);
     assert_int_equal(system_run(&sys, &out, (const char *const[]){"sessions", "show", id, NULL}), 0);
@@ -572,9 +585,15 @@ static void command_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scopes),       cmocka_unit_test(list_and_change), cmocka_unit_test(messages_page_both_ways),
-        cmocka_unit_test(search_takes_any_words), cmocka_unit_test(files), cmocka_unit_test(intents),
-        cmocka_unit_test(command_line), cmocka_unit_test(room_is_made),    cmocka_unit_test(a_kill_leaves_a_part),
+        cmocka_unit_test(scopes),
+        cmocka_unit_test(list_and_change),
+        cmocka_unit_test(messages_page_both_ways),
+        cmocka_unit_test(search_takes_any_words),
+        cmocka_unit_test(files),
+        cmocka_unit_test(intents),
+        cmocka_unit_test(command_line),
+        cmocka_unit_test(room_is_made),
+        cmocka_unit_test(a_kill_leaves_a_part),
         cmocka_unit_test(stops_clean),
     };
     return cmocka_run_group_tests(tests, start, stop);

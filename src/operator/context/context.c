@@ -59,7 +59,8 @@ static int put_line(struct buf *out, const char *s, size_t len, size_t most, boo
 
 static const char *role_name(int role)
 {
-    return (unsigned)role < COUNT_OF(operator_message_role_names) ? operator_message_role_names[role] : "user";
+    return (unsigned)role < COUNT_OF(operator_message_role_names) ? operator_message_role_names[role]
+                                                                  : "user";
 }
 
 int context_hint(const struct context_message *m, size_t n, struct buf *out)
@@ -109,8 +110,8 @@ int context_signature(const struct context_message *m, size_t n, int64_t count, 
 
 /* Small talk in both languages, accents folded. */
 static const char *const greetings[] = {
-    "hi",     "hello", "hey",    "thanks", "thank",   "bye",   "goodbye", "greetings", "welcome", "hola",
-    "buenas", "adios", "gracias", "saludos", "chao",  "chau",  "bienvenido", "bienvenida", "hiya",  "cheers",
+    "hi",     "hello", "hey",     "thanks",  "thank", "bye",  "goodbye",    "greetings",  "welcome", "hola",
+    "buenas", "adios", "gracias", "saludos", "chao",  "chau", "bienvenido", "bienvenida", "hiya",    "cheers",
 };
 
 static bool greets(const struct context_message *m)

@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "base/str.h"
+#include "operator/rows.h"
 
 /* All files of one request: Switch takes 16 MiB, and base64 makes 4 bytes of 3. */
 #define CONTENT_MOST (11u << 20)
@@ -42,22 +43,12 @@ static int load(struct content *c, const struct operator_file *file, size_t most
         rc = file_read(c->f, content_id, most, out, c->err);
     arena_destroy(a);
     if (rc == 0 && out->len > c->left)
-        rc = error_set(c->err, VX11_ETOO_LARGE, "the files of this message are too large for one request; %s is one of them",
+        rc = error_set(c->err, VX11_ETOO_LARGE,
+                       "the files of this message are too large for one request; %s is one of them",
                        file->name);
     if (rc == 0)
         c->left -= out->len;
     return rc;
-}
-
-/* Longer than any run of backticks in the text. */
-static size_t fence_length(const char *s, size_t len)
-{
-    size_t longest = 2, run = 0;
-    for (size_t i = 0; i < len; i++) {
-        run = s[i] == '`' ? run + 1 : 0;
-        longest = run > longest ? run : longest;
-    }
-    return longest + 1;
 }
 
 static int put_fence(struct buf *b, size_t n)
@@ -83,7 +74,7 @@ static int put_text(struct content *c, const struct operator_file *file)
     int rc = load(c, file, most, &data);
     if (rc == 0) {
         size_t len = utf8_valid_prefix(data.data ? data.data : "", data.len);
-        size_t fence = fence_length(data.data ? data.data : "", len);
+        size_t fence = fence_length(data.data ? data.data : "", len, '`');
         rc = buf_printf(&text, "File %s:\n", file->name);
         if (rc == 0)
             rc = put_fence(&text, fence);
@@ -121,7 +112,8 @@ static int put_image(struct content *c, const struct operator_file *file)
 {
     struct buf data = BUF_INIT, url = BUF_INIT;
     int rc = load(c, file, c->left + 1, &data);
-    if (rc == 0 && (buf_printf(&url, "data:%s;base64,", file->media_type) != 0 || put_base64(&url, &data) != 0))
+    if (rc == 0 &&
+        (buf_printf(&url, "data:%s;base64,", file->media_type) != 0 || put_base64(&url, &data) != 0))
         rc = no_memory(c->err);
     if (rc == 0) {
         yyjson_mut_val *part = yyjson_mut_arr_add_obj(c->doc, c->parts);
@@ -140,10 +132,11 @@ static int put_sound(struct content *c, const struct operator_file *file, bool h
 {
     bool wav = str_eq(file->media_type, "audio/wav"), mp3 = str_eq(file->media_type, "audio/mpeg");
     if (!hears)
-        return error_set(c->err, VX11_EUNSUPPORTED,
-                         "nobody here can hear %s yet: no provider takes sound, and the module for it, Shub, does not "
-                         "exist; send the message without it",
-                         file->name);
+        return error_set(
+            c->err, VX11_EUNSUPPORTED,
+            "nobody here can hear %s yet: no provider takes sound, and the module for it, Shub, does not "
+            "exist; send the message without it",
+            file->name);
     if (!wav && !mp3)
         return error_set(c->err, VX11_EUNSUPPORTED, "%s is %s; providers take WAV and MP3", file->name,
                          file->media_type);

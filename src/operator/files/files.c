@@ -59,8 +59,9 @@ int file_find(struct files *f, struct arena *a, const char *id, struct operator_
               char content_id[ULID_LEN + 1], struct error *err)
 {
     struct found x = {a, out, content_id, false};
-    int rc = store_query(f->store, "SELECT f.content_id, " FILE_COLUMNS " FROM operator_file AS f WHERE f.id = ?1",
-                         (struct store_value[]){STORE_T(id)}, 1, take_file, &x, err);
+    int rc =
+        store_query(f->store, "SELECT f.content_id, " FILE_COLUMNS " FROM operator_file AS f WHERE f.id = ?1",
+                    (struct store_value[]){STORE_T(id)}, 1, take_file, &x, err);
     if (rc == 0 && !x.any)
         rc = error_set(err, VX11_ENOT_FOUND, "there is no file %.64s", id);
     return rc;
@@ -119,8 +120,9 @@ int files_attach(struct store *s, const struct files_owner *owner, const char *i
     struct store_value values[] = {STORE_T(owner->session_id), STORE_T(owner->message_id), STORE_I(position),
                                    STORE_T(id)};
     if (rc == 0)
-        rc = store_exec(s, "UPDATE operator_file SET session_id = ?1, message_id = ?2, position = ?3 WHERE id = ?4",
-                        values, COUNT_OF(values), NULL, err);
+        rc = store_exec(
+            s, "UPDATE operator_file SET session_id = ?1, message_id = ?2, position = ?3 WHERE id = ?4",
+            values, COUNT_OF(values), NULL, err);
     return rc;
 }
 
@@ -183,8 +185,8 @@ static bool row_knows(struct files *f, const char *content_id)
     return rc != 0 || known[0]; /* when in doubt it stays */
 }
 
-/* Looks at the next few files of the folder and removes what no row knows: files of rows that are gone at once,
- * strange ones when they are old. True when there are more. */
+/* Looks at the next few files of the folder and removes what no row knows: files of rows that are gone at
+ * once, strange ones when they are old. True when there are more. */
 static bool sweep_step(struct files *f)
 {
     for (int looked = 0; looked < SWEEP_MOST; looked++) {
@@ -223,11 +225,12 @@ static bool sweep_folder(struct files *f)
 
 static int drop_loose(struct files *f, int64_t now, int64_t *dropped, struct error *err)
 {
-    return store_exec(f->store,
-                      "DELETE FROM operator_file WHERE n IN (SELECT n FROM operator_file WHERE message_id IS NULL AND "
-                      "created_at < ?1 ORDER BY created_at LIMIT ?2)",
-                      (struct store_value[]){STORE_I(now - files_config(f)->loose_ms), STORE_I(SWEEP_MOST)}, 2, dropped,
-                      err);
+    return store_exec(
+        f->store,
+        "DELETE FROM operator_file WHERE n IN (SELECT n FROM operator_file WHERE message_id IS NULL AND "
+        "created_at < ?1 ORDER BY created_at LIMIT ?2)",
+        (struct store_value[]){STORE_I(now - files_config(f)->loose_ms), STORE_I(SWEEP_MOST)}, 2, dropped,
+        err);
 }
 
 static void on_timer(uv_timer_t *timer)

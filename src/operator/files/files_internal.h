@@ -15,7 +15,7 @@ struct files {
     struct store *store;
     uv_timer_t timer;
     bool closing;
-    int folder;            /* descriptor of the folder, which everything is opened beneath */
+    int folder;             /* descriptor of the folder, which everything is opened beneath */
     DIR *sweep;             /* while the folder is being looked through */
     int64_t arriving;       /* bytes of bodies that are being written now */
     struct upload *uploads; /* that run */

@@ -1,4 +1,5 @@
-/* Media: see the header. A reader that has run past its end gives zeros and says so: no check is forgotten. */
+/* Media: see the header. A reader that has run past its end gives zeros and says so: no check is forgotten.
+ */
 #include "operator/files/media.h"
 
 #include <string.h>
@@ -41,7 +42,8 @@ static uint32_t little24(const struct bytes *b, size_t i)
 static bool image(struct media *out, const char *type, uint32_t width, uint32_t height)
 {
     bool sane = width > 0 && height > 0 && width <= INT32_MAX && height <= INT32_MAX;
-    *out = (struct media){.image = true, .type = type, .width = sane ? width : 0, .height = sane ? height : 0};
+    *out =
+        (struct media){.image = true, .type = type, .width = sane ? width : 0, .height = sane ? height : 0};
     return true;
 }
 
@@ -95,7 +97,11 @@ static bool webp(const struct bytes *b, struct media *out)
 static bool ogg(const struct bytes *b, struct media *out)
 {
     size_t packet = 27 + at(b, 26);
-    if (is(b, packet, "OpusHead", 8) || is(b, packet, "\x01vorbis", 7) || is(b, packet, "\x7f" "FLAC", 5) ||
+    if (is(b, packet, "OpusHead", 8) || is(b, packet, "\x01vorbis", 7) ||
+        is(b, packet,
+           "\x7f"
+           "FLAC",
+           5) ||
         is(b, packet, "Speex   ", 8))
         return sound(out, "audio/ogg");
     return false;
@@ -104,13 +110,14 @@ static bool ogg(const struct bytes *b, struct media *out)
 /* Bytes of the frame of MPEG layer III that begins here; 0: none does. */
 static size_t mp3_frame(const struct bytes *b, size_t i)
 {
-    static const unsigned short rates1[15] = {0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320};
+    static const unsigned short rates1[15] = {0,   32,  40,  48,  56,  64,  80, 96,
+                                              112, 128, 160, 192, 224, 256, 320};
     static const unsigned short rates2[15] = {0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160};
     static const unsigned samples[3] = {44100, 48000, 32000};
     unsigned second = at(b, i + 1), third = at(b, i + 2);
     unsigned version = second >> 3 & 3, layer = second >> 1 & 3, rate = third >> 4, sample = third >> 2 & 3;
-    if (i + 4 > b->len || at(b, i) != 0xff || (second & 0xe0) != 0xe0 || version == 1 || layer != 1 || rate == 0 ||
-        rate == 15 || sample == 3)
+    if (i + 4 > b->len || at(b, i) != 0xff || (second & 0xe0) != 0xe0 || version == 1 || layer != 1 ||
+        rate == 0 || rate == 15 || sample == 3)
         return 0;
     unsigned per_second = samples[sample] >> (version == 3 ? 0 : version == 2 ? 1 : 2);
     unsigned kbits = version == 3 ? rates1[rate] : rates2[rate];
@@ -120,8 +127,8 @@ static size_t mp3_frame(const struct bytes *b, size_t i)
 /* One frame's header is 11 bits that say little: the next must stand where the first one ends. */
 static bool mp3(const struct bytes *b, struct media *out)
 {
-    if (is(b, 0, "ID3", 3) && at(b, 3) < 0xff && at(b, 4) < 0xff && ((at(b, 6) | at(b, 7) | at(b, 8) | at(b, 9)) & 0x80) == 0 &&
-        b->len >= 10)
+    if (is(b, 0, "ID3", 3) && at(b, 3) < 0xff && at(b, 4) < 0xff &&
+        ((at(b, 6) | at(b, 7) | at(b, 8) | at(b, 9)) & 0x80) == 0 && b->len >= 10)
         return sound(out, "audio/mpeg");
     size_t first = mp3_frame(b, 0);
     return first > 0 && mp3_frame(b, first) > 0 && sound(out, "audio/mpeg");

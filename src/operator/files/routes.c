@@ -64,13 +64,14 @@ void files_on_list(struct request *r, void *module)
     }
     struct store_value values[] = {STORE_T(p->session_id), STORE_I(before), STORE_I(p->limit + 1)};
     l.items = arena_array(l.arena, (size_t)p->limit + 1, sizeof *l.items);
-    int rc = l.items ? store_query(f->store,
-                                   p->session_id ? "SELECT f.n, " FILE_COLUMNS " FROM operator_file AS f WHERE "
-                                                   "f.session_id = ?1 AND f.n < ?2 ORDER BY f.n DESC LIMIT ?3"
-                                                 : "SELECT f.n, " FILE_COLUMNS " FROM operator_file AS f WHERE "
-                                                   "?1 IS NULL AND f.n < ?2 ORDER BY f.n DESC LIMIT ?3",
-                                   values, COUNT_OF(values), take_file, &l, &err)
-                     : error_set(&err, VX11_ENOMEM, "out of memory");
+    int rc = l.items
+                 ? store_query(f->store,
+                               p->session_id ? "SELECT f.n, " FILE_COLUMNS " FROM operator_file AS f WHERE "
+                                               "f.session_id = ?1 AND f.n < ?2 ORDER BY f.n DESC LIMIT ?3"
+                                             : "SELECT f.n, " FILE_COLUMNS " FROM operator_file AS f WHERE "
+                                               "?1 IS NULL AND f.n < ?2 ORDER BY f.n DESC LIMIT ?3",
+                               values, COUNT_OF(values), take_file, &l, &err)
+                 : error_set(&err, VX11_ENOMEM, "out of memory");
     if (rc == 0)
         rc = files_total(f, &reply.bytes, &err);
     if (rc == 0 && l.count > (size_t)p->limit) {
@@ -94,14 +95,16 @@ void files_on_list(struct request *r, void *module)
 static const char *disposition(struct request *r, const struct operator_file *file)
 {
     struct buf b = BUF_INIT;
-    int rc = buf_puts(&b, file->kind == OPERATOR_FILE_KIND_TEXT ? "attachment; filename=\"" : "inline; filename=\"");
+    int rc = buf_puts(&b, file->kind == OPERATOR_FILE_KIND_TEXT ? "attachment; filename=\""
+                                                                : "inline; filename=\"");
     for (const char *c = file->name; rc == 0 && *c; c++)
-        rc = buf_putc(&b, (unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f || strchr("\"\\%;", *c) ? '_' : *c);
+        rc = buf_putc(&b, (unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f || strchr("\"\\%;", *c) ? '_'
+                                                                                                        : *c);
     if (rc == 0)
         rc = buf_puts(&b, "\"; filename*=UTF-8''");
     for (const char *c = file->name; rc == 0 && *c; c++) {
-        bool plain = (*c >= '0' && *c <= '9') || ((*c | 32) >= 'a' && (*c | 32) <= 'z') || *c == '.' || *c == '-' ||
-                     *c == '_';
+        bool plain = (*c >= '0' && *c <= '9') || ((*c | 32) >= 'a' && (*c | 32) <= 'z') || *c == '.' ||
+                     *c == '-' || *c == '_';
         rc = plain ? buf_putc(&b, *c) : buf_printf(&b, "%%%02X", (unsigned)(unsigned char)*c);
     }
     const char *text = rc == 0 ? arena_strndup(request_arena(r), b.data, b.len) : NULL;
@@ -143,7 +146,8 @@ static void content_cancelled(struct request *r, void *ctx, int reason)
     request_stream_abort(r);
 }
 
-static void content_send(struct request *r, struct files *f, const struct operator_file *file, const char *content_id)
+static void content_send(struct request *r, struct files *f, const struct operator_file *file,
+                         const char *content_id)
 {
     struct error err = {0};
     struct content *c = arena_zalloc(request_arena(r), sizeof *c);
@@ -195,8 +199,8 @@ void files_on_delete(struct request *r, void *module)
     const struct operator_file_id *p = request_params(r);
     struct error err = {0};
     int64_t gone = 0;
-    int rc = store_exec(f->store, "DELETE FROM operator_file WHERE id = ?1", (struct store_value[]){STORE_T(p->id)}, 1,
-                        &gone, &err);
+    int rc = store_exec(f->store, "DELETE FROM operator_file WHERE id = ?1",
+                        (struct store_value[]){STORE_T(p->id)}, 1, &gone, &err);
     if (rc == 0 && gone == 0)
         rc = error_set(&err, VX11_ENOT_FOUND, "there is no file %.64s", p->id);
     if (rc != 0) {

@@ -76,8 +76,8 @@ static void upload_drop(struct upload *u)
 static void fail_disk(struct request *r, int sys)
 {
     bool full = sys == ENOSPC || sys == EDQUOT || sys == EFBIG;
-    request_fail(r, full ? 507 : 500, full ? "storage_full" : "storage_failed", NULL, "the file could not be stored: %s",
-                 strerror(sys));
+    request_fail(r, full ? 507 : 500, full ? "storage_full" : "storage_failed", NULL,
+                 "the file could not be stored: %s", strerror(sys));
 }
 
 /* ---- pieces ---- */
@@ -210,11 +210,12 @@ static int put_row(struct upload *u, struct error *err)
                                    size ? STORE_I(u->height) : STORE_N,
                                    STORE_I(clock_wall_ms()),
                                    STORE_T(u->session_id)};
-    return store_exec(u->f->store,
-                      "INSERT INTO operator_file (id, content_id, name, kind, media_type, bytes, sha256, width, height, "
-                      "created_at, session_id) VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
-                      "(SELECT id FROM operator_session WHERE id = ?10))",
-                      values, COUNT_OF(values), NULL, err);
+    return store_exec(
+        u->f->store,
+        "INSERT INTO operator_file (id, content_id, name, kind, media_type, bytes, sha256, width, height, "
+        "created_at, session_id) VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+        "(SELECT id FROM operator_session WHERE id = ?10))",
+        values, COUNT_OF(values), NULL, err);
 }
 
 static void on_synced(uv_work_t *work, int status)
@@ -247,7 +248,8 @@ static void on_synced(uv_work_t *work, int status)
 static void sync_work(uv_work_t *work)
 {
     struct upload *u = work->data;
-    if (fsync(u->fd) != 0 || renameat(u->f->folder, u->part, u->f->folder, u->id) != 0 || fsync(u->f->folder) != 0)
+    if (fsync(u->fd) != 0 || renameat(u->f->folder, u->part, u->f->folder, u->id) != 0 ||
+        fsync(u->f->folder) != 0)
         u->sync_error = errno;
 }
 
@@ -259,10 +261,11 @@ static void finish(struct upload *u)
     if (u->bytes == 0 || !decide(u)) {
         bool empty = u->bytes == 0;
         upload_drop(u);
-        request_fail(r, empty ? 422 : 415, empty ? "file_empty" : "file_not_supported", NULL, "%s",
-                     empty ? "the file is empty"
-                           : "the file is neither text (UTF-8), an image (PNG, JPEG, GIF, WebP) nor sound (WAV, FLAC, "
-                             "Ogg, MP3, M4A)");
+        request_fail(
+            r, empty ? 422 : 415, empty ? "file_empty" : "file_not_supported", NULL, "%s",
+            empty ? "the file is empty"
+                  : "the file is neither text (UTF-8), an image (PNG, JPEG, GIF, WebP) nor sound (WAV, FLAC, "
+                    "Ogg, MP3, M4A)");
         return;
     }
     if (!has_room(u, &err, &rc)) {
@@ -271,7 +274,8 @@ static void finish(struct upload *u)
             request_fail_error(r, &err);
         else
             request_fail(r, 507, "storage_full", NULL,
-                         "all files together would pass operator.files.total_bytes; delete some, or sessions that have "
+                         "all files together would pass operator.files.total_bytes; delete some, or sessions "
+                         "that have "
                          "them");
         return;
     }

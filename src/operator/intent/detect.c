@@ -63,12 +63,12 @@ static const struct {
     {"recuerdame", OPERATOR_INTENT_MODE_TASK},
 };
 
-static const char *const analysing[] = {"analyse", "analyze", "analysis", "analiza", "analizar", "analisis",
-                                        "diagnose", "diagnostica", "audita"};
+static const char *const analysing[] = {"analyse",  "analyze",  "analysis",    "analiza", "analizar",
+                                        "analisis", "diagnose", "diagnostica", "audita"};
 static const char *const status[] = {"status", "estado"};
 /* What may follow "mix" where nothing else says that it is about sound. */
-static const char *const things[] = {"this", "it",   "these", "those", "them", "everything",
-                                     "esto", "esta", "este",  "estas", "estos", "todo", "lo", "la"};
+static const char *const things[] = {"this", "it",   "these", "those", "them", "everything", "esto",
+                                     "esta", "este", "estas", "estos", "todo", "lo",         "la"};
 
 static bool listed(const char *const *list, size_t n, const char *word)
 {
@@ -116,12 +116,13 @@ static void find_url(const char *text, size_t len, struct detected *d)
 
 static enum operator_detected_language language_of(const struct words *w)
 {
-    static const char *const english[] = {"the",  "a",    "an",   "of",   "to",   "this", "that", "is",  "are",
-                                          "and",  "for",  "with", "in",   "on",   "my",   "it",   "please", "what",
-                                          "how",  "do",   "does", "i",    "you",  "we",   "can",  "at",  "from"};
-    static const char *const spanish[] = {"el",   "la",  "los", "las", "de",  "del", "que",  "un",  "una",
-                                          "por",  "para", "con", "esto", "esta", "este", "en", "y",   "mi",
-                                          "haz",  "es",  "lo",  "al",  "se",  "como", "favor", "puedes", "su"};
+    static const char *const english[] = {
+        "the", "a",  "an",     "of",   "to",  "this", "that", "is", "are", "and", "for", "with", "in",  "on",
+        "my",  "it", "please", "what", "how", "do",   "does", "i",  "you", "we",  "can", "at",   "from"};
+    static const char *const spanish[] = {"el",   "la",  "los",  "las",   "de",     "del",  "que",
+                                          "un",   "una", "por",  "para",  "con",    "esto", "esta",
+                                          "este", "en",  "y",    "mi",    "haz",    "es",   "lo",
+                                          "al",   "se",  "como", "favor", "puedes", "su"};
     size_t en = 0, es = 0;
     for (size_t i = 0; i < w->count; i++) {
         en += listed(english, COUNT_OF(english), w->list[i]);

@@ -1,5 +1,5 @@
-/* Intent: takes one in, hands it to its target, writes its row. The row is written whatever came of it, before
- * the caller has the answer. */
+/* Intent: takes one in, hands it to its target, writes its row. The row is written whatever came of it,
+ * before the caller has the answer. */
 #include "operator/intent/intent.h"
 
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "base/ulid.h"
 #include "operator/browser/browser.h"
+#include "operator/rows.h"
 #include "operator/sessions/sessions.h"
 
 #define MESSAGE_KEPT 2000 /* characters of a text in its row */
@@ -76,11 +77,12 @@ static void intent_record(const struct intent *x, int status, const char *error)
             STORE_T(error),
             STORE_D((double)(clock_mono_ns() - x->began_ns) / 1e6),
         };
-        rc = writer_push(module_writer(x->o->m),
-                         "INSERT INTO operator_intent (id, at, session_id, principal, intent_type, target, message, "
-                         "mode, ops, matched, confidence, language, status, error, total_ms) VALUES (?1, ?2, ?3, ?4, "
-                         "?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-                         values, COUNT_OF(values));
+        rc = writer_push(
+            module_writer(x->o->m),
+            "INSERT INTO operator_intent (id, at, session_id, principal, intent_type, target, message, "
+            "mode, ops, matched, confidence, language, status, error, total_ms) VALUES (?1, ?2, ?3, ?4, "
+            "?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+            values, COUNT_OF(values));
     }
     if (rc != 0)
         log_error("intent", "a row was lost", LOG_S("id", x->id), LOG_S("error", error_describe(rc)));
@@ -90,10 +92,11 @@ static void intent_record(const struct intent *x, int status, const char *error)
 
 /* ---- ends ---- */
 
-static void intent_fail(struct intent *x, int status, const char *code, const char *param, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+static void intent_fail(struct intent *x, int status, const char *code, const char *param, const char *fmt,
+                        ...) __attribute__((format(printf, 5, 6)));
 
-static void intent_fail(struct intent *x, int status, const char *code, const char *param, const char *fmt, ...)
+static void intent_fail(struct intent *x, int status, const char *code, const char *param, const char *fmt,
+                        ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -257,19 +260,21 @@ static void on_reply(struct client_call *call, void *ctx, const struct client_re
     if (reply->result == VX11_ETIMEOUT) {
         intent_fail(x, 504, "upstream_timeout", NULL, "%s did not answer in time", x->target);
     } else if (reply->result == VX11_EUNAVAILABLE) {
-        intent_fail(x, 503, "target_unavailable", NULL, "%s cannot be reached: %s", x->target, reply->error.text);
+        intent_fail(x, 503, "target_unavailable", NULL, "%s cannot be reached: %s", x->target,
+                    reply->error.text);
     } else if (reply->result != 0) {
         intent_fail(x, 502, "upstream_broken", NULL, "%s broke off: %s", x->target, reply->error.text);
     } else if (reply->status < 200 || reply->status > 299) {
         intent_fail(x, reply->status >= 400 ? reply->status : 502,
-                    reply->error_code[0] ? arena_strdup(x->a, reply->error_code) : "upstream_failed", NULL, "%s: %s",
-                    x->target, reply->error.text);
+                    reply->error_code[0] ? arena_strdup(x->a, reply->error_code) : "upstream_failed", NULL,
+                    "%s: %s", x->target, reply->error.text);
     } else {
         yyjson_val *response = intent_value(x, reply->body, reply->body_len);
         if (response)
             intent_done(x, reply->status == 202 ? 202 : 200, response);
         else
-            intent_fail(x, 502, "upstream_broken", NULL, "%s answered with something that is no JSON", x->target);
+            intent_fail(x, 502, "upstream_broken", NULL, "%s answered with something that is no JSON",
+                        x->target);
     }
 }
 
@@ -282,11 +287,12 @@ static void on_cancel(struct request *r, void *ctx, int reason)
         client_cancel(x->call);
 }
 
-/* What the caller wants of a chat besides its body goes along: lost privacy would let it leave this machine. */
+/* What the caller wants of a chat besides its body goes along: lost privacy would let it leave this machine.
+ */
 static int call_options(struct intent *x, struct client_call_options *options)
 {
-    static const char *const names[] = {"X-VX11-Priority", "X-VX11-Privacy", "X-VX11-Task-Type", "X-VX11-Mode",
-                                        "Cache-Control"};
+    static const char *const names[] = {"X-VX11-Priority", "X-VX11-Privacy", "X-VX11-Task-Type",
+                                        "X-VX11-Mode", "Cache-Control"};
     module_call_options(x->r, options);
     struct client_header *headers =
         arena_array(x->a, options->header_count + COUNT_OF(names), sizeof *headers);
@@ -306,8 +312,8 @@ static int call_options(struct intent *x, struct client_call_options *options)
 static void began(struct intent *x, int rc)
 {
     if (rc != 0)
-        intent_fail(x, rc == VX11_ENOMEM ? 503 : 500, "internal_error", NULL, "%s could not be asked: %s", x->target,
-                    error_describe(rc));
+        intent_fail(x, rc == VX11_ENOMEM ? 503 : 500, "internal_error", NULL, "%s could not be asked: %s",
+                    x->target, error_describe(rc));
     else
         request_on_cancel(x->r, on_cancel, x);
 }
@@ -324,8 +330,8 @@ static void ask_switch(struct intent *x)
                                           .metadata = switch_metadata(x)};
     int rc = request.metadata ? call_options(x, &options) : VX11_ENOMEM;
     if (rc == 0)
-        rc = switch_chat_call(module_client(x->o->m), module_peer(x->o->m, "switch"), &request, &options, on_reply, x,
-                              &x->call);
+        rc = switch_chat_call(module_client(x->o->m), module_peer(x->o->m, "switch"), &request, &options,
+                              on_reply, x, &x->call);
     began(x, rc);
 }
 
@@ -346,11 +352,10 @@ static void ask_module(struct intent *x)
         request.intent_type = x->type;
         request.target = x->target;
         request.metadata = x->metadata;
-        *route = (struct contract_route){.id = "intent",
-                                         .method = "POST",
-                                         .path = path,
-                                         .request = &operator_intent_request_message};
-        rc = client_call_route(module_client(x->o->m), peer, route, NULL, &request, &options, on_reply, x, &x->call);
+        *route = (struct contract_route){
+            .id = "intent", .method = "POST", .path = path, .request = &operator_intent_request_message};
+        rc = client_call_route(module_client(x->o->m), peer, route, NULL, &request, &options, on_reply, x,
+                               &x->call);
     }
     began(x, rc);
 }
@@ -359,7 +364,8 @@ static void ask_module(struct intent *x)
 
 static void ask_browser(struct intent *x)
 {
-    const char *url = x->found.url_len ? arena_strndup(x->a, x->text + x->found.url_at, x->found.url_len) : NULL;
+    const char *url =
+        x->found.url_len ? arena_strndup(x->a, x->text + x->found.url_at, x->found.url_len) : NULL;
     const struct principal *p = request_principal(x->r);
     struct browser_refusal why;
     struct operator_browser_request request;
@@ -382,11 +388,11 @@ static void ask_browser(struct intent *x)
     int rc = operator_browser_request_init(x->a, &request);
     request.url = url;
     request.session_id = x->body->session_id;
-    if (rc == 0 && browser_ask(x->o->browser,
-                               &(struct browser_wish){.request = &request,
-                                                      .key = request_header(x->r, "Idempotency-Key"),
-                                                      .by = p},
-                               id, &why) != 0) {
+    if (rc == 0 &&
+        browser_ask(x->o->browser,
+                    &(struct browser_wish){
+                        .request = &request, .key = request_header(x->r, "Idempotency-Key"), .by = p},
+                    id, &why) != 0) {
         intent_fail(x, why.status, why.code, NULL, "%s", why.text);
         return;
     }
@@ -408,16 +414,16 @@ static const struct {
     const char *name;
     void (*ask)(struct intent *x);
 } targets[] = {
-    {"switch", ask_switch},       {"browser", ask_browser},    {"madre", ask_module},  {"shub", ask_module},
-    {"manifestator", ask_module}, {"hormiguero", ask_module},  {"spawner", ask_module},
+    {"switch", ask_switch},       {"browser", ask_browser},   {"madre", ask_module},   {"shub", ask_module},
+    {"manifestator", ask_module}, {"hormiguero", ask_module}, {"spawner", ask_module},
 };
 
 /* By what is wanted, where the caller does not say who. */
 static const char *target_of(enum operator_intent_mode mode)
 {
     static const char *const by_mode[] = {
-        [OPERATOR_INTENT_MODE_CHAT] = "switch",   [OPERATOR_INTENT_MODE_CODE] = "switch",
-        [OPERATOR_INTENT_MODE_MIX] = "shub",      [OPERATOR_INTENT_MODE_AUDIO] = "shub",
+        [OPERATOR_INTENT_MODE_CHAT] = "switch",    [OPERATOR_INTENT_MODE_CODE] = "switch",
+        [OPERATOR_INTENT_MODE_MIX] = "shub",       [OPERATOR_INTENT_MODE_AUDIO] = "shub",
         [OPERATOR_INTENT_MODE_ANALYSIS] = "madre", [OPERATOR_INTENT_MODE_TASK] = "madre",
         [OPERATOR_INTENT_MODE_BROWSE] = "browser", [OPERATOR_INTENT_MODE_SPAWN] = "spawner",
         [OPERATOR_INTENT_MODE_SYSTEM] = "switch",
@@ -503,19 +509,14 @@ struct intent_list {
     size_t count;
 };
 
-static int copy_text(struct arena *a, const struct store_row *row, int column, const char **out)
-{
-    const char *text = row_text(row, column);
-    *out = text ? arena_strdup(a, text) : NULL;
-    return text && !*out ? VX11_ENOMEM : 0;
-}
-
-static int take_texts(struct arena *a, const struct store_row *row, int column, const char ***out, size_t *count)
+static int take_texts(struct arena *a, const struct store_row *row, int column, const char ***out,
+                      size_t *count)
 {
     const char *text = NULL;
     yyjson_val *array = NULL, *value;
     size_t i, n;
-    if (copy_text(a, row, column, &text) != 0 || contract_json_parse(a, text, strlen(text), NULL, &array, NULL) != 0)
+    if (row_text_copy(a, row, column, &text) != 0 ||
+        contract_json_parse(a, text, strlen(text), NULL, &array, NULL) != 0)
         return VX11_ENOMEM;
     *out = arena_array(a, yyjson_arr_size(array) + 1, sizeof **out);
     if (!*out)
@@ -524,30 +525,24 @@ static int take_texts(struct arena *a, const struct store_row *row, int column, 
     return 0;
 }
 
-static int name_at(const char *const *names, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(names[i], name))
-            return (int)i;
-    return 0; /* the column's CHECK knows no other */
-}
-
 static int take_intent(void *ctx, const struct store_row *row)
 {
     struct intent_list *l = ctx;
     struct operator_intent *x = &l->items[l->count];
     struct operator_detected *d = arena_zalloc(l->a, sizeof *d);
     memset(x, 0, sizeof *x);
-    if (!d || copy_text(l->a, row, 0, &x->id) != 0 || copy_text(l->a, row, 2, &x->session_id) != 0 ||
-        copy_text(l->a, row, 3, &x->principal) != 0 || copy_text(l->a, row, 4, &x->intent_type) != 0 ||
-        copy_text(l->a, row, 5, &x->target) != 0 || copy_text(l->a, row, 6, &x->message) != 0 ||
-        copy_text(l->a, row, 13, &x->error) != 0 || take_texts(l->a, row, 8, &d->ops, &d->ops_count) != 0 ||
+    if (!d || row_text_copy(l->a, row, 0, &x->id) != 0 || row_text_copy(l->a, row, 2, &x->session_id) != 0 ||
+        row_text_copy(l->a, row, 3, &x->principal) != 0 ||
+        row_text_copy(l->a, row, 4, &x->intent_type) != 0 || row_text_copy(l->a, row, 5, &x->target) != 0 ||
+        row_text_copy(l->a, row, 6, &x->message) != 0 || row_text_copy(l->a, row, 13, &x->error) != 0 ||
+        take_texts(l->a, row, 8, &d->ops, &d->ops_count) != 0 ||
         take_texts(l->a, row, 9, &d->matched, &d->matched_count) != 0)
         return VX11_ENOMEM;
     x->at = row_int(row, 1);
-    d->mode = name_at(operator_intent_mode_names, COUNT_OF(operator_intent_mode_names), row_text(row, 7));
+    d->mode = name_index(operator_intent_mode_names, COUNT_OF(operator_intent_mode_names), row_text(row, 7));
     d->confidence = row_real(row, 10);
-    d->language = name_at(operator_detected_language_names, COUNT_OF(operator_detected_language_names), row_text(row, 11));
+    d->language = name_index(operator_detected_language_names, COUNT_OF(operator_detected_language_names),
+                             row_text(row, 11));
     x->detected = d;
     x->status = row_int(row, 12);
     x->has_total_ms = !row_is_null(row, 14);
@@ -566,13 +561,15 @@ void intent_on_list(struct request *r, void *module)
         return;
     }
     l.items = arena_array(l.a, (size_t)p->limit + 1, sizeof *l.items);
-    int rc = l.items ? store_query(module_store(((struct operator_ *)module)->m),
-                                   "SELECT id, at, session_id, principal, intent_type, target, message, mode, ops, "
-                                   "matched, confidence, language, status, error, total_ms FROM operator_intent "
-                                   "WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
-                                   (struct store_value[]){STORE_T(p->cursor ? p->cursor : "~"), STORE_I(p->limit + 1)},
-                                   2, take_intent, &l, &err)
-                     : error_set(&err, VX11_ENOMEM, "out of memory");
+    int rc =
+        l.items
+            ? store_query(module_store(((struct operator_ *)module)->m),
+                          "SELECT id, at, session_id, principal, intent_type, target, message, mode, ops, "
+                          "matched, confidence, language, status, error, total_ms FROM operator_intent "
+                          "WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+                          (struct store_value[]){STORE_T(p->cursor ? p->cursor : "~"), STORE_I(p->limit + 1)},
+                          2, take_intent, &l, &err)
+            : error_set(&err, VX11_ENOMEM, "out of memory");
     if (rc != 0) {
         err.code = rc;
         request_fail_error(r, &err);

@@ -1,5 +1,5 @@
-/* Export: a session as a document for people (Markdown) and as everything that is stored (JSON). Both are sent
- * page by page, as the reader takes them: a session may be larger than what one would hold in memory. */
+/* Export: a session as a document for people (Markdown) and as everything that is stored (JSON). Both are
+ * sent page by page, as the reader takes them: a session may be larger than what one would hold in memory. */
 #include "operator/sessions/sessions_internal.h"
 
 #include <stdio.h>
@@ -7,20 +7,11 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "operator/rows.h"
 
 #define EXPORT_PAGE 50
 
 /* ---- Markdown ---- */
-
-static size_t longest_fence(const char *s, char sign)
-{
-    size_t longest = 2, run = 0;
-    for (; *s; s++) {
-        run = *s == sign ? run + 1 : 0;
-        longest = run > longest ? run : longest;
-    }
-    return longest;
-}
 
 static int put_signs(struct buf *out, char sign, size_t n)
 {
@@ -33,7 +24,7 @@ static int put_signs(struct buf *out, char sign, size_t n)
 /* A block that no text can leave: its fence is longer than any in it. */
 static void put_block(struct buf *out, const char *language, const char *text)
 {
-    size_t fence = longest_fence(text, '`') + 1;
+    size_t fence = fence_length(text, strlen(text), '`');
     put_signs(out, '`', fence);
     buf_printf(out, "%s\n%s%s", language, text, text[0] && text[strlen(text) - 1] == '\n' ? "" : "\n");
     put_signs(out, '`', fence);
@@ -64,8 +55,8 @@ static bool only_space(const char *s, const char *end)
     return s == end;
 }
 
-/* What was said is Markdown itself and goes as it is; a fence that it leaves open is closed, or the rest of the
- * document would be code. */
+/* What was said is Markdown itself and goes as it is; a fence that it leaves open is closed, or the rest of
+ * the document would be code. */
 static void put_said(struct buf *out, const char *text)
 {
     char open = '\0';
@@ -119,7 +110,8 @@ void export_markdown_head(const struct operator_session *s, int64_t now, struct 
     char a[32], b[32];
     buf_puts(out, "# ");
     put_plain(out, s->title[0] ? s->title : "Conversation");
-    buf_printf(out, "\n\n- Begun %s, last used %s\n", time_text(s->created_at, a), time_text(s->updated_at, b));
+    buf_printf(out, "\n\n- Begun %s, last used %s\n", time_text(s->created_at, a),
+               time_text(s->updated_at, b));
     buf_printf(out, "- %lld messages\n", (long long)s->message_count);
     if (s->model) {
         buf_puts(out, "- Model: ");
@@ -222,8 +214,8 @@ void export_markdown_message(const struct operator_message *m, struct buf *out)
 
 static int json_head(const struct operator_session *s, int64_t now, struct buf *out)
 {
-    int rc = buf_printf(out, "{\"format\":\"vx11.session\",\"version\":1,\"exported_at\":%lld,\"session\":",
-                        (long long)now);
+    int rc = buf_printf(
+        out, "{\"format\":\"vx11.session\",\"version\":1,\"exported_at\":%lld,\"session\":", (long long)now);
     if (rc == 0)
         rc = operator_session_serialize(s, out);
     return rc == 0 ? buf_puts(out, ",\"messages\":[") : rc;
@@ -251,7 +243,8 @@ void export_file_name(const char *title, const char *end, char *out, size_t size
     snprintf(out + n, size - n, "%s", end);
 }
 
-struct export {
+struct export
+{
     struct sessions *s;
     char id[ULID_LEN + 1];
     bool json;
@@ -322,7 +315,8 @@ void sessions_on_export(struct request *r, void *module)
     struct error err = {0};
     struct buf head = BUF_INIT;
     char name[96], disposition[128];
-    int rc = x ? session_get(s, request_arena(r), p->id, &session, &err) : error_set(&err, VX11_ENOMEM, "out of memory");
+    int rc = x ? session_get(s, request_arena(r), p->id, &session, &err)
+               : error_set(&err, VX11_ENOMEM, "out of memory");
     if (rc != 0) {
         session_fail(r, &err);
         return;
@@ -341,9 +335,10 @@ void sessions_on_export(struct request *r, void *module)
     request_reply_header(r, "Cache-Control", "no-store");
     request_stream_backpressure(r);
     /* Not application/json, which the front door would gather whole. */
-    rc = head.failed ? VX11_ENOMEM
-                     : request_stream_begin(r, 200, x->json ? "application/vnd.vx11.session+json"
-                                                            : "text/markdown; charset=utf-8");
+    rc = head.failed
+             ? VX11_ENOMEM
+             : request_stream_begin(
+                   r, 200, x->json ? "application/vnd.vx11.session+json" : "text/markdown; charset=utf-8");
     if (rc == 0)
         rc = request_stream_write(r, head.data, head.len);
     buf_free(&head);

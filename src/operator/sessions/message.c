@@ -1,17 +1,11 @@
-/* Message: rows of operator_message as the contract has them, with the tool calls, files and feedback that hang
- * on them. Those are read for a whole page at once, not message by message. */
+/* Message: rows of operator_message as the contract has them, with the tool calls, files and feedback that
+ * hang on them. Those are read for a whole page at once, not message by message. */
 #include "operator/sessions/sessions_internal.h"
 
 #include <string.h>
 
 #include "base/str.h"
-
-static int copy_text(struct arena *a, const struct store_row *row, int column, const char **out)
-{
-    const char *text = row_text(row, column);
-    *out = text ? arena_strdup(a, text) : NULL;
-    return text && !*out ? VX11_ENOMEM : 0;
-}
+#include "operator/rows.h"
 
 /* JSON that this module wrote; one that cannot be read any more is left out. */
 static yyjson_val *copy_json(struct arena *a, const struct store_row *row, int column)
@@ -71,16 +65,18 @@ static int message_from_row(struct arena *a, const struct store_row *row, struct
     const struct {
         int column;
         const char **to;
-    } texts[] = {{0, &m->id},          {1, &m->session_id},       {4, &m->content},  {5, &m->reasoning},
-                 {8, &m->replaced_by}, {11, &m->requested_model}, {12, &m->provider}, {13, &m->model},
+    } texts[] = {{0, &m->id},          {1, &m->session_id},       {4, &m->content},       {5, &m->reasoning},
+                 {8, &m->replaced_by}, {11, &m->requested_model}, {12, &m->provider},     {13, &m->model},
                  {14, &m->reason},     {15, &m->request_id},      {24, &m->finish_reason}};
     memset(m, 0, sizeof *m);
     for (size_t i = 0; i < COUNT_OF(texts); i++)
-        if (copy_text(a, row, texts[i].column, texts[i].to) != 0)
+        if (row_text_copy(a, row, texts[i].column, texts[i].to) != 0)
             return VX11_ENOMEM;
     m->seq = row_int(row, 2);
-    m->role = name_index(operator_message_role_names, COUNT_OF(operator_message_role_names), row_text(row, 3));
-    m->status = name_index(operator_message_status_names, COUNT_OF(operator_message_status_names), row_text(row, 6));
+    m->role =
+        name_index(operator_message_role_names, COUNT_OF(operator_message_role_names), row_text(row, 3));
+    m->status =
+        name_index(operator_message_status_names, COUNT_OF(operator_message_status_names), row_text(row, 6));
     m->timestamp = row_int(row, 9);
     take_integer(row, 10, &m->has_ended_at, &m->ended_at);
     take_number(row, 20, &m->has_first_token_ms, &m->first_token_ms);
@@ -169,8 +165,9 @@ static int call_take(void *ctx, const struct store_row *row)
     memset(c, 0, sizeof *c);
     c->session_id = m->session_id;
     c->message_id = m->id;
-    if (copy_text(p->arena, row, 1, &c->id) != 0 || copy_text(p->arena, row, 2, &c->name) != 0 ||
-        copy_text(p->arena, row, 7, &c->error) != 0 || copy_text(p->arena, row, 8, &c->confirmed_by) != 0)
+    if (row_text_copy(p->arena, row, 1, &c->id) != 0 || row_text_copy(p->arena, row, 2, &c->name) != 0 ||
+        row_text_copy(p->arena, row, 7, &c->error) != 0 ||
+        row_text_copy(p->arena, row, 8, &c->confirmed_by) != 0)
         return VX11_ENOMEM;
     c->arguments = copy_json(p->arena, row, 3);
     c->mutating = row_int(row, 4) != 0;
@@ -187,11 +184,14 @@ static int call_take(void *ctx, const struct store_row *row)
 int file_from_row(const struct store_row *row, int first, struct arena *a, struct operator_file *f)
 {
     memset(f, 0, sizeof *f);
-    if (copy_text(a, row, first, &f->id) != 0 || copy_text(a, row, first + 1, &f->session_id) != 0 ||
-        copy_text(a, row, first + 2, &f->message_id) != 0 || copy_text(a, row, first + 3, &f->name) != 0 ||
-        copy_text(a, row, first + 5, &f->media_type) != 0 || copy_text(a, row, first + 7, &f->sha256) != 0)
+    if (row_text_copy(a, row, first, &f->id) != 0 || row_text_copy(a, row, first + 1, &f->session_id) != 0 ||
+        row_text_copy(a, row, first + 2, &f->message_id) != 0 ||
+        row_text_copy(a, row, first + 3, &f->name) != 0 ||
+        row_text_copy(a, row, first + 5, &f->media_type) != 0 ||
+        row_text_copy(a, row, first + 7, &f->sha256) != 0)
         return VX11_ENOMEM;
-    f->kind = name_index(operator_file_kind_names, COUNT_OF(operator_file_kind_names), row_text(row, first + 4));
+    f->kind =
+        name_index(operator_file_kind_names, COUNT_OF(operator_file_kind_names), row_text(row, first + 4));
     f->bytes = row_int(row, first + 6);
     take_integer(row, first + 8, &f->has_width, &f->width);
     take_integer(row, first + 9, &f->has_height, &f->height);
@@ -219,7 +219,8 @@ static int feedback_take(void *ctx, const struct store_row *row)
     struct operator_feedback *f = m ? arena_zalloc(p->arena, sizeof *f) : NULL;
     if (!m)
         return 0;
-    if (!f || copy_text(p->arena, row, 2, &f->note) != 0 || copy_text(p->arena, row, 5, &f->reason) != 0)
+    if (!f || row_text_copy(p->arena, row, 2, &f->note) != 0 ||
+        row_text_copy(p->arena, row, 5, &f->reason) != 0)
         return VX11_ENOMEM;
     f->rating = row_real(row, 1);
     f->at = row_int(row, 3);
@@ -241,7 +242,8 @@ int message_parts(struct store *store, struct arena *a, struct operator_message 
          "t.created_at, t.started_at, t.ended_at, t.duration_ms FROM operator_message AS m "
          "JOIN operator_tool_call AS t ON t.message_id = m.id WHERE " OF_PAGE " ORDER BY m.seq, t.n",
          call_take},
-        {"SELECT m.seq, " FILE_COLUMNS " FROM operator_message AS m JOIN operator_file AS f ON f.message_id = m.id "
+        {"SELECT m.seq, " FILE_COLUMNS
+         " FROM operator_message AS m JOIN operator_file AS f ON f.message_id = m.id "
          "WHERE " OF_PAGE " ORDER BY m.seq, f.position, f.n",
          file_take},
         {"SELECT m.seq, b.rating, b.note, b.at, b.learned, b.reason FROM operator_message AS m "
@@ -269,7 +271,8 @@ int message_get(struct sessions *s, struct arena *a, const char *session_id, con
     int rc = store_query(s->store,
                          "SELECT " MESSAGE_COLUMNS " FROM operator_message WHERE id = ?1 AND "
                          "(?2 IS NULL OR session_id = ?2)",
-                         (struct store_value[]){STORE_T(message_id), STORE_T(session_id)}, 2, message_take, &l, err);
+                         (struct store_value[]){STORE_T(message_id), STORE_T(session_id)}, 2, message_take,
+                         &l, err);
     if (rc == 0 && l.count == 0)
         return error_set(err, VX11_ENOT_FOUND, "there is no message %.64s%s%.64s", message_id,
                          session_id ? " in session " : "", session_id ? session_id : "");
@@ -280,14 +283,14 @@ int message_get(struct sessions *s, struct arena *a, const char *session_id, con
     "SELECT " MESSAGE_COLUMNS " FROM operator_message WHERE session_id = ?1 AND seq " where                  \
     " AND (?3 OR replaced_by IS NULL) ORDER BY seq " order " LIMIT ?4"
 
-int message_page(struct sessions *s, struct arena *a, const char *session_id, enum message_side side, int64_t seq,
-                 bool replaced, int64_t limit, struct message_list *out, struct error *err)
+int message_page(struct sessions *s, struct arena *a, const char *session_id, enum message_side side,
+                 int64_t seq, bool replaced, int64_t limit, struct message_list *out, struct error *err)
 {
     struct store_value values[] = {STORE_T(session_id), STORE_I(side == MESSAGES_LATEST ? INT64_MAX : seq),
                                    STORE_I(replaced), STORE_I(limit)};
     *out = (struct message_list){.arena = a};
-    int rc = store_query(s->store, side == MESSAGES_AFTER ? PAGE("> ?2", "ASC") : PAGE("< ?2", "DESC"), values,
-                         COUNT_OF(values), message_take, out, err);
+    int rc = store_query(s->store, side == MESSAGES_AFTER ? PAGE("> ?2", "ASC") : PAGE("< ?2", "DESC"),
+                         values, COUNT_OF(values), message_take, out, err);
     if (rc != 0)
         return rc;
     if (side != MESSAGES_AFTER)

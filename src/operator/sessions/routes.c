@@ -1,5 +1,5 @@
-/* Routes: sessions as callers see them. Cursors are opaque to callers: of the list the time and id of the last
- * row, of messages a side and a seq. */
+/* Routes: sessions as callers see them. Cursors are opaque to callers: of the list the time and id of the
+ * last row, of messages a side and a seq. */
 #include "operator/sessions/sessions_internal.h"
 
 #include <string.h>
@@ -113,8 +113,9 @@ static int exists_beside(struct sessions *s, const char *sql, const struct opera
     "SELECT 1 FROM operator_message WHERE session_id = ?1 AND seq " where                                    \
     " AND (?3 OR replaced_by IS NULL) LIMIT 1"
 
-static int detail_cursors(struct request *r, struct sessions *s, const struct operator_session_detail_params *p,
-                          struct operator_session_detail *out, struct error *err)
+static int detail_cursors(struct request *r, struct sessions *s,
+                          const struct operator_session_detail_params *p, struct operator_session_detail *out,
+                          struct error *err)
 {
     struct arena *a = request_arena(r);
     bool before = false, after = false;
@@ -131,7 +132,8 @@ static int detail_cursors(struct request *r, struct sessions *s, const struct op
     return rc;
 }
 
-static int detail_hint(struct request *r, struct sessions *s, const char *id, const char **out, struct error *err)
+static int detail_hint(struct request *r, struct sessions *s, const char *id, const char **out,
+                       struct error *err)
 {
     struct operator_message *items = NULL;
     struct context_message m[CONTEXT_LOOK];

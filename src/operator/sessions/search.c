@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "operator/rows.h"
 
 #define SEARCH_DEEPEST 5000
 
@@ -30,7 +31,8 @@ static int take_hit(void *ctx, const struct store_row *row)
     h->message_id = arena_strdup(x->arena, row_text(row, 0));
     h->session_id = arena_strdup(x->arena, row_text(row, 1));
     h->title = arena_strdup(x->arena, row_text(row, 2));
-    h->role = name_index(operator_message_role_names, COUNT_OF(operator_message_role_names), row_text(row, 3));
+    h->role =
+        name_index(operator_message_role_names, COUNT_OF(operator_message_role_names), row_text(row, 3));
     h->timestamp = row_int(row, 4);
     const char *snippet = row_text(row, 5);
     if (!h->message_id || !h->session_id || !h->title ||
@@ -53,13 +55,14 @@ static int search_page(struct store *store, const char *match, int64_t from, int
     size_t found = x->count;
     x->count = 0;
     for (size_t i = 0; rc == 0 && i < found; i++)
-        rc = store_query(store,
-                         "SELECT m.id, m.session_id, s.title, m.role, m.created_at, "
-                         "snippet(operator_message_words, 0, char(2), char(3), '…', 32) "
-                         "FROM operator_message_words JOIN operator_message AS m ON m.n = operator_message_words.rowid "
-                         "JOIN operator_session AS s ON s.id = m.session_id "
-                         "WHERE operator_message_words MATCH ?1 AND operator_message_words.rowid = ?2",
-                         (struct store_value[]){STORE_T(match), STORE_I(x->rows[i])}, 2, take_hit, x, err);
+        rc = store_query(
+            store,
+            "SELECT m.id, m.session_id, s.title, m.role, m.created_at, "
+            "snippet(operator_message_words, 0, char(2), char(3), '…', 32) "
+            "FROM operator_message_words JOIN operator_message AS m ON m.n = operator_message_words.rowid "
+            "JOIN operator_session AS s ON s.id = m.session_id "
+            "WHERE operator_message_words MATCH ?1 AND operator_message_words.rowid = ?2",
+            (struct store_value[]){STORE_T(match), STORE_I(x->rows[i])}, 2, take_hit, x, err);
     return rc;
 }
 

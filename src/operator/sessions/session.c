@@ -1,5 +1,5 @@
-/* Session: rows of operator_session. Words of titles and messages are kept in the full-text tables here and in
- * turn.c, in the same transaction as the row. */
+/* Session: rows of operator_session. Words of titles and messages are kept in the full-text tables here and
+ * in turn.c, in the same transaction as the row. */
 #include "operator/sessions/sessions_internal.h"
 
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "operator/context/context.h"
 #include "operator/files/files.h"
+#include "operator/rows.h"
 
 #define SESSION_COLUMNS                                                                                      \
     "id, title, source, user_id, topic, signature, model, pinned, branch_session, branch_message, "          \
@@ -18,14 +19,6 @@
 #define TITLE_IN_SQL                                                                                         \
     "INSERT INTO operator_session_words (rowid, title) SELECT n, title FROM operator_session WHERE id = ?1"
 
-int name_index(const char *const *names, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (str_eq(names[i], name))
-            return (int)i;
-    return 0; /* the column's CHECK knows no other */
-}
-
 /* ---- reading ---- */
 
 struct session_list {
@@ -35,17 +28,10 @@ struct session_list {
     size_t count, size;
 };
 
-static int copy_text(struct arena *a, const struct store_row *row, int column, const char **out)
-{
-    const char *text = row_text(row, column);
-    *out = text ? arena_strdup(a, text) : NULL;
-    return text && !*out ? VX11_ENOMEM : 0;
-}
-
 static int branch_take(struct arena *a, const struct store_row *row, struct operator_session *x)
 {
     struct operator_branch_point *b = arena_zalloc(a, sizeof *b);
-    if (!b || copy_text(a, row, 8, &b->session_id) != 0 || copy_text(a, row, 9, &b->message_id) != 0)
+    if (!b || row_text_copy(a, row, 8, &b->session_id) != 0 || row_text_copy(a, row, 9, &b->message_id) != 0)
         return VX11_ENOMEM;
     x->branched_from = b;
     return 0;
@@ -59,11 +45,13 @@ static int session_take(void *ctx, const struct store_row *row)
         return VX11_ERANGE;
     struct operator_session *x = &l->items[l->count++];
     memset(x, 0, sizeof *x);
-    if (copy_text(l->arena, row, 0, &x->id) != 0 || copy_text(l->arena, row, 1, &x->title) != 0 ||
-        copy_text(l->arena, row, 3, &x->user_id) != 0 || copy_text(l->arena, row, 5, &x->signature) != 0 ||
-        copy_text(l->arena, row, 6, &x->model) != 0)
+    if (row_text_copy(l->arena, row, 0, &x->id) != 0 || row_text_copy(l->arena, row, 1, &x->title) != 0 ||
+        row_text_copy(l->arena, row, 3, &x->user_id) != 0 ||
+        row_text_copy(l->arena, row, 5, &x->signature) != 0 ||
+        row_text_copy(l->arena, row, 6, &x->model) != 0)
         return VX11_ENOMEM;
-    x->source = name_index(operator_session_source_names, COUNT_OF(operator_session_source_names), row_text(row, 2));
+    x->source =
+        name_index(operator_session_source_names, COUNT_OF(operator_session_source_names), row_text(row, 2));
     x->topic = name_index(operator_topic_names, COUNT_OF(operator_topic_names), row_text(row, 4));
     x->pinned = row_int(row, 7) != 0;
     x->message_count = row_int(row, 10);
@@ -103,10 +91,11 @@ static int facts_take(void *ctx, const struct store_row *row)
 int session_facts(struct store *store, const char *id, struct session_facts *out, struct error *err)
 {
     memset(out, 0, sizeof *out);
-    int rc = store_query(store,
-                         "SELECT id, bytes, last_seq, message_count, titled, title <> '' FROM operator_session "
-                         "WHERE id = ?1",
-                         (struct store_value[]){STORE_T(id)}, 1, facts_take, out, err);
+    int rc =
+        store_query(store,
+                    "SELECT id, bytes, last_seq, message_count, titled, title <> '' FROM operator_session "
+                    "WHERE id = ?1",
+                    (struct store_value[]){STORE_T(id)}, 1, facts_take, out, err);
     if (rc == 0 && !out->found)
         rc = error_set(err, VX11_ENOT_FOUND, "there is no session %.64s", id);
     return rc;
@@ -155,7 +144,8 @@ int session_total(struct sessions *s, const struct session_filter *f, int64_t *o
     struct store_value values[] = {STORE_T(f->match), STORE_T(topic)};
     const char *sql = "SELECT count(*) FROM operator_session WHERE ?1 IS NULL AND ?2 IS NULL";
     if (f->match)
-        sql = "SELECT count(*) FROM operator_session WHERE " SESSION_MATCHES " AND (?2 IS NULL OR topic = ?2)";
+        sql =
+            "SELECT count(*) FROM operator_session WHERE " SESSION_MATCHES " AND (?2 IS NULL OR topic = ?2)";
     else if (topic)
         sql = "SELECT count(*) FROM operator_session WHERE ?1 IS NULL AND topic = ?2";
     *out = 0;
@@ -169,10 +159,11 @@ static int remove_one(struct store *store, const char *id, struct error *err)
 {
     struct store_value key[] = {STORE_T(id)};
     int64_t gone = 0;
-    int rc = store_exec(store,
-                        "INSERT INTO operator_message_words (operator_message_words, rowid, content) "
-                        "SELECT 'delete', n, content FROM operator_message WHERE session_id = ?1 AND indexed = 1",
-                        key, 1, NULL, err);
+    int rc =
+        store_exec(store,
+                   "INSERT INTO operator_message_words (operator_message_words, rowid, content) "
+                   "SELECT 'delete', n, content FROM operator_message WHERE session_id = ?1 AND indexed = 1",
+                   key, 1, NULL, err);
     if (rc == 0)
         rc = store_exec(store, TITLE_OUT_SQL, key, 1, NULL, err);
     if (rc == 0)
@@ -229,15 +220,16 @@ int session_clean(struct sessions *s, int64_t now, int most, bool *more, struct 
     int rc = store_query(s->store,
                          "SELECT id FROM operator_session WHERE pinned = 0 AND updated_at < ?1 "
                          "ORDER BY updated_at LIMIT ?2",
-                         (struct store_value[]){STORE_I(now - c->session_ttl_ms), STORE_I(look)}, 2, take_doomed,
-                         &d, err);
+                         (struct store_value[]){STORE_I(now - c->session_ttl_ms), STORE_I(look)}, 2,
+                         take_doomed, &d, err);
     if (rc == 0)
         rc = store_query(s->store, "SELECT count(*) FROM operator_session", NULL, 0, take_int, &total, err);
     total -= (int64_t)d.count;
     if (rc == 0 && d.count == 0 && total > c->max_sessions) {
         int64_t excess = total - c->max_sessions;
         d.size = excess < (int64_t)d.size ? (size_t)excess : d.size;
-        rc = store_query(s->store, "SELECT id FROM operator_session WHERE pinned = 0 ORDER BY updated_at LIMIT ?1",
+        rc = store_query(s->store,
+                         "SELECT id FROM operator_session WHERE pinned = 0 ORDER BY updated_at LIMIT ?1",
                          (struct store_value[]){STORE_I(look)}, 1, take_doomed, &d, err);
     }
     for (size_t i = 0; rc == 0 && i < d.count; i++)
@@ -272,9 +264,11 @@ static int make_room(struct making *m, struct store *store, struct error *err)
     if (rc != 0 || total < m->config->max_sessions)
         return rc;
     rc = store_query(store, "SELECT id FROM operator_session WHERE pinned = 0 ORDER BY updated_at LIMIT ?1",
-                     (struct store_value[]){STORE_I(COUNT_OF(ids) + m->s->held_count)}, 1, take_doomed, &d, err);
+                     (struct store_value[]){STORE_I(COUNT_OF(ids) + m->s->held_count)}, 1, take_doomed, &d,
+                     err);
     if (rc == 0 && d.count == 0)
-        return error_set(err, VX11_ERANGE, "there are %lld sessions, operator.max_sessions, and all are pinned",
+        return error_set(err, VX11_ERANGE,
+                         "there are %lld sessions, operator.max_sessions, and all are pinned",
                          (long long)total);
     /* One for the new one, one more while there are too many. */
     size_t go = total > m->config->max_sessions ? d.count : 1;
@@ -300,15 +294,16 @@ static int make_all(void *ctx, struct store *store, struct error *err)
     };
     int rc = make_room(m, store, err);
     if (rc == 0)
-        rc = store_exec(store,
-                        "INSERT INTO operator_session (id, title, titled, source, user_id, model, created_at, "
-                        "updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
-                        values, COUNT_OF(values), NULL, err);
+        rc =
+            store_exec(store,
+                       "INSERT INTO operator_session (id, title, titled, source, user_id, model, created_at, "
+                       "updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
+                       values, COUNT_OF(values), NULL, err);
     return rc == 0 ? store_exec(store, TITLE_IN_SQL, values, 1, NULL, err) : rc;
 }
 
-int session_new(struct sessions *s, struct arena *a, const struct session_new *n, struct operator_session *out,
-                struct error *err)
+int session_new(struct sessions *s, struct arena *a, const struct session_new *n,
+                struct operator_session *out, struct error *err)
 {
     char id[ULID_LEN + 1];
     struct making m = {n, sessions_config(s), s, id, clock_wall_ms()};
@@ -364,10 +359,11 @@ int session_refresh(struct sessions *s, const char *id, const char *title, int64
     struct store_value key[] = {STORE_T(id), STORE_I(CONTEXT_LOOK)};
     int rc = a ? session_facts(s->store, id, &facts, err) : error_set(err, VX11_ENOMEM, "out of memory");
     if (rc == 0)
-        rc = store_query(s->store,
-                         "SELECT " MESSAGE_COLUMNS " FROM operator_message WHERE session_id = ?1 AND status = 'ok' "
-                         "AND replaced_by IS NULL AND role IN ('user', 'assistant') ORDER BY seq DESC LIMIT ?2",
-                         key, 2, message_take, &l, err);
+        rc = store_query(
+            s->store,
+            "SELECT " MESSAGE_COLUMNS " FROM operator_message WHERE session_id = ?1 AND status = 'ok' "
+            "AND replaced_by IS NULL AND role IN ('user', 'assistant') ORDER BY seq DESC LIMIT ?2",
+            key, 2, message_take, &l, err);
     if (rc == 0) {
         message_reverse(&l);
         for (size_t i = 0; i < l.count; i++)
@@ -377,10 +373,11 @@ int session_refresh(struct sessions *s, const char *id, const char *title, int64
     if (rc == 0) {
         struct store_value values[] = {STORE_T(id), STORE_T(operator_topic_names[context_topic(m, l.count)]),
                                        STORE_T(signature.data), STORE_I(now)};
-        rc = store_exec(s->store,
-                        "UPDATE operator_session SET topic = ?2, signature = ?3, updated_at = max(updated_at, ?4) "
-                        "WHERE id = ?1",
-                        values, COUNT_OF(values), NULL, err);
+        rc = store_exec(
+            s->store,
+            "UPDATE operator_session SET topic = ?2, signature = ?3, updated_at = max(updated_at, ?4) "
+            "WHERE id = ?1",
+            values, COUNT_OF(values), NULL, err);
     }
     if (rc == 0 && title && title[0] && !facts.titled && !facts.has_title) {
         rc = store_exec(s->store, TITLE_OUT_SQL, key, 1, NULL, err);
@@ -405,10 +402,11 @@ struct branching {
     struct message_list messages; /* ids, seqs and contents of what is copied */
 };
 
-static int branch_calls(struct store *store, struct arena *a, const char *from, const char *to, struct error *err);
+static int branch_calls(struct store *store, struct arena *a, const char *from, const char *to,
+                        struct error *err);
 
-static int branch_message(struct branching *b, struct store *store, const struct operator_message *m, int64_t seq,
-                          struct error *err)
+static int branch_message(struct branching *b, struct store *store, const struct operator_message *m,
+                          int64_t seq, struct error *err)
 {
     char id[ULID_LEN + 1];
     ulid_make(id);
@@ -416,12 +414,16 @@ static int branch_message(struct branching *b, struct store *store, const struct
     int rc = store_exec(
         store,
         "INSERT INTO operator_message (id, session_id, seq, role, content, reasoning, bytes, status, error, "
-        "requested_model, provider, model, reason, request_id, prompt_tokens, completion_tokens, cached_tokens, "
+        "requested_model, provider, model, reason, request_id, prompt_tokens, completion_tokens, "
+        "cached_tokens, "
         "usage_estimated, first_token_ms, total_ms, tokens_per_second, cost, finish_reason, history_dropped, "
         "metadata, created_at, ended_at, indexed) "
-        "SELECT ?1, ?2, ?3, role, content, reasoning, bytes, status, error, requested_model, provider, model, "
-        "reason, request_id, prompt_tokens, completion_tokens, cached_tokens, usage_estimated, first_token_ms, "
-        "total_ms, tokens_per_second, cost, finish_reason, history_dropped, metadata, created_at, ended_at, indexed "
+        "SELECT ?1, ?2, ?3, role, content, reasoning, bytes, status, error, requested_model, provider, "
+        "model, "
+        "reason, request_id, prompt_tokens, completion_tokens, cached_tokens, usage_estimated, "
+        "first_token_ms, "
+        "total_ms, tokens_per_second, cost, finish_reason, history_dropped, metadata, created_at, ended_at, "
+        "indexed "
         "FROM operator_message WHERE id = ?4",
         values, COUNT_OF(values), NULL, err);
     if (rc == 0)
@@ -444,7 +446,8 @@ static int take_id(void *ctx, const struct store_row *row)
     return l->ids[l->count++] ? 0 : VX11_ENOMEM;
 }
 
-static int branch_calls(struct store *store, struct arena *a, const char *from, const char *to, struct error *err)
+static int branch_calls(struct store *store, struct arena *a, const char *from, const char *to,
+                        struct error *err)
 {
     struct id_list l = {.a = a};
     int rc = store_query(store, "SELECT id FROM operator_tool_call WHERE message_id = ?1 ORDER BY n",
@@ -453,21 +456,22 @@ static int branch_calls(struct store *store, struct arena *a, const char *from, 
         char id[ULID_LEN + 1];
         ulid_make(id);
         struct store_value values[] = {STORE_T(id), STORE_T(to), STORE_T(l.ids[i])};
-        rc = store_exec(store,
-                        "INSERT INTO operator_tool_call (id, message_id, call_id, round, name, arguments, mutating, "
-                        "status, result, error, confirmed_by, created_at, started_at, ended_at, duration_ms) "
-                        "SELECT ?1, ?2, call_id, round, name, arguments, mutating, status, result, error, "
-                        "confirmed_by, created_at, started_at, ended_at, duration_ms FROM operator_tool_call "
-                        "WHERE id = ?3",
-                        values, COUNT_OF(values), NULL, err);
+        rc = store_exec(
+            store,
+            "INSERT INTO operator_tool_call (id, message_id, call_id, round, name, arguments, mutating, "
+            "status, result, error, confirmed_by, created_at, started_at, ended_at, duration_ms) "
+            "SELECT ?1, ?2, call_id, round, name, arguments, mutating, status, result, error, "
+            "confirmed_by, created_at, started_at, ended_at, duration_ms FROM operator_tool_call "
+            "WHERE id = ?3",
+            values, COUNT_OF(values), NULL, err);
     }
     return rc;
 }
 
 #define BRANCH_SOURCE                                                                                        \
     "FROM operator_message WHERE session_id = ?1 AND replaced_by IS NULL AND status <> 'streaming' "         \
-    "AND seq <= (SELECT seq FROM operator_message WHERE id = ?2 AND session_id = ?1 AND replaced_by IS NULL)"
-
+    "AND seq <= (SELECT seq FROM operator_message WHERE id = ?2 AND session_id = ?1 AND replaced_by IS "     \
+    "NULL)"
 
 static int branch_all(void *ctx, struct store *store, struct error *err)
 {
@@ -480,34 +484,37 @@ static int branch_all(void *ctx, struct store *store, struct error *err)
     if (rc == 0)
         rc = store_query(store, "SELECT max(seq) " BRANCH_SOURCE, from, 2, take_int, &last, err);
     if (rc == 0 && last == 0)
-        return error_set(err, VX11_ENOT_FOUND, "session %.64s has no message %.64s that can be branched from", b->from,
-                         b->message_id);
+        return error_set(err, VX11_ENOT_FOUND, "session %.64s has no message %.64s that can be branched from",
+                         b->from, b->message_id);
     if (rc == 0)
         rc = make_room(&making, store, err);
     ulid_make(b->id);
-    struct store_value values[] = {STORE_T(b->id), STORE_T(b->from), STORE_T(b->message_id), STORE_T(b->title),
-                                   STORE_I(b->now)};
+    struct store_value values[] = {STORE_T(b->id), STORE_T(b->from), STORE_T(b->message_id),
+                                   STORE_T(b->title), STORE_I(b->now)};
     if (rc == 0)
-        rc = store_exec(store,
-                        "INSERT INTO operator_session (id, title, titled, source, user_id, model, branch_session, "
-                        "branch_message, created_at, updated_at) SELECT ?1, coalesce(?4, title), ?4 IS NOT NULL OR "
-                        "titled, source, user_id, model, ?2, ?3, ?5, ?5 FROM operator_session WHERE id = ?2",
-                        values, COUNT_OF(values), NULL, err);
+        rc = store_exec(
+            store,
+            "INSERT INTO operator_session (id, title, titled, source, user_id, model, branch_session, "
+            "branch_message, created_at, updated_at) SELECT ?1, coalesce(?4, title), ?4 IS NOT NULL OR "
+            "titled, source, user_id, model, ?2, ?3, ?5, ?5 FROM operator_session WHERE id = ?2",
+            values, COUNT_OF(values), NULL, err);
     if (rc == 0)
         rc = store_exec(store, TITLE_IN_SQL, values, 1, NULL, err);
     if (rc == 0) /* ids only: texts are copied by the database */
-        rc = store_query(store,
-                         "SELECT id, session_id, seq, role, '', NULL, status, NULL, NULL, created_at, ended_at, NULL, "
-                         "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL "
-                         BRANCH_SOURCE " ORDER BY seq",
-                         from, 2, message_take, &b->messages, err);
+        rc = store_query(
+            store,
+            "SELECT id, session_id, seq, role, '', NULL, status, NULL, NULL, created_at, ended_at, NULL, "
+            "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, "
+            "NULL " BRANCH_SOURCE " ORDER BY seq",
+            from, 2, message_take, &b->messages, err);
     for (size_t i = 0; rc == 0 && i < b->messages.count; i++)
         rc = branch_message(b, store, &b->messages.items[i], (int64_t)i + 1, err);
     if (rc == 0)
-        rc = store_exec(store,
-                        "INSERT INTO operator_message_words (rowid, content) SELECT n, content FROM operator_message "
-                        "WHERE session_id = ?1 AND indexed = 1",
-                        values, 1, NULL, err);
+        rc = store_exec(
+            store,
+            "INSERT INTO operator_message_words (rowid, content) SELECT n, content FROM operator_message "
+            "WHERE session_id = ?1 AND indexed = 1",
+            values, 1, NULL, err);
     return rc == 0 ? session_refresh(b->s, b->id, NULL, b->now, err) : rc;
 }
 
@@ -524,7 +531,8 @@ int session_branch(struct sessions *s, const char *id, const char *message_id, c
                           .messages = {.arena = a}};
     /* Held meanwhile, so that it is not the one that makes room. */
     bool hold = ulid_valid(id) && sessions_hold(s, id, NULL) == 0;
-    int rc = a ? store_transaction(s->store, branch_all, &b, err) : error_set(err, VX11_ENOMEM, "out of memory");
+    int rc =
+        a ? store_transaction(s->store, branch_all, &b, err) : error_set(err, VX11_ENOMEM, "out of memory");
     if (hold)
         sessions_release(s, id);
     arena_destroy(a);

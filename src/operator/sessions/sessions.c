@@ -36,7 +36,8 @@ int sessions_hold(struct sessions *s, const char *session_id, struct error *err)
     if (!ulid_valid(session_id))
         return error_set(err, VX11_EINVALID, "a session's id has 26 characters");
     if (sessions_held(s, session_id))
-        return error_set(err, VX11_EBUSY, "an answer of this session is being generated; stop it or wait for it");
+        return error_set(err, VX11_EBUSY,
+                         "an answer of this session is being generated; stop it or wait for it");
     if (s->held_count == s->held_size) {
         size_t size = s->held_size ? 2 * s->held_size : 16;
         void *grown = reallocarray(s->held, size, sizeof *s->held);
@@ -93,10 +94,11 @@ static int mark_all(void *ctx, struct store *store, struct error *err)
         "{\"message\":\"The operator ended while this was being generated; what is here is a part.\","
         "\"type\":\"api_error\",\"code\":\"interrupted\",\"param\":null,\"request_id\":null}";
     int64_t now = clock_wall_ms();
-    int rc = store_exec(store,
-                        "UPDATE operator_message SET status = 'failed', ended_at = max(created_at, ?1), error = ?2 "
-                        "WHERE status = 'streaming'",
-                        (struct store_value[]){STORE_I(now), STORE_T(error)}, 2, ctx, err);
+    int rc = store_exec(
+        store,
+        "UPDATE operator_message SET status = 'failed', ended_at = max(created_at, ?1), error = ?2 "
+        "WHERE status = 'streaming'",
+        (struct store_value[]){STORE_I(now), STORE_T(error)}, 2, ctx, err);
     if (rc == 0)
         rc = store_exec(store,
                         "UPDATE operator_tool_call SET status = 'cancelled', ended_at = ?1, "

@@ -4,8 +4,9 @@
  *                    question and empty         the part that           ok, failed
  *                    answer are committed       a kill leaves           or cancelled
  *
- * All on the loop's thread. Strings of what is filled live in the given arena. Errors: VX11_ENOT_FOUND (no such
- * session or message), VX11_EBUSY (a turn runs), VX11_ETOO_LARGE (bounds of the configuration), VX11_EINVALID. */
+ * All on the loop's thread. Strings of what is filled live in the given arena. Errors: VX11_ENOT_FOUND (no
+ * such session or message), VX11_EBUSY (a turn runs), VX11_ETOO_LARGE (bounds of the configuration),
+ * VX11_EINVALID. */
 #ifndef VX11_OPERATOR_SESSIONS_H
 #define VX11_OPERATOR_SESSIONS_H
 
@@ -32,8 +33,8 @@ struct session_new {
     int source;          /* enum operator_session_source */
     const char *user_id; /* NULL: local */
 };
-int session_new(struct sessions *s, struct arena *a, const struct session_new *n, struct operator_session *out,
-                struct error *err);
+int session_new(struct sessions *s, struct arena *a, const struct session_new *n,
+                struct operator_session *out, struct error *err);
 int session_get(struct sessions *s, struct arena *a, const char *id, struct operator_session *out,
                 struct error *err);
 
@@ -55,8 +56,8 @@ int turn_begin(struct sessions *s, struct arena *a, const struct turn_question *
 /* The same for "answer again": message_id is the person's message or its answer. What came after the person's
  * message is replaced by the new answer. VX11_EINVALID when it is replaced already. */
 int turn_again(struct sessions *s, struct arena *a, const char *session_id, const char *message_id,
-               const char *requested_model, struct operator_message *question, struct operator_message *answer,
-               struct error *err);
+               const char *requested_model, struct operator_message *question,
+               struct operator_message *answer, struct error *err);
 /* Keeps what there is of a streaming answer. reasoning may be NULL. */
 int turn_keep(struct sessions *s, const char *answer_id, const char *text, size_t len, const char *reasoning,
               size_t reasoning_len, struct error *err);
@@ -67,14 +68,14 @@ struct turn_end {
     size_t len; /* cut at operator.max_message_bytes */
     const char *reasoning;
     size_t reasoning_len;
-    const struct common_error_body *error; /* of a failed one */
+    const struct common_error_body *error;                              /* of a failed one */
     const char *provider, *model, *reason, *request_id, *finish_reason; /* NULL: not known */
     const struct operator_usage *usage;                                 /* NULL: none */
     double first_token_ms, total_ms, tokens_per_second, cost;           /* negative: not known */
     int64_t history_dropped;                                            /* negative: not known */
 };
-/* Ends a streaming answer and brings the session up to date (topic, signature, updated_at). VX11_ENOT_FOUND when
- * it has ended already or its session is gone. */
+/* Ends a streaming answer and brings the session up to date (topic, signature, updated_at). VX11_ENOT_FOUND
+ * when it has ended already or its session is gone. */
 int turn_finish(struct sessions *s, const char *answer_id, const struct turn_end *end, struct error *err);
 
 /* ---- messages ---- */
@@ -84,8 +85,8 @@ int message_get(struct sessions *s, struct arena *a, const char *session_id, con
 /* What goes to the model before the message of this seq: at most `most` of the latest, the oldest first.
  * Questions that got an answer and their answers, also parts of stopped ones that have text; no failed turns,
  * nothing replaced. Attachments and tool calls are filled. */
-int session_history(struct sessions *s, struct arena *a, const char *session_id, int64_t before_seq, size_t most,
-                    struct operator_message **out, size_t *count, struct error *err);
+int session_history(struct sessions *s, struct arena *a, const char *session_id, int64_t before_seq,
+                    size_t most, struct operator_message **out, size_t *count, struct error *err);
 /* CONTEXT-7 of the messages before this seq, as JSON of an object (context.h says what is in it). */
 int session_context(struct sessions *s, const char *session_id, int64_t before_seq, struct buf *out,
                     struct error *err);

@@ -49,7 +49,8 @@ struct session_change { /* NULL, NULL, -1: as it is */
     const char *title, *model;
     int pinned;
 };
-int session_change(struct sessions *s, const char *id, const struct session_change *change, struct error *err);
+int session_change(struct sessions *s, const char *id, const struct session_change *change,
+                   struct error *err);
 /* VX11_EBUSY when it is held. Its files are swept later. */
 int session_remove(struct sessions *s, const char *id, struct error *err);
 int session_branch(struct sessions *s, const char *id, const char *message_id, const char *title,
@@ -57,8 +58,8 @@ int session_branch(struct sessions *s, const char *id, const char *message_id, c
 /* Removes what expired or is too much, at most `most` of them; *more: there may be others. */
 int session_clean(struct sessions *s, int64_t now, int most, bool *more, struct error *err);
 
-/* Inside a transaction: title, topic and signature of a session after its messages changed. title: of the first
- * message where it has none, may be NULL. */
+/* Inside a transaction: title, topic and signature of a session after its messages changed. title: of the
+ * first message where it has none, may be NULL. */
 int session_refresh(struct sessions *s, const char *id, const char *title, int64_t now, struct error *err);
 
 /* ---- message.c ---- */
@@ -81,19 +82,18 @@ int message_parts(struct store *store, struct arena *a, struct operator_message 
                   struct error *err);
 enum message_side { MESSAGES_LATEST, MESSAGES_BEFORE, MESSAGES_AFTER };
 /* At most limit of them, the oldest first, with all that hangs on them. */
-int message_page(struct sessions *s, struct arena *a, const char *session_id, enum message_side side, int64_t seq,
-                 bool replaced, int64_t limit, struct message_list *out, struct error *err);
-/* A file's row: n, id, session_id, message_id, name, kind, media_type, bytes, sha256, width, height, created_at */
+int message_page(struct sessions *s, struct arena *a, const char *session_id, enum message_side side,
+                 int64_t seq, bool replaced, int64_t limit, struct message_list *out, struct error *err);
+/* A file's row: n, id, session_id, message_id, name, kind, media_type, bytes, sha256, width, height,
+ * created_at */
 #define FILE_COLUMNS                                                                                         \
     "f.id, f.session_id, f.message_id, f.name, f.kind, f.media_type, f.bytes, f.sha256, f.width, f.height, " \
     "f.created_at"
 int file_from_row(const struct store_row *row, int first, struct arena *a, struct operator_file *out);
-/* Index in a list of names, or 0. */
-int name_index(const char *const *names, size_t count, const char *name);
 
 /* ---- words.c ---- */
-/* An FTS5 query of a person's words: all must occur, "quoted" ones as they stand, the last may be a beginning.
- * Nothing in q can make it a syntax error. out stays empty when there is no word in it. */
+/* An FTS5 query of a person's words: all must occur, "quoted" ones as they stand, the last may be a
+ * beginning. Nothing in q can make it a syntax error. out stays empty when there is no word in it. */
 int words_query(const char *q, size_t len, struct buf *out);
 #define WORDS_MARK_BEGIN '\x02'
 #define WORDS_MARK_END   '\x03'

@@ -12,7 +12,9 @@
 #define HISTORY_BYTES (8u << 20) /* of one request to a model; Switch takes 16 MiB */
 
 /* Words of the messages that ?1 and ?2 name go out of the index. */
-#define REPLACED "FROM operator_message WHERE session_id = ?1 AND seq >= ?2 AND replaced_by IS NULL AND status <> 'streaming'"
+#define REPLACED                                                                                             \
+    "FROM operator_message WHERE session_id = ?1 AND seq >= ?2 AND replaced_by IS NULL AND status <> "       \
+    "'streaming'"
 
 struct turn {
     struct sessions *s;
@@ -26,7 +28,8 @@ struct turn {
 /* ---- replacing ---- */
 
 /* Everything from this seq on is replaced by another message. */
-static int replace_from(struct store *store, const char *session_id, int64_t seq, const char *by, struct error *err)
+static int replace_from(struct store *store, const char *session_id, int64_t seq, const char *by,
+                        struct error *err)
 {
     struct store_value values[] = {STORE_T(session_id), STORE_I(seq), STORE_T(by)};
     int rc = store_exec(store,
@@ -77,14 +80,15 @@ static int place_find(struct store *store, const char *session_id, const char *i
 }
 
 /* The person's message that an answer answers. */
-static int place_question(struct store *store, const char *session_id, const struct place *answer, struct place *out,
-                          struct error *err)
+static int place_question(struct store *store, const char *session_id, const struct place *answer,
+                          struct place *out, struct error *err)
 {
     *out = (struct place){.seq = 0};
-    int rc = store_query(store,
-                         "SELECT id, seq, role, replaced_by, status FROM operator_message WHERE session_id = ?1 AND "
-                         "seq < ?2 AND role = 'user' AND replaced_by IS NULL ORDER BY seq DESC LIMIT 1",
-                         (struct store_value[]){STORE_T(session_id), STORE_I(answer->seq)}, 2, place_take, out, err);
+    int rc = store_query(
+        store,
+        "SELECT id, seq, role, replaced_by, status FROM operator_message WHERE session_id = ?1 AND "
+        "seq < ?2 AND role = 'user' AND replaced_by IS NULL ORDER BY seq DESC LIMIT 1",
+        (struct store_value[]){STORE_T(session_id), STORE_I(answer->seq)}, 2, place_take, out, err);
     if (rc == 0 && !out->found)
         rc = error_set(err, VX11_EINVALID, "message %s answers nothing that a person said", answer->id);
     return rc;
@@ -92,30 +96,39 @@ static int place_question(struct store *store, const char *session_id, const str
 
 /* ---- beginning ---- */
 
-static int put_question(struct turn *t, struct store *store, const struct session_facts *facts, struct error *err)
+static int put_question(struct turn *t, struct store *store, const struct session_facts *facts,
+                        struct error *err)
 {
     const struct turn_question *q = t->q;
     const struct config_operator *c = sessions_config(t->s);
     if (q->len > (size_t)c->max_message_bytes)
-        return error_set(err, VX11_ETOO_LARGE, "the message has %zu bytes, operator.max_message_bytes allows %lld",
-                         q->len, (long long)c->max_message_bytes);
-    if (facts->bytes + (int64_t)q->len > c->max_session_bytes)
         return error_set(err, VX11_ETOO_LARGE,
-                         "the session holds %lld bytes, and operator.max_session_bytes allows no more with this "
-                         "message; begin or branch another",
-                         (long long)facts->bytes);
-    struct store_value values[] = {STORE_T(t->question), STORE_T(t->session_id), STORE_I(facts->last_seq + 1),
-                                   store_text_len(q->text, q->len), STORE_I(q->len), STORE_T(q->metadata),
+                         "the message has %zu bytes, operator.max_message_bytes allows %lld", q->len,
+                         (long long)c->max_message_bytes);
+    if (facts->bytes + (int64_t)q->len > c->max_session_bytes)
+        return error_set(
+            err, VX11_ETOO_LARGE,
+            "the session holds %lld bytes, and operator.max_session_bytes allows no more with this "
+            "message; begin or branch another",
+            (long long)facts->bytes);
+    struct store_value values[] = {STORE_T(t->question),
+                                   STORE_T(t->session_id),
+                                   STORE_I(facts->last_seq + 1),
+                                   store_text_len(q->text, q->len),
+                                   STORE_I(q->len),
+                                   STORE_T(q->metadata),
                                    STORE_I(t->now)};
-    int rc = store_exec(store,
-                        "INSERT INTO operator_message (id, session_id, seq, role, content, bytes, status, metadata, "
-                        "created_at, ended_at, indexed) VALUES (?1, ?2, ?3, 'user', ?4, ?5, 'ok', ?6, ?7, ?7, 1)",
-                        values, COUNT_OF(values), NULL, err);
+    int rc = store_exec(
+        store,
+        "INSERT INTO operator_message (id, session_id, seq, role, content, bytes, status, metadata, "
+        "created_at, ended_at, indexed) VALUES (?1, ?2, ?3, 'user', ?4, ?5, 'ok', ?6, ?7, ?7, 1)",
+        values, COUNT_OF(values), NULL, err);
     if (rc == 0)
-        rc = store_exec(store,
-                        "INSERT INTO operator_message_words (rowid, content) SELECT n, content FROM operator_message "
-                        "WHERE id = ?1",
-                        values, 1, NULL, err);
+        rc = store_exec(
+            store,
+            "INSERT INTO operator_message_words (rowid, content) SELECT n, content FROM operator_message "
+            "WHERE id = ?1",
+            values, 1, NULL, err);
     struct files_owner owner = {t->session_id, t->question, t->now};
     for (size_t i = 0; rc == 0 && i < q->attachment_count; i++)
         rc = files_attach(store, &owner, q->attachments[i], i, err);
@@ -126,10 +139,11 @@ static int put_answer(struct turn *t, struct store *store, int64_t seq, struct e
 {
     struct store_value values[] = {STORE_T(t->answer), STORE_T(t->session_id), STORE_I(seq),
                                    STORE_T(t->requested_model), STORE_I(t->now)};
-    return store_exec(store,
-                      "INSERT INTO operator_message (id, session_id, seq, role, content, bytes, status, "
-                      "requested_model, created_at) VALUES (?1, ?2, ?3, 'assistant', '', 0, 'streaming', ?4, ?5)",
-                      values, COUNT_OF(values), NULL, err);
+    return store_exec(
+        store,
+        "INSERT INTO operator_message (id, session_id, seq, role, content, bytes, status, "
+        "requested_model, created_at) VALUES (?1, ?2, ?3, 'assistant', '', 0, 'streaming', ?4, ?5)",
+        values, COUNT_OF(values), NULL, err);
 }
 
 static int begin_all(void *ctx, struct store *store, struct error *err)
@@ -141,7 +155,8 @@ static int begin_all(void *ctx, struct store *store, struct error *err)
     if (rc == 0 && t->q->replaces) {
         rc = place_find(store, t->session_id, t->q->replaces, &replaced, err);
         if (rc == 0 && !replaced.user)
-            rc = error_set(err, VX11_EINVALID, "only a person's message can be replaced, %s is none", replaced.id);
+            rc = error_set(err, VX11_EINVALID, "only a person's message can be replaced, %s is none",
+                           replaced.id);
         if (rc == 0)
             rc = replace_from(store, t->session_id, replaced.seq, t->question, err);
     }
@@ -199,8 +214,8 @@ int turn_begin(struct sessions *s, struct arena *a, const struct turn_question *
 }
 
 int turn_again(struct sessions *s, struct arena *a, const char *session_id, const char *message_id,
-               const char *requested_model, struct operator_message *question, struct operator_message *answer,
-               struct error *err)
+               const char *requested_model, struct operator_message *question,
+               struct operator_message *answer, struct error *err)
 {
     struct turn t = {.s = s,
                      .session_id = session_id,
@@ -234,10 +249,11 @@ int turn_keep(struct sessions *s, const char *answer_id, const char *text, size_
     struct store_value values[] = {STORE_T(answer_id), store_text_len(text ? text : "", n),
                                    text_value(reasoning, r), STORE_I(n + r)};
     int64_t changes = 0;
-    int rc = store_exec(s->store,
-                        "UPDATE operator_message SET content = ?2, reasoning = ?3, bytes = ?4 WHERE id = ?1 AND "
-                        "status = 'streaming'",
-                        values, COUNT_OF(values), &changes, err);
+    int rc =
+        store_exec(s->store,
+                   "UPDATE operator_message SET content = ?2, reasoning = ?3, bytes = ?4 WHERE id = ?1 AND "
+                   "status = 'streaming'",
+                   values, COUNT_OF(values), &changes, err);
     if (rc == 0 && changes == 0)
         rc = error_set(err, VX11_ENOT_FOUND, "answer %.64s is not being written", answer_id);
     return rc;
@@ -299,29 +315,35 @@ static int finish_row(struct ending *x, struct store *store, struct error *err)
         STORE_I(x->now),
         STORE_I(index),
     };
-    int rc = store_exec(
-        store,
-        "UPDATE operator_message SET content = ?2, reasoning = ?3, bytes = ?4, status = ?5, error = ?6, provider = ?7, "
-        "model = ?8, reason = ?9, request_id = ?10, prompt_tokens = ?11, completion_tokens = ?12, "
-        "cached_tokens = ?13, usage_estimated = ?14, first_token_ms = ?15, total_ms = ?16, tokens_per_second = ?17, "
-        "cost = ?18, finish_reason = ?19, history_dropped = ?20, ended_at = max(created_at, ?21), indexed = ?22 "
-        "WHERE id = ?1 AND status = 'streaming'",
-        values, COUNT_OF(values), NULL, err);
+    int rc =
+        store_exec(store,
+                   "UPDATE operator_message SET content = ?2, reasoning = ?3, bytes = ?4, status = ?5, error "
+                   "= ?6, provider = ?7, "
+                   "model = ?8, reason = ?9, request_id = ?10, prompt_tokens = ?11, completion_tokens = ?12, "
+                   "cached_tokens = ?13, usage_estimated = ?14, first_token_ms = ?15, total_ms = ?16, "
+                   "tokens_per_second = ?17, "
+                   "cost = ?18, finish_reason = ?19, history_dropped = ?20, ended_at = max(created_at, ?21), "
+                   "indexed = ?22 "
+                   "WHERE id = ?1 AND status = 'streaming'",
+                   values, COUNT_OF(values), NULL, err);
     if (rc == 0 && index)
-        rc = store_exec(store,
-                        "INSERT INTO operator_message_words (rowid, content) SELECT n, content FROM operator_message "
-                        "WHERE id = ?1",
-                        values, 1, NULL, err);
+        rc = store_exec(
+            store,
+            "INSERT INTO operator_message_words (rowid, content) SELECT n, content FROM operator_message "
+            "WHERE id = ?1",
+            values, 1, NULL, err);
     return rc;
 }
 
 static int finish_all(void *ctx, struct store *store, struct error *err)
 {
     struct ending *x = ctx;
-    int rc = store_query(store, "SELECT session_id FROM operator_message WHERE id = ?1 AND status = 'streaming'",
-                         (struct store_value[]){STORE_T(x->answer_id)}, 1, take_session, x->session_id, err);
+    int rc =
+        store_query(store, "SELECT session_id FROM operator_message WHERE id = ?1 AND status = 'streaming'",
+                    (struct store_value[]){STORE_T(x->answer_id)}, 1, take_session, x->session_id, err);
     if (rc == 0 && !x->session_id[0])
-        return error_set(err, VX11_ENOT_FOUND, "answer %.64s has ended already, or its session is gone", x->answer_id);
+        return error_set(err, VX11_ENOT_FOUND, "answer %.64s has ended already, or its session is gone",
+                         x->answer_id);
     if (rc == 0)
         rc = finish_row(x, store, err);
     return rc == 0 ? session_refresh(x->s, x->session_id, NULL, x->now, err) : rc;
@@ -333,7 +355,8 @@ int turn_finish(struct sessions *s, const char *answer_id, const struct turn_end
     int rc = 0;
     if (end->error)
         rc = common_error_body_serialize(end->error, &x.error);
-    rc = rc == 0 ? store_transaction(s->store, finish_all, &x, err) : error_set(err, rc, "the error of an answer");
+    rc = rc == 0 ? store_transaction(s->store, finish_all, &x, err)
+                 : error_set(err, rc, "the error of an answer");
     buf_free(&x.error);
     return rc;
 }
@@ -366,22 +389,23 @@ static int history_take(void *ctx, const struct store_row *row)
     return keep ? message_take(&h->list, row) : 0;
 }
 
-int session_history(struct sessions *s, struct arena *a, const char *session_id, int64_t before_seq, size_t most,
-                    struct operator_message **out, size_t *count, struct error *err)
+int session_history(struct sessions *s, struct arena *a, const char *session_id, int64_t before_seq,
+                    size_t most, struct operator_message **out, size_t *count, struct error *err)
 {
     struct history h = {.list = {.arena = a}, .most = most};
     struct store_value values[] = {STORE_T(session_id), STORE_I(before_seq), STORE_I(2 * most + 16)};
-    int rc = store_query(s->store,
-                         "SELECT " MESSAGE_COLUMNS " FROM operator_message WHERE session_id = ?1 AND seq < ?2 AND "
-                         "replaced_by IS NULL AND role IN ('user', 'assistant', 'system') ORDER BY seq DESC LIMIT ?3",
-                         values, COUNT_OF(values), history_take, &h, err);
+    int rc = store_query(
+        s->store,
+        "SELECT " MESSAGE_COLUMNS " FROM operator_message WHERE session_id = ?1 AND seq < ?2 AND "
+        "replaced_by IS NULL AND role IN ('user', 'assistant', 'system') ORDER BY seq DESC LIMIT ?3",
+        values, COUNT_OF(values), history_take, &h, err);
     if (rc != 0)
         return rc;
     message_reverse(&h.list);
     size_t from = 0; /* an answer whose question did not fit means nothing */
     while (from < h.list.count && h.list.items[from].role == OPERATOR_MESSAGE_ROLE_ASSISTANT)
         from++;
-    *out = h.list.items + from;
+    *out = h.list.items ? h.list.items + from : NULL;
     *count = h.list.count - from;
     return *count > 0 ? message_parts(s->store, a, *out, *count, err) : 0;
 }
@@ -394,7 +418,8 @@ int session_context(struct sessions *s, const char *session_id, int64_t before_s
     struct context_message m[CONTEXT_LOOK];
     struct session_facts facts = {.message_count = 0};
     size_t count = 0, n = 0;
-    int rc = a ? session_facts(s->store, session_id, &facts, err) : error_set(err, VX11_ENOMEM, "out of memory");
+    int rc =
+        a ? session_facts(s->store, session_id, &facts, err) : error_set(err, VX11_ENOMEM, "out of memory");
     if (rc == 0)
         rc = session_history(s, a, session_id, before_seq, CONTEXT_LOOK + 1, &items, &count, err);
     for (size_t i = count > CONTEXT_LOOK ? count - CONTEXT_LOOK : 0; rc == 0 && i < count; i++)

@@ -55,7 +55,8 @@ static void the_latest_weighs_most(void **state)
     struct context_message m[] = {said(U, "write a function in Python"), said(A, "done"),
                                   said(U, "now denoise this audio file")};
     assert_int_equal(context_topic(m, 3), OPERATOR_TOPIC_AUDIO);
-    struct context_message old[] = {said(U, "denoise this audio file"), said(A, "a"), said(A, "b"), said(U, "c")};
+    struct context_message old[] = {said(U, "denoise this audio file"), said(A, "a"), said(A, "b"),
+                                    said(U, "c")};
     assert_int_equal(context_topic(old, 4), OPERATOR_TOPIC_GENERAL); /* only the last 3 */
     assert_int_equal(context_topic(NULL, 0), OPERATOR_TOPIC_GENERAL);
 }
@@ -108,7 +109,8 @@ static void metadata_has_its_names(void **state)
     static const char *const keys[] = {"context_summary",    "session_signature", "topic_cluster",
                                        "compressed_context", "last_messages",     "message_count"};
     struct buf out = BUF_INIT;
-    struct context_message m[] = {said(U, "1"), said(A, "2"), said(U, "say \"hi\"\n"), said(A, "4"), said(U, "5")};
+    struct context_message m[] = {said(U, "1"), said(A, "2"), said(U, "say \"hi\"\n"), said(A, "4"),
+                                  said(U, "5")};
     (void)state;
     assert_int_equal(context_metadata(m, 5, 9, &out), 0);
     yyjson_doc *doc = yyjson_read(out.data, out.len, 0);
@@ -155,9 +157,9 @@ static void titles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(topics_by_words),         cmocka_unit_test(the_latest_weighs_most),
-        cmocka_unit_test(hint_is_bounded),         cmocka_unit_test(signature_and_compressed),
-        cmocka_unit_test(metadata_has_its_names),  cmocka_unit_test(titles),
+        cmocka_unit_test(topics_by_words),        cmocka_unit_test(the_latest_weighs_most),
+        cmocka_unit_test(hint_is_bounded),        cmocka_unit_test(signature_and_compressed),
+        cmocka_unit_test(metadata_has_its_names), cmocka_unit_test(titles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

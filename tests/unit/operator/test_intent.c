@@ -73,8 +73,8 @@ static void modes_and_operations(void **state)
         assert_true(d.confidence >= 0 && d.confidence <= 1);
         assert_true((d.confidence > 0) == (d.word_count > 0));
         if (d.mode != texts[i].mode || strcmp(ops_of(&d), texts[i].ops) != 0) {
-            print_error("\"%s\": %s [%s], first word %s\n", texts[i].text, operator_intent_mode_names[d.mode], ops_of(&d),
-                        d.word_count ? d.words[0] : "none");
+            print_error("\"%s\": %s [%s], first word %s\n", texts[i].text, operator_intent_mode_names[d.mode],
+                        ops_of(&d), d.word_count ? d.words[0] : "none");
             wrong++;
         }
     }

@@ -20,8 +20,8 @@ static const struct {
 } files[] = {
     {BYTES("\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x01\x40\0\0\0\xf0\x08\x06\0\0\0"), "image/png", 320, 240},
     {BYTES("GIF89a\x10\0\x20\0\0\0\0"), "image/gif", 16, 32},
-    {BYTES("\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0\xff\xc0\0\x11\x08\x00\x64\x00\xc8\x03\1\x22\0"), "image/jpeg", 200,
-     100},
+    {BYTES("\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0\xff\xc0\0\x11\x08\x00\x64\x00\xc8\x03\1\x22\0"),
+     "image/jpeg", 200, 100},
     {BYTES("\xff\xd8\xff\xe0\0\x10JFIF\0"), "image/jpeg", 0, 0}, /* cut before its size */
     {BYTES("\xff\xd8\xff\xe0\0\0\0\0\0\0"), "image/jpeg", 0, 0}, /* a segment of no length */
     {BYTES("RIFF\x24\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x7f\x02\0\xdf\x01\0"), "image/webp", 640, 480},
@@ -33,10 +33,16 @@ static const struct {
     {BYTES("OggS\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\x13OpusHead"), "audio/ogg", 0, 0},
     {BYTES("OggS\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\x2a\x80theora"), NULL, 0, 0},
     {BYTES("ID3\x04\0\0\0\0\0\x0a"), "audio/mpeg", 0, 0},
-    {BYTES("\0\0\0\x20" "ftypM4A \0\0\0\0M4A mp42isom\0\0\0\0"), "audio/mp4", 0, 0},
-    {BYTES("\0\0\0\x20" "ftypisom\0\0\2\0isomiso2mp41\0\0\0\0"), NULL, 0, 0}, /* a film */
+    {BYTES("\0\0\0\x20"
+           "ftypM4A \0\0\0\0M4A mp42isom\0\0\0\0"),
+     "audio/mp4", 0, 0},
+    {BYTES("\0\0\0\x20"
+           "ftypisom\0\0\2\0isomiso2mp41\0\0\0\0"),
+     NULL, 0, 0}, /* a film */
     {BYTES("\xff\xfb\x90\0 one frame only"), NULL, 0, 0},
-    {BYTES("\x7f" "ELF\2\1\1"), NULL, 0, 0},
+    {BYTES("\x7f"
+           "ELF\2\1\1"),
+     NULL, 0, 0},
     {BYTES("%PDF-1.7"), NULL, 0, 0},
     {BYTES("<svg xmlns='http://www.w3.org/2000/svg'/>"), NULL, 0, 0},
     {BYTES(""), NULL, 0, 0},

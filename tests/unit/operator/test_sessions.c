@@ -1,5 +1,5 @@
-/* Sessions against a real database: turns, replacing, history, branches, words, bounds, what a crash leaves. The
- * module around them is a bare one: configuration, store, loop. */
+/* Sessions against a real database: turns, replacing, history, branches, words, bounds, what a crash leaves.
+ * The module around them is a bare one: configuration, store, loop. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,7 +83,8 @@ static const char *new_session(struct fixture *f, const char *title)
 static const char *ask(struct fixture *f, const char *id, const char *text, const char *replaces,
                        struct operator_message *q, struct operator_message *a)
 {
-    struct turn_question question = {.session_id = id, .text = text, .len = strlen(text), .replaces = replaces};
+    struct turn_question question = {
+        .session_id = id, .text = text, .len = strlen(text), .replaces = replaces};
     must(turn_begin(f->o.sessions, f->a, &question, q, a, &err));
     return a->id;
 }
@@ -128,7 +129,8 @@ static int64_t found(struct fixture *f, const char *words)
     int64_t n = 0;
     must(words_query(words, strlen(words), &match));
     if (match.len)
-        must(store_query(f->m.store, "SELECT count(*) FROM operator_message_words WHERE operator_message_words MATCH ?1",
+        must(store_query(f->m.store,
+                         "SELECT count(*) FROM operator_message_words WHERE operator_message_words MATCH ?1",
                          (struct store_value[]){STORE_T(match.data)}, 1, take_int, &n, &err));
     buf_free(&match);
     return n;
@@ -253,7 +255,8 @@ static void branches(void **state)
     must(session_remove(f->o.sessions, id, &err));
     assert_int_equal(found(f, "banana"), 1);
     assert_int_equal(found(f, "late"), 0);
-    assert_int_equal(session_branch(f->o.sessions, id2, a.id, NULL, id2, &err), VX11_ENOT_FOUND); /* of the other */
+    assert_int_equal(session_branch(f->o.sessions, id2, a.id, NULL, id2, &err),
+                     VX11_ENOT_FOUND); /* of the other */
 }
 
 static void bounds(void **state)
@@ -273,7 +276,8 @@ static void bounds(void **state)
     }
     assert_int_equal(turn_begin(f->o.sessions, f->a, &question, &q, &a, &err), VX11_ETOO_LARGE);
     /* The sixth session makes the one go that was not used longest, is not pinned and does not run. */
-    const char *b = new_session(f, "b"), *c = new_session(f, "c"), *d = new_session(f, "d"), *e = new_session(f, "e");
+    const char *b = new_session(f, "b"), *c = new_session(f, "c"), *d = new_session(f, "d"),
+               *e = new_session(f, "e");
     must(store_exec(f->m.store, "UPDATE operator_session SET updated_at = 1000 + n", NULL, 0, NULL, &err));
     must(session_change(f->o.sessions, b, &(struct session_change){.pinned = 1}, &err));
     must(store_exec(f->m.store, "UPDATE operator_session SET updated_at = 1000 + n", NULL, 0, NULL, &err));
@@ -319,11 +323,12 @@ static void a_crash_leaves_failures(void **state)
 
 static void hostile_words(void **state)
 {
-    static const char *const words[] = {"",         " ",        "\"",       "\"\"\"",    "AND",         "NOT",       "OR OR",
-                                        "NEAR(a b)", "a*b",      "*",        "content:a", "(",           ")",         "a)",
-                                        "^a",       "-a",       "{a b}:c",  "a + b",     "\"a",         "a\"b",      "'; --",
-                                        "😀",       "\"😀\" a", "…",        "\x01\x02",  "a NEAR/2 b",  "\\",        "%",
-                                        "lizard😀", "\"a\"\"b\"", "ẞ",       "a\tb\nc",   "\"a b\" \"c", "+ - / ( )", "NULL"};
+    static const char *const words[] = {
+        "",          " ",          "\"",      "\"\"\"",    "AND",         "NOT",       "OR OR",
+        "NEAR(a b)", "a*b",        "*",       "content:a", "(",           ")",         "a)",
+        "^a",        "-a",         "{a b}:c", "a + b",     "\"a",         "a\"b",      "'; --",
+        "😀",         "\"😀\" a",    "…",       "\x01\x02",  "a NEAR/2 b",  "\\",        "%",
+        "lizard😀",   "\"a\"\"b\"", "ẞ",       "a\tb\nc",   "\"a b\" \"c", "+ - / ( )", "NULL"};
     struct fixture *f = *state;
     char many[4000];
     const char *id = new_session(f, NULL);
@@ -337,7 +342,7 @@ static void hostile_words(void **state)
         many[i] = i % 2 ? ' ' : 'a';
     found(f, many);
     assert_int_equal(found(f, "arboles"), 1);
-    assert_int_equal(found(f, "LIZ"), 1);      /* a beginning */
+    assert_int_equal(found(f, "LIZ"), 1);         /* a beginning */
     assert_int_equal(found(f, "liz arboles"), 0); /* only the last may be one */
     assert_int_equal(found(f, "arboles liz"), 1);
     assert_int_equal(found(f, "\"lazy dog\""), 1);
@@ -354,7 +359,9 @@ static void marks_are_utf16(void **state)
     const char *text;
     int64_t *marks;
     size_t n;
-    must(words_marks("😀 \x02" "café\x03 y \x02té\x03", f->a, &text, &marks, &n));
+    must(words_marks("😀 \x02"
+                     "café\x03 y \x02té\x03",
+                     f->a, &text, &marks, &n));
     assert_string_equal(text, "😀 café y té");
     assert_int_equal(n, 4);
     assert_int_equal(marks[0], 3);
@@ -364,6 +371,91 @@ static void marks_are_utf16(void **state)
     must(words_marks("\x02\x02\x03\x03 a\x02", f->a, &text, &marks, &n)); /* in the text itself */
     assert_string_equal(text, " a");
     assert_int_equal(n, 0);
+}
+
+/* A file as an upload leaves it. */
+static struct operator_file put_file(struct fixture *f, const char *name, int kind, const char *type,
+                                     const char *data)
+{
+    static const char hash[] = "0000000000000000000000000000000000000000000000000000000000000000";
+    char *id = arena_alloc(f->a, ULID_LEN + 1), path[200];
+    struct operator_file file = {
+        .id = ulid_make(id), .name = name, .kind = kind, .media_type = type, .bytes = (int64_t)strlen(data)};
+    snprintf(path, sizeof path, "%s/files/%s", f->dir, id);
+    must(fs_write_file_atomic(path, data, strlen(data), 0600, &err));
+    struct store_value values[] = {
+        STORE_T(id),   STORE_T(name),         STORE_T(operator_file_kind_names[kind]),
+        STORE_T(type), STORE_I(strlen(data)), STORE_T(hash)};
+    must(store_exec(f->m.store,
+                    "INSERT INTO operator_file (id, content_id, name, kind, media_type, bytes, sha256, "
+                    "created_at) VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, 1)",
+                    values, COUNT_OF(values), NULL, &err));
+    return file;
+}
+
+static void files_reach_the_model(void **state)
+{
+    struct fixture *f = *state;
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *parts;
+    struct operator_file files[] = {
+        put_file(f, "notes.md", OPERATOR_FILE_KIND_TEXT, "text/plain", "a\n```\nb"),
+        put_file(f, "dot.png", OPERATOR_FILE_KIND_IMAGE, "image/png", "abc"),
+        put_file(f, "voice.wav", OPERATOR_FILE_KIND_AUDIO, "audio/wav", "RIFF"),
+        put_file(f, "song.flac", OPERATOR_FILE_KIND_AUDIO, "audio/flac", "fLaC"),
+    };
+    must(files_content(f->o.files, doc, "look", files, 2, false, &parts, &err));
+    assert_int_equal(yyjson_mut_arr_size(parts), 3);
+    assert_string_equal(yyjson_mut_get_str(yyjson_mut_obj_get(yyjson_mut_arr_get(parts, 0), "text")), "look");
+    assert_string_equal(yyjson_mut_get_str(yyjson_mut_obj_get(yyjson_mut_arr_get(parts, 1), "text")),
+                        "File notes.md:\n````\na\n```\nb\n````");
+    yyjson_mut_val *image = yyjson_mut_obj_get(yyjson_mut_arr_get(parts, 2), "image_url");
+    assert_string_equal(yyjson_mut_get_str(yyjson_mut_obj_get(image, "url")), "data:image/png;base64,YWJj");
+    assert_int_equal(files_content(f->o.files, doc, "", files + 2, 1, false, &parts, &err),
+                     VX11_EUNSUPPORTED);
+    assert_non_null(strstr(err.text, "Shub"));
+    must(files_content(f->o.files, doc, "", files + 2, 1, true, &parts, &err));
+    assert_int_equal(files_content(f->o.files, doc, "", files + 3, 1, true, &parts, &err), VX11_EUNSUPPORTED);
+    yyjson_mut_doc_free(doc);
+}
+
+static void files_follow_their_messages(void **state)
+{
+    struct fixture *f = *state;
+    struct operator_message q, a, got;
+    char branch[ULID_LEN + 1];
+    const char *id = new_session(f, "t");
+    struct operator_file file = put_file(f, "a.txt", OPERATOR_FILE_KIND_TEXT, "text/plain", "hello");
+    struct turn_question question = {
+        .session_id = id, .text = "see", .len = 3, .attachments = &file.id, .attachment_count = 1};
+    must(turn_begin(f->o.sessions, f->a, &question, &q, &a, &err));
+    answer(f, a.id, OK, "seen");
+    assert_int_equal(q.attachments_count, 1);
+    assert_string_equal(q.attachments[0].id, file.id);
+    question.replaces = q.id; /* the same file again, with the edited message */
+    must(turn_begin(f->o.sessions, f->a, &question, &q, &a, &err));
+    answer(f, a.id, OK, "seen again");
+    assert_int_equal(q.attachments_count, 1);
+    assert_string_not_equal(q.attachments[0].id, file.id);
+    must(session_branch(f->o.sessions, id, a.id, NULL, branch, &err));
+    assert_int_equal(count(f, "SELECT count(*) FROM operator_file"), 3);
+    assert_int_equal(count(f, "SELECT count(DISTINCT content_id) FROM operator_file"), 1);
+    const char *nobody = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    question = (struct turn_question){
+        .session_id = id, .text = "x", .len = 1, .attachments = &nobody, .attachment_count = 1};
+    assert_int_equal(turn_begin(f->o.sessions, f->a, &question, &q, &a, &err), VX11_ENOT_FOUND);
+    /* The content stays as long as a message has it. */
+    char path[200];
+    snprintf(path, sizeof path, "%s/files/%s", f->dir, file.id);
+    must(session_remove(f->o.sessions, id, &err));
+    for (int i = 0; i < 5; i++)
+        uv_run(&f->m.loop, UV_RUN_NOWAIT);
+    assert_true(fs_exists(path));
+    must(message_get(f->o.sessions, f->a, branch, "none", &got, &err) == VX11_ENOT_FOUND ? 0 : -1);
+    must(session_remove(f->o.sessions, branch, &err));
+    for (int i = 0; i < 5; i++)
+        uv_run(&f->m.loop, UV_RUN_NOWAIT);
+    assert_false(fs_exists(path));
 }
 
 static void export_keeps_fences(void **state)
@@ -399,9 +491,17 @@ static void export_keeps_fences(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        with(a_turn_is_written_down), with(failures_are_no_answers), with(edits_and_retries_replace),
-        with(branches),               with(bounds),                  with(a_crash_leaves_failures),
-        with(hostile_words),          with(marks_are_utf16),         with(export_keeps_fences),
+        with(a_turn_is_written_down),
+        with(failures_are_no_answers),
+        with(edits_and_retries_replace),
+        with(branches),
+        with(bounds),
+        with(a_crash_leaves_failures),
+        with(hostile_words),
+        with(marks_are_utf16),
+        with(export_keeps_fences),
+        with(files_reach_the_model),
+        with(files_follow_their_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
