@@ -30,7 +30,7 @@ export const RecordRow = memo(function RecordRow({ record, open, onToggle }: Pro
         <ChevronRight className={s.chevron} aria-hidden />
         <time className={s.time} dateTime={new Date(record.at).toISOString()}>{f.time(record.at)}.{ms}</time>
         <span className={s.level}><Status tone={tones[record.level]}>{t(`level.${record.level}`)}</Status></span>
-        <span className={s.module}>{record.module}</span>
+        <span className={s.module} data-field="module">{record.module}</span>
         <span className={s.message}>
           {record.part !== null && <span className="soft">{record.part}: </span>}{record.message}
           {!open && fields.map(([k, v]) => <span key={k} className={s.pair}> {k}=<span>{say(v)}</span></span>)}
