@@ -34,11 +34,13 @@ static int start(void **state)
                     "  providers:\n");
     upstream_yaml(up, &yaml, "good", "good-model", "connect_timeout_ms: 1000");
     upstream_yaml(up, &yaml, "bad", "bad-model", "connect_timeout_ms: 1000");
+    upstream_yaml(up, &yaml, "drip", "drip-model", "connect_timeout_ms: 1000");
     system_init(&sys);
     system_env(&sys, "VX11_SUPERVISOR__BACKOFF_MAX_MS=200");
     system_config(&sys, yaml.data);
     buf_free(&yaml);
     upstream_behave(up, "bad", UP_503);
+    upstream_behave(up, "drip", UP_DRIP);
     system_up(&sys);
     system_token(&sys, "chatter", "chat,read", chatter);
     system_token(&sys, "reader", "read", reader);
@@ -554,6 +556,51 @@ static void a_kill_leaves_a_part(void **state)
     assert_int_equal(http_status(&at, "GET", path, NULL), 200);
 }
 
+/* The same with an answer that was coming in. */
+static void a_kill_in_mid_answer(void **state)
+{
+    struct http_reply r;
+    char id[ULID_LEN + 1], body[300], sql[200], path[80];
+    struct http_at at = door(chatter);
+    (void)state;
+    sys.rough = true;
+    new_session("cut off", id);
+    snprintf(body, sizeof body,
+             "{\"session_id\":\"%s\",\"message\":\"go on\",\"model\":\"drip-model\",\"stream\":true}", id);
+    int fd = http_open(&at, "POST", "/operator/chat", body);
+    snprintf(sql, sizeof sql,
+             "SELECT length(content) FROM operator_message WHERE session_id = '%s' AND status = 'streaming'",
+             id);
+    eventually(15000, system_count(&sys, sql) > 0); /* a part is on the disk */
+    ask(&r, "DELETE", NULL, "/operator/sessions/%s", id);
+    assert_error(&r, 409, "session_busy");
+    http_free(&r);
+    snprintf(body, sizeof body, "{\"session_id\":\"%s\",\"message\":\"me too\",\"model\":\"good-model\"}",
+             id);
+    ask(&r, "POST", body, "/operator/chat");
+    assert_error(&r, 409, "session_busy");
+    http_free(&r);
+    pid_t pid = system_module_pid(&sys, "operator");
+    assert_true(pid > 0);
+    process_kill(pid, SIGKILL);
+    raw_close(fd);
+    eventually(15000, system_module_pid(&sys, "operator") > 0 && system_module_pid(&sys, "operator") != pid);
+    snprintf(path, sizeof path, "/operator/sessions/%s", id);
+    eventually(15000, http_status(&at, "GET", path, NULL) == 200);
+    ask(&r, "GET", NULL, "/operator/sessions/%s", id);
+    assert_string_equal(http_text(&r, "/messages/0/status"), "ok");
+    assert_string_equal(http_text(&r, "/messages/1/status"), "failed");
+    assert_true(http_text(&r, "/messages/1/content")[0] != '\0');
+    assert_string_equal(http_text(&r, "/messages/1/error/code"), "interrupted");
+    http_free(&r);
+    /* It goes on from there, and the part is no part of what the model is told. */
+    eventually(15000, http_status(&at, "POST", "/operator/chat", body) == 200);
+    struct upstream_seen seen;
+    upstream_seen(up, "good", &seen);
+    assert_non_null(strstr(seen.body, "me too"));
+    assert_null(strstr(seen.body, "go on"));
+}
+
 static void command_line(void **state)
 {
     struct buf out = BUF_INIT;
@@ -594,6 +641,7 @@ int main(void)
         cmocka_unit_test(command_line),
         cmocka_unit_test(room_is_made),
         cmocka_unit_test(a_kill_leaves_a_part),
+        cmocka_unit_test(a_kill_in_mid_answer),
         cmocka_unit_test(stops_clean),
     };
     return cmocka_run_group_tests(tests, start, stop);
