@@ -248,7 +248,7 @@ test("sessions are searched, renamed, pinned, saved and deleted, by keyboard too
   await page.waitForURL(new RegExp(`${session.id}/${wanted}$`));
   await eventually(() => page.evaluate(() => document.activeElement?.getAttribute("data-message")).then((x) => x === wanted));
   await page.getByRole("searchbox").fill("");
-  const link = page.getByRole("link", { name: "About zebras" });
+  const link = page.getByRole("link", { name: "About zebras", exact: true });
   await link.focus();
   await page.keyboard.press("F2");
   await page.getByRole("textbox", { name: "Title of the conversation" }).fill("About giraffes");

@@ -69,7 +69,7 @@ function ToolsSwitch({ on, onChange }: { on: boolean; onChange: (on: boolean) =>
   const hint = [on ? t("tools.on") : t("tools.off"), usable.length > 0 ? t("tools.which", { names: f.list(usable.map((x) => x.title)) }) : ""].filter(Boolean).join("\n");
   return (
     <Tooltip text={hint}>
-      <button type="button" role="switch" aria-checked={on} className={s.toolsSwitch} onClick={() => onChange(!on)}><Wrench aria-hidden /><span>{t("tools")}</span></button>
+      <button type="button" role="switch" aria-checked={on} aria-label={t("tools")} className={s.toolsSwitch} onClick={() => onChange(!on)}><Wrench aria-hidden /><span>{t("tools")}</span></button>
     </Tooltip>
   );
 }

@@ -71,14 +71,14 @@ const Step = memo(function Step({ call, sessionId }: { call: OperatorToolCall; s
       </summary>
       <div className={s.stepBody}>
         <h3>{t("tool.arguments")}</h3>
-        <CodeBlock text={shown(call.arguments ?? {})} wrap label={t("tool.arguments")} />
+        <CodeBlock text={shown(call.arguments ?? {})} wrap />
         {call.status === "waiting" && <Decide call={call} sessionId={sessionId} />}
         {by && <p className={s.small}>{t(call.status === "refused" ? "tool.refused_by" : "tool.confirmed_by", { name: by })}</p>}
         {call.error && <p className={s.stepError}>{call.error}</p>}
         {call.result != null && (
           <>
             <h3>{t("tool.result")}</h3>
-            <CodeBlock text={shown(call.result)} wrap label={t("tool.result")} />
+            <CodeBlock text={shown(call.result)} wrap />
           </>
         )}
       </div>
