@@ -149,6 +149,28 @@ static bool between_us(const struct line *l)
     return false;
 }
 
+/* Does a Connection field name this one? Then it is meant for us, not for the server. */
+static bool is_listed(const char *fields, const char *end, const struct line *l)
+{
+    struct line c;
+    bool bad = false;
+    while (next_field(&fields, end, &c, &bad)) {
+        const char *at = c.value, *stop = c.value + c.value_len;
+        while (is_name(&c, "Connection") && at < stop) {
+            const char *comma = memchr(at, ',', (size_t)(stop - at));
+            const char *last = comma ? comma : stop;
+            while (at < last && (*at == ' ' || *at == '\t'))
+                at++;
+            while (last > at && (last[-1] == ' ' || last[-1] == '\t'))
+                last--;
+            if ((size_t)(last - at) == l->name_len && strncasecmp(at, l->name, l->name_len) == 0)
+                return true;
+            at = comma ? comma + 1 : stop;
+        }
+    }
+    return false;
+}
+
 int head_forward(const char *text, size_t len, const struct head *h, struct buf *out)
 {
     const char *end = text + len, *at = memmem(text, len, "\r\n", 2);
@@ -162,8 +184,9 @@ int head_forward(const char *text, size_t len, const struct head *h, struct buf 
     const char *path = host + host_len;
     (void)buf_printf(out, "%s %s%.*s HTTP/1.1\r\nHost: %.*s\r\n", h->method, *path == '/' ? "" : "/",
                      (int)strcspn(path, "#"), path, (int)host_len, host);
-    for (at += 2; next_field(&at, end, &l, &bad);)
-        if (!between_us(&l))
+    const char *fields = at += 2;
+    while (next_field(&at, end, &l, &bad))
+        if (!between_us(&l) && !is_listed(fields, end, &l))
             (void)buf_printf(out, "%.*s: %.*s\r\n", (int)l.name_len, l.name, (int)l.value_len, l.value);
     (void)buf_puts(out, "Connection: close\r\n\r\n");
     return out->failed ? VX11_ENOMEM : 0;
