@@ -67,7 +67,12 @@ export default function Logs() {
   const [, go] = useLocation();
   const search = useSearch();
   const filter = filterOf(search);
-  const set = (change: Partial<Filter>) => go(`/logs${searchOf({ ...filter, ...change })}`, { replace: true });
+  const latest = useRef(filter); // a text that was typed before another filter was changed must not take that back
+  latest.current = filter;
+  const set = (change: Partial<Filter>) => {
+    latest.current = { ...latest.current, ...change };
+    go(`/logs${searchOf(latest.current)}`, { replace: true });
+  };
   const [typed, setTyped] = useState(filter.q);
   const [records, setRecords] = useState(() => new Records());
   const [older, setOlder] = useState<Older>({ loading: true, error: null, next: undefined, cut: false });
