@@ -167,6 +167,8 @@ int egress_create(const struct egress_options *options, struct egress **out, str
 void egress_close(struct egress *e, void (*done)(void *ctx), void *ctx)
 {
     e->closing = true;
+    if (e->port)
+        egress_policy_disown(e->options.policy, e->port);
     e->closed = done;
     e->closed_ctx = ctx;
     for (struct connection *c = e->connections, *next; c; c = next) {

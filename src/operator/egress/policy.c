@@ -1,6 +1,6 @@
-/* The rules of `operator.browser.allow`, the ports browsers do not speak to (WHATWG Fetch, "bad port"), names of
- * metadata services, and this machine's own addresses. An IPv4 address inside IPv6 counts as the IPv4 address
- * it is; those of NAT64 and 6to4 are as public as what they carry (net/address.h). */
+/* The rules of `operator.browser.allow`, the ports browsers do not speak to (WHATWG Fetch, "bad port"), names
+ * of metadata services, and this machine's own addresses. An IPv4 address inside IPv6 counts as the IPv4
+ * address it is; those of NAT64 and 6to4 are as public as what they carry (net/address.h). */
 #include "operator/egress/policy.h"
 
 #include <arpa/inet.h>
@@ -21,10 +21,14 @@
 #define LOCAL_MAX 256
 
 const char *const egress_code_names[EGRESS_CODES] = {
-    [EGRESS_ALLOWED] = "allowed",          [EGRESS_MALFORMED] = "malformed_url",
-    [EGRESS_SCHEME] = "scheme_refused",    [EGRESS_USERINFO] = "userinfo_refused",
-    [EGRESS_PORT] = "port_refused",        [EGRESS_ADDRESS] = "address_refused",
-    [EGRESS_METADATA] = "metadata_refused", [EGRESS_OWN] = "own_port_refused",
+    [EGRESS_ALLOWED] = "allowed",
+    [EGRESS_MALFORMED] = "malformed_url",
+    [EGRESS_SCHEME] = "scheme_refused",
+    [EGRESS_USERINFO] = "userinfo_refused",
+    [EGRESS_PORT] = "port_refused",
+    [EGRESS_ADDRESS] = "address_refused",
+    [EGRESS_METADATA] = "metadata_refused",
+    [EGRESS_OWN] = "own_port_refused",
     [EGRESS_UNRESOLVED] = "name_unresolved",
 };
 
@@ -141,7 +145,7 @@ static bool address_is_local(struct egress_policy *p, const struct address *a)
 static bool host_is_name(const char *host)
 {
     size_t n = strlen(host);
-    if (n == 0 || n > 253 || host[0] == '.' || host[0] == '-')
+    if (n == 0 || n > 253 || host[0] == '.' || host[0] == '-' || host[n - 1] == '.' || !utf8_valid(host, n))
         return false;
     for (const char *c = host; *c; c++) {
         bool letter = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || (unsigned char)*c >= 0x80;
@@ -239,6 +243,14 @@ static bool is_named(const struct egress_policy *p, const struct egress_target *
     return false;
 }
 
+static bool own_port(const struct egress_policy *p, int port)
+{
+    for (size_t i = 0; i < p->own_count; i++)
+        if (p->own[i] == port)
+            return true;
+    return false;
+}
+
 int egress_policy_create(const char *const *allow, size_t allow_count, const int *own_ports, size_t own_count,
                          struct egress_policy **out, struct error *err)
 {
@@ -276,12 +288,23 @@ void egress_policy_free(struct egress_policy *p)
 
 int egress_policy_own(struct egress_policy *p, int port)
 {
+    if (own_port(p, port))
+        return 0;
     int *grown = realloc(p->own, (p->own_count + 1) * sizeof *grown);
     if (!grown)
         return VX11_ENOMEM;
     p->own = grown;
     p->own[p->own_count++] = port;
     return 0;
+}
+
+void egress_policy_disown(struct egress_policy *p, int port)
+{
+    for (size_t i = 0; i < p->own_count; i++)
+        if (p->own[i] == port) {
+            p->own[i] = p->own[--p->own_count];
+            return;
+        }
 }
 
 /* ---- judging ---- */
@@ -303,10 +326,10 @@ static bool refuse(struct egress_verdict *v, enum egress_code code, const char *
 static bool port_is_bad(int port)
 {
     static const unsigned short bad[] = {
-        1,   7,   9,   11,  13,  15,  17,  19,  20,  21,   22,   23,   25,   37,   42,   43,   53,
-        69,  77,  79,  87,  95,  101, 102, 103, 104, 109,  110,  111,  113,  115,  117,  119,  123,
-        135, 137, 139, 143, 161, 179, 389, 427, 465, 512,  513,  514,  515,  526,  530,  531,  532,
-        540, 548, 554, 556, 563, 587, 601, 636, 989, 990,  993,  995,  1719, 1720, 1723, 2049, 3659,
+        1,    7,    9,    11,   13,   15,   17,   19,   20,   21,   22,   23,   25,   37,    42,   43,   53,
+        69,   77,   79,   87,   95,   101,  102,  103,  104,  109,  110,  111,  113,  115,   117,  119,  123,
+        135,  137,  139,  143,  161,  179,  389,  427,  465,  512,  513,  514,  515,  526,   530,  531,  532,
+        540,  548,  554,  556,  563,  587,  601,  636,  989,  990,  993,  995,  1719, 1720,  1723, 2049, 3659,
         4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++)
@@ -317,10 +340,14 @@ static bool port_is_bad(int port)
 
 static bool host_is_metadata(const char *host)
 {
-    static const char *const names[] = {"metadata",           "metadata.google.internal",
-                                        "metadata.goog",      "instance-data",
-                                        "instance-data.ec2.internal", "metadata.azure.com",
-                                        "metadata.azure.internal", "metadata.platformequinix.com",
+    static const char *const names[] = {"metadata",
+                                        "metadata.google.internal",
+                                        "metadata.goog",
+                                        "instance-data",
+                                        "instance-data.ec2.internal",
+                                        "metadata.azure.com",
+                                        "metadata.azure.internal",
+                                        "metadata.platformequinix.com",
                                         "metadata.packet.net"};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         if (strcmp(names[i], host) == 0)
@@ -336,14 +363,6 @@ static bool address_is_metadata(const struct address *a)
     struct address one;
     for (size_t i = 0; i < COUNT_OF(known); i++)
         if (address_parse(known[i], &one) && address_within(a, &one, address_width(a)))
-            return true;
-    return false;
-}
-
-static bool own_port(const struct egress_policy *p, int port)
-{
-    for (size_t i = 0; i < p->own_count; i++)
-        if (p->own[i] == port)
             return true;
     return false;
 }
@@ -388,7 +407,8 @@ static bool target_check(struct egress_policy *p, const struct egress_target *t,
     struct sockaddr_in in = {.sin_family = AF_INET};
     struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
     if (port_is_bad(t->port) && !is_named(p, t, NULL, true))
-        return refuse(v, EGRESS_PORT, "port %d is not one of the web's: browsers do not speak to it", t->port);
+        return refuse(v, EGRESS_PORT, "port %d is not one of the web's: browsers do not speak to it",
+                      t->port);
     if (address_parse(t->host, &a)) {
         memcpy(&in.sin_addr, a.bytes, 4);
         memcpy(&in6.sin6_addr, a.bytes, 16);

@@ -40,12 +40,15 @@ struct egress_target { /* where a URL leads */
 struct egress_policy;
 
 /* allow: "host", "*.host", "host:port", an address, "address:port", "[v6]:port", a CIDR, "CIDR:port" (of IPv6
- * "[CIDR]:port"). own_ports: of VX11's modules. Both are copied. VX11_EINVALID names the entry that is none. */
+ * "[CIDR]:port"). own_ports: of VX11's modules. Both are copied. VX11_EINVALID names the entry that is none.
+ */
 int egress_policy_create(const char *const *allow, size_t allow_count, const int *own_ports, size_t own_count,
                          struct egress_policy **out, struct error *err);
 void egress_policy_free(struct egress_policy *p); /* NULL is fine */
 /* One more port that is VX11's own: of a sidecar, of the proxy. 0 or VX11_ENOMEM. */
 int egress_policy_own(struct egress_policy *p, int port);
+/* It is no longer. */
+void egress_policy_disown(struct egress_policy *p, int port);
 
 /* The first step. sockets: ws and wss are fine too. A host that is an address is judged wholly. True when
  * nothing is against it so far; target (may be NULL) is filled as far as it was read. */

@@ -79,6 +79,9 @@ static void test_urls(void **state)
         {"http://example.org:x/", EGRESS_MALFORMED},
         {"http://[::1/", EGRESS_MALFORMED},
         {"http://[fe80::1%25eth0]/", EGRESS_ADDRESS},
+        {"http://example.org../", EGRESS_MALFORMED},
+        {"http://.example.org/", EGRESS_MALFORMED},
+        {"http://ex\xd9mple.org/", EGRESS_MALFORMED},
         {"http://user@example.org/", EGRESS_USERINFO},
         {"http://user:word@example.org/", EGRESS_USERINFO},
         {"http://good.org\\@evil.org/", EGRESS_ALLOWED}, /* "\" ends the host, as browsers have it */
@@ -212,6 +215,9 @@ static void test_tunnels(void **state)
     assert_int_equal(egress_policy_own(p, 5555), 0);
     assert_false(egress_authority_check(p, "127.0.0.1:5555", &t, &v));
     assert_int_equal(v.code, EGRESS_OWN);
+    egress_policy_disown(p, 5555);
+    assert_false(egress_authority_check(p, "127.0.0.1:5555", &t, &v));
+    assert_int_equal(v.code, EGRESS_ADDRESS);
     egress_policy_free(p);
 }
 
