@@ -8,8 +8,11 @@
 #include <unistd.h>
 
 #include "api/link_client.h"
+#include "api/operator_client.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "base/ulid.h"
+#include "cli/ask.h"
 
 /* ---- the conversation so far ---- */
 
@@ -62,8 +65,10 @@ void conversation_free(struct conversation *v)
 struct chat {
     struct cli *c;
     struct conversation talk;
-    char *model, *system; /* NULL: default, none */
-    bool piped;           /* "-": standard input is part of the question */
+    char *model, *system;       /* NULL: default, none */
+    bool piped;                 /* "-": standard input is part of the question */
+    bool kept;                  /* by the operator, as a session */
+    char session[ULID_LEN + 1]; /* "": a new one */
 };
 
 static void dim(const char *text)
@@ -117,7 +122,8 @@ static void chat_say(struct chat *t, const char *text, size_t len)
 {
     size_t before = t->talk.count;
     struct answer a;
-    struct chat_asking asking = {.model = t->model, .system = t->system, .terminal = true};
+    struct chat_asking asking = {
+        .model = t->model, .system = t->system, .terminal = true, .session = t->kept ? t->session : NULL};
     if (conversation_add(&t->talk, OPENAI_ROLE_USER, text, len) != 0) {
         cli_fail(CLI_FAILED, "out of memory");
         return;
@@ -125,7 +131,7 @@ static void chat_say(struct chat *t, const char *text, size_t len)
     for (;;) {
         chat_answer(t->c, &t->talk, &asking, &a);
         /* A conversation grows past every context: its beginning is what can be missed. */
-        if (a.code != CLI_FAILED || strcmp(a.error_code, "context_length_exceeded") != 0 ||
+        if (t->kept || a.code != CLI_FAILED || strcmp(a.error_code, "context_length_exceeded") != 0 ||
             !conversation_drop_oldest(&t->talk))
             break;
         before -= 2;
@@ -195,6 +201,7 @@ static bool chat_command(struct chat *t, const char *line)
         return false;
     if (after(line, "/new")) {
         conversation_cut(&t->talk, 0);
+        t->session[0] = '\0';
         dim("A new conversation.");
     } else if ((word = after(line, "/model"))) {
         put_new(&t->model, word);
@@ -296,8 +303,11 @@ static int chat_once(struct chat *t, const char *prompt, bool json)
 {
     struct buf question = BUF_INIT;
     struct answer a;
-    struct chat_asking asking = {
-        .model = t->model, .system = t->system, .json = json, .terminal = isatty(STDOUT_FILENO)};
+    struct chat_asking asking = {.model = t->model,
+                                 .system = t->system,
+                                 .json = json,
+                                 .terminal = isatty(STDOUT_FILENO),
+                                 .session = t->kept ? t->session : NULL};
     int code = question_read(prompt, t->piped, &question);
     if (code == 0 && conversation_add(&t->talk, OPENAI_ROLE_USER, question.data, question.len) != 0)
         code = cli_fail(CLI_FAILED, "out of memory");
@@ -317,7 +327,32 @@ static int chat_once(struct chat *t, const char *prompt, bool json)
 
 /* ---- the command ---- */
 
-static int arguments_read(int argc, char **argv, struct chat *t, struct buf *prompt, bool *json)
+/* "new", "last", or an id. `last` is looked up; there must be one. */
+static int session_choose(struct chat *t, const char *word)
+{
+    struct operator_session_params p = {.limit = 1};
+    struct client_call_options options = ask_within(10000);
+    struct ask a;
+    if (!t->kept || strcmp(word, "new") == 0)
+        return 0;
+    if (strcmp(word, "last") != 0) {
+        memcpy(t->session, word, sizeof t->session); /* its form was looked at with the arguments */
+        return 0;
+    }
+    ask_begin(&a, t->c, &operator_session_list_message);
+    int rc =
+        operator_sessions_list_call(t->c->client, cli_front_door(t->c), &p, &options, ask_reply, &a, &a.call);
+    if (!ask_wait(&a, rc))
+        return ask_failed(&a, "the front door");
+    const struct operator_session_list *list = a.message;
+    if (list->sessions_count == 0)
+        return cli_fail(CLI_FAILED, "there is no session yet; --session new begins one");
+    snprintf(t->session, sizeof t->session, "%s", list->sessions[0].id);
+    return 0;
+}
+
+static int arguments_read(int argc, char **argv, struct chat *t, struct buf *prompt, bool *json,
+                          const char **session)
 {
     bool words = false; /* behind -- everything is the prompt */
     for (int i = 1; i < argc; i++) {
@@ -327,6 +362,8 @@ static int arguments_read(int argc, char **argv, struct chat *t, struct buf *pro
             put_new(&t->model, value);
         if (is == 0 && !words && (is = cli_option("chat", argc, argv, &i, "--system", &value)) > 0)
             put_new(&t->system, value);
+        if (is == 0 && !words)
+            is = cli_option("chat", argc, argv, &i, "--session", session);
         if (is < 0)
             return CLI_USAGE;
         if (is > 0)
@@ -346,6 +383,9 @@ static int arguments_read(int argc, char **argv, struct chat *t, struct buf *pro
         return cli_usage("chat", "the text of --system is not UTF-8");
     if (t->model && !utf8_valid(t->model, strlen(t->model)))
         return cli_usage("chat", "the name of --model is not UTF-8");
+    t->kept = *session != NULL;
+    if (t->kept && strcmp(*session, "new") != 0 && strcmp(*session, "last") != 0 && !ulid_valid(*session))
+        return cli_usage("chat", "--session takes new, last or a session's id (vx11 sessions)");
     return prompt->failed ? cli_fail(CLI_FAILED, "out of memory") : 0;
 }
 
@@ -354,12 +394,15 @@ int command_chat(int argc, char **argv)
     struct cli c;
     struct chat t = {.c = &c};
     struct buf prompt = BUF_INIT;
+    const char *session = NULL;
     bool json = false;
-    int code = arguments_read(argc, argv, &t, &prompt, &json);
+    int code = arguments_read(argc, argv, &t, &prompt, &json, &session);
     bool talk = prompt.len == 0 && !json && !t.piped && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     if (code == 0) {
         terminal_locale();
         code = cli_open_anyway(&c);
+        if (code == 0)
+            code = session_choose(&t, session);
         if (code == 0)
             code = talk ? chat_talk(&t) : chat_once(&t, prompt.len ? prompt.data : NULL, json);
         cli_close(&c);

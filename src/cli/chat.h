@@ -51,6 +51,8 @@ struct chat_asking {
     const char *system; /* NULL: none */
     bool json;          /* the whole reply at once, printed as it is */
     bool terminal;      /* stdout is one: text is cleaned, thoughts are shown */
+    char *session; /* ULID_LEN + 1 bytes: the operator keeps the conversation in this session and only the
+                      newest question goes out; "" until it has begun one. NULL: in none */
 };
 /* Asks and prints what comes as it comes. Ctrl-C cancels. Fills *out in any case: answer_free. */
 void chat_answer(struct cli *c, const struct conversation *v, const struct chat_asking *asking,

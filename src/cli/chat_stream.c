@@ -12,8 +12,10 @@
 #include <strings.h>
 
 #include "api/common.h"
+#include "api/operator.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "base/ulid.h"
 #include "net/sse.h"
 
 #define BODY_MAX (64u << 20)
@@ -162,6 +164,69 @@ static void take_chunk(struct stream *s, const struct openai_chat_chunk *chunk)
     take_counts(s, chunk->usage, chunk->vx11);
 }
 
+static void fail_piece(struct stream *s, const struct contract_error *bad)
+{
+    char text[600];
+    snprintf(text, sizeof text, "a piece of the answer is not what it should be:%s%s %s",
+             bad->pointer[0] ? " " : "", bad->pointer, bad->text);
+    fail(s, CLI_FAILED, NULL, text);
+}
+
+/* ---- events of a session ---- */
+
+static void session_is(struct stream *s, const char *id)
+{
+    if (id && ulid_valid(id))
+        memcpy(s->asking->session, id, ULID_LEN + 1);
+}
+
+/* The answer as the operator stored it. */
+static void take_message(struct stream *s, const struct operator_message *m)
+{
+    s->complete = true;
+    snprintf(s->out->model, sizeof s->out->model, "%s", m->model ? m->model : "");
+    snprintf(s->out->provider, sizeof s->out->provider, "%s", m->provider ? m->provider : "");
+    s->out->cut = str_eq(m->finish_reason, "length");
+    if (m->usage && m->usage->has_prompt_tokens && m->usage->has_completion_tokens) {
+        s->out->has_usage = true;
+        s->out->prompt_tokens = m->usage->prompt_tokens;
+        s->out->completion_tokens = m->usage->completion_tokens;
+    }
+    if (m->has_tokens_per_second)
+        s->out->tokens_per_s = m->tokens_per_second;
+    if (m->status != OPERATOR_MESSAGE_STATUS_OK)
+        fail(s, CLI_FAILED, m->error ? m->error->code : NULL,
+             m->error ? m->error->message : "the answer was stopped");
+}
+
+static int on_session_event(struct stream *s, const struct sse_event *e)
+{
+    struct contract_error bad = {0};
+    struct operator_chat_delta delta;
+    struct operator_message message;
+    yyjson_val *root = NULL;
+    arena_reset(s->arena);
+    int rc = contract_json_parse(s->arena, e->data, e->data_len, NULL, &root, &bad);
+    if (rc == 0 && str_eq(e->event, "turn")) {
+        session_is(s, yyjson_get_str(yyjson_ptr_get(root, "/session/id")));
+    } else if (rc == 0 && str_eq(e->event, "delta")) {
+        rc = contract_parse_value(&operator_chat_delta_message, s->arena, root, NULL, &delta, &bad);
+        if (rc == 0) {
+            take_thought(s, delta.reasoning);
+            take_text(s, delta.text);
+        }
+    } else if (rc == 0 && str_eq(e->event, "message")) {
+        rc = contract_parse_value(&operator_message_message, s->arena, root, NULL, &message, &bad);
+        if (rc == 0)
+            take_message(s, &message);
+    } else if (rc == 0 && yyjson_obj_get(root, "error")) {
+        fail_from(s, CLI_FAILED, root, "the model failed without a reason");
+    }
+    if (rc != 0)
+        fail_piece(s, &bad);
+    return s->out->code == CLI_OK ? 0 : VX11_ECANCELLED;
+}
+
 static int on_event(void *ctx, const struct sse_event *e)
 {
     struct stream *s = ctx;
@@ -170,6 +235,8 @@ static int on_event(void *ctx, const struct sse_event *e)
     yyjson_val *root = NULL;
     if (e->data_len == 0)
         return 0;
+    if (s->asking->session)
+        return on_session_event(s, e);
     if (strcmp(e->data, "[DONE]") == 0) {
         s->complete = true;
         return 0;
@@ -183,10 +250,7 @@ static int on_event(void *ctx, const struct sse_event *e)
     if (rc == 0)
         rc = contract_parse_value(&openai_chat_chunk_message, s->arena, root, NULL, &chunk, &bad);
     if (rc != 0) {
-        char text[600];
-        snprintf(text, sizeof text, "a piece of the answer is not what it should be:%s%s %s",
-                 bad.pointer[0] ? " " : "", bad.pointer, bad.text);
-        fail(s, CLI_FAILED, NULL, text);
+        fail_piece(s, &bad);
         return rc;
     }
     take_chunk(s, &chunk);
@@ -304,6 +368,20 @@ static int request_write(struct stream *s, const struct conversation *v, struct 
     return openai_chat_request_serialize(&body, out);
 }
 
+/* The operator knows what was said before. */
+static int session_request_write(struct stream *s, const struct conversation *v, struct buf *out)
+{
+    struct operator_chat_request body;
+    int rc = operator_chat_request_init(s->arena, &body);
+    body.message = v->turns[v->count - 1].text;
+    body.session_id = s->asking->session[0] ? s->asking->session : NULL;
+    body.source = OPERATOR_SESSION_SOURCE_CLI;
+    body.stream = !s->asking->json;
+    body.model = s->asking->model;
+    body.system = s->asking->system;
+    return rc == 0 ? operator_chat_request_serialize(&body, out) : rc;
+}
+
 static void on_interrupt(uv_signal_t *signal, int number)
 {
     struct stream *s = signal->data;
@@ -337,13 +415,15 @@ static void stream_run(struct stream *s, const struct conversation *v)
     struct client_call_options options = {0};
     struct buf body = BUF_INIT;
     struct error err = {0};
-    int rc = request_write(s, v, &body);
+    bool session = s->asking->session != NULL;
+    int rc = session ? session_request_write(s, v, &body) : request_write(s, v, &body);
     if (rc != 0)
         error_set(&err, rc, "the request cannot be written: %s", error_describe(rc));
     s->begun_ns = clock_mono_ns();
     if (rc == 0)
-        rc = client_start(s->c->client, cli_front_door(s->c), "POST", "/v1/chat/completions",
-                          "application/json", body.data, body.len, &options, &events, s, &s->call, &err);
+        rc = client_start(s->c->client, cli_front_door(s->c), "POST",
+                          session ? "/operator/chat" : "/v1/chat/completions", "application/json", body.data,
+                          body.len, &options, &events, s, &s->call, &err);
     buf_free(&body);
     if (rc != 0) {
         fail(s, CLI_FAILED, NULL, err.text);

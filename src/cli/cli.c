@@ -40,15 +40,16 @@ const struct command cli_commands[] = {
      "  --level LEVEL  trace, debug, info, warn or error: this one and worse\n"
      "  -n RECORDS     only the last so many\n",
      "@modules -f --since --level -n", command_logs},
-    {"chat", "[PROMPT] [-] [--model M] [--system TEXT] [--json]",
+    {"chat", "[PROMPT] [-] [--model M] [--system TEXT] [--session new|last|ID] [--json]",
      "Talk to a model; in a pipe, answer what comes in.",
      "  -              with a PROMPT: what comes in by standard input goes below it\n"
      "  --model M      model to ask (vx11 models list)\n"
      "  --system TEXT  instructions that come first\n"
+     "  --session S    the operator keeps the conversation: a new one, the last one, or an id\n"
      "  --json         the whole reply as JSON, not streamed\n"
      "  --             what follows is the PROMPT, even if it begins with a dash\n"
      "VX11_URL and VX11_TOKEN name another front door than the one in this home.\n",
-     "--model --system --json", command_chat},
+     "--model --system --session new last --json", command_chat},
     {"embed", "[TEXT...] [--model M] [--dimensions N] [--json]",
      "Turn texts into vectors; without a TEXT each line that comes in.",
      "  --model M       model to ask (vx11 models list)\n"

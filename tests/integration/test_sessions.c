@@ -626,6 +626,36 @@ static void command_line(void **state)
     assert_int_equal(system_run(&sys, &out, (const char *const[]){"sessions", "show", id, NULL}), 1);
     assert_int_equal(system_run(&sys, &out, (const char *const[]){"sessions", "export", id, NULL}), 1);
     assert_int_equal(system_run(&sys, &out, (const char *const[]){"sessions", "show", "x", NULL}), 64);
+    /* A conversation that the operator keeps. */
+    struct upstream_seen seen;
+    struct http_reply r;
+    buf_clear(&out);
+    assert_int_equal(system_run(&sys, &out,
+                                (const char *const[]){"chat", "--session", "new", "--model", "good-model",
+                                                      "remember the word plum", NULL}),
+                     0);
+    assert_true(out.len > 1);
+    assert_int_equal(system_run(&sys, &out,
+                                (const char *const[]){"chat", "--session=last", "--model", "good-model",
+                                                      "which word?", NULL}),
+                     0);
+    upstream_seen(up, "good", &seen);
+    assert_non_null(strstr(seen.body, "plum"));
+    assert_non_null(strstr(seen.body, "which word?"));
+    ask(&r, "GET", NULL, "/operator/sessions?limit=1");
+    assert_int_equal(http_int(&r, "/sessions/0/message_count"), 4);
+    assert_string_equal(http_text(&r, "/sessions/0/source"), "cli");
+    assert_string_equal(http_text(&r, "/sessions/0/title"), "remember the word plum");
+    http_free(&r);
+    assert_int_equal(system_run(&sys, &out, (const char *const[]){"chat", "--session", "x", "hi", NULL}), 64);
+    assert_int_equal(
+        system_run(&sys, &out,
+                   (const char *const[]){"chat", "--session", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "hi", NULL}),
+        1);
+    assert_int_equal(
+        system_run(&sys, &out,
+                   (const char *const[]){"chat", "--session", "last", "--model", "bad-model", "hi", NULL}),
+        1);
     buf_free(&out);
 }
 
