@@ -344,6 +344,7 @@ static void test_refused(void **state)
     begun(id, "/away", "");
     ended(&r, id, "error", "url_refused");
     assert_non_null(strstr(http_text(&r, "/error"), "169.254.169.254"));
+    assert_string_equal(http_text(&r, "/steps/0/status"), "error");
     http_free(&r);
     /* where the page goes by itself, through a tunnel */
     begun(id, "/form",

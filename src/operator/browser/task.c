@@ -152,8 +152,14 @@ static const struct egress_refusal *page_refused(const struct task *t, const str
     return NULL;
 }
 
+/* The step after which it was seen is the one that led there, whatever the browser said of it. */
 static void refused_end(struct task *t, const char *text)
 {
+    struct operator_browser_step *step = t->api.steps_count > t->at ? &t->api.steps[t->at] : NULL;
+    if (step && step->status == OPERATOR_BROWSER_STEP_STATUS_OK) {
+        step->status = OPERATOR_BROWSER_STEP_STATUS_ERROR;
+        step->error = arena_strdup(t->arena, text);
+    }
     task_end(t, OPERATOR_BROWSER_STATUS_ERROR, "url_refused", text);
 }
 
