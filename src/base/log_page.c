@@ -128,8 +128,10 @@ static bool wanted(const struct search *s, const struct log_place *place, enum l
            (!o->before || log_place_compare(place, o->before) < 0);
 }
 
-/* Reads a file to its end; *first: time of its first record, unchanged when it has none. */
-static int file_read(struct search *s, const struct source *from, struct log_file *f, int64_t *first)
+/* Reads a file to its end; *first: time of its first record, unchanged when it has none. *newer: all of it is
+ * newer than what is wanted, and was not read. */
+static int file_read(struct search *s, const struct source *from, struct log_file *f, int64_t *first,
+                     bool *newer)
 {
     const struct log_page_options *o = s->o;
     int64_t end = o->before ? o->before->time_ms : o->until_ms ? o->until_ms : INT64_MAX;
@@ -145,13 +147,14 @@ static int file_read(struct search *s, const struct source *from, struct log_fil
         place.time_ms = head.has_time ? head.time_ms : place.time_ms;
         level = head.has_level ? head.level : level;
         place.at = log_file_at(f);
-        s->bytes += line.len + 1;
         if (head.has_time && !begun) {
             begun = true;
             *first = head.time_ms;
-            if (head.time_ms > end)
-                break; /* the whole file is newer */
+            *newer = head.time_ms > end;
+            if (*newer)
+                break;
         }
+        s->bytes += line.len + 1;
         if (wanted(s, &place, level) && text_fits(o, line.data))
             rc = keep(s, &place, level, &line);
     }
@@ -163,6 +166,7 @@ static int source_step(struct search *s, struct source *from)
 {
     struct log_file *f = from->live;
     int64_t first = from->upper;
+    bool newer = false;
     int rc = 0;
     from->live = NULL;
     if (!f)
@@ -174,9 +178,9 @@ static int source_step(struct search *s, struct source *from)
     if (rc == VX11_ENOMEM)
         return rc;
     if (rc == 0) /* one that cannot be opened has nothing to show */
-        rc = file_read(s, from, f, &first);
+        rc = file_read(s, from, f, &first, &newer);
     log_file_close(f);
-    from->files++;
+    from->files += !newer;
     from->upper = first < from->upper ? first : from->upper;
     from->over = from->upper < s->o->since_ms;
     return rc == VX11_ENOMEM ? rc : 0;
