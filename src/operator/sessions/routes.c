@@ -2,6 +2,7 @@
  * last row, of messages a side and a seq. */
 #include "operator/sessions/sessions_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -210,14 +211,78 @@ void sessions_on_change(struct request *r, void *module)
         reply_session(r, s, 200, p->id);
 }
 
-void sessions_on_delete(struct request *r, void *module)
+/* A removal, step by step; the loop serves others in between. The session is held meanwhile. */
+struct removal {
+    struct sessions *s;
+    struct request *r;
+    char id[ULID_LEN + 1];
+    uv_timer_t timer;
+};
+
+static void removal_closed(uv_handle_t *h)
 {
-    const struct operator_session_id *p = request_params(r);
+    free(h->data);
+}
+
+/* The request lives on and is to be ended by who calls. */
+static struct request *removal_end(struct removal *x)
+{
+    struct request *r = x->r;
+    sessions_release(x->s, x->id);
+    uv_timer_stop(&x->timer);
+    uv_close((uv_handle_t *)&x->timer, removal_closed);
+    return r;
+}
+
+static void on_removal(uv_timer_t *timer)
+{
+    struct removal *x = timer->data;
     struct error err = {0};
-    if (session_remove(sessions_of(module), p->id, &err) != 0)
+    bool done = false;
+    int64_t bytes = 0;
+    int rc = session_remove_step(x->s, x->id, &done, &bytes, &err);
+    if (rc == 0 && !done)
+        return;
+    struct request *r = removal_end(x);
+    if (rc != 0)
         session_fail(r, &err);
     else
         request_reply_empty(r, 204);
+}
+
+/* Not all of it is gone: whoever asks again goes on from there. */
+static void on_removal_cancelled(struct request *r, void *ctx, int reason)
+{
+    (void)reason;
+    removal_end(ctx);
+    request_fail(r, 503, "cancelled", NULL, "the removal was cut off; ask for it again");
+}
+
+void sessions_on_delete(struct request *r, void *module)
+{
+    struct sessions *s = sessions_of(module);
+    const struct operator_session_id *p = request_params(r);
+    struct session_facts facts;
+    struct error err = {0};
+    int rc = session_facts(s->store, p->id, &facts, &err);
+    if (rc == 0)
+        rc = sessions_hold(s, p->id, &err);
+    struct removal *x = rc == 0 ? calloc(1, sizeof *x) : NULL;
+    if (rc == 0 && !x) {
+        sessions_release(s, p->id);
+        rc = error_set(&err, VX11_ENOMEM, "out of memory");
+    }
+    if (rc != 0) {
+        session_fail(r, &err);
+        return;
+    }
+    x->s = s;
+    x->r = r;
+    memcpy(x->id, p->id, sizeof x->id);
+    uv_timer_init(request_loop(r), &x->timer);
+    x->timer.data = x;
+    uv_timer_start(&x->timer, on_removal, 0, 1);
+    request_on_cancel(r, on_removal_cancelled, x);
 }
 
 void sessions_on_branch(struct request *r, void *module)

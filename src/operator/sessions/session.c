@@ -173,22 +173,93 @@ static int remove_one(struct store *store, const char *id, struct error *err)
     return rc;
 }
 
-static int remove_all(void *ctx, struct store *store, struct error *err)
+/* Taking words out of the index reads every text again, about 10 MB in a second: what is larger than this
+ * goes in steps, so that whoever streams an answer meanwhile does not wait. */
+#define REMOVE_STEP (1 << 20)
+
+struct removal {
+    const char *id;
+    bool done;
+    int64_t bytes; /* that this step took out */
+};
+
+struct tail { /* the latest messages that together are one step */
+    int64_t from, bytes, count;
+    bool full;
+};
+
+static int take_tail(void *ctx, const struct store_row *row)
 {
-    return remove_one(store, ctx, err);
+    struct tail *t = ctx;
+    if (t->full)
+        return 0;
+    t->from = row_int(row, 0);
+    t->bytes += row_int(row, 1);
+    t->count += row_int(row, 2);
+    t->full = t->bytes >= REMOVE_STEP;
+    return 0;
+}
+
+static int remove_tail(struct store *store, struct removal *x, struct error *err)
+{
+    struct tail t = {.from = 0};
+    int rc = store_query(store,
+                         "SELECT seq, bytes, replaced_by IS NULL FROM operator_message WHERE session_id = ?1 "
+                         "ORDER BY seq DESC LIMIT 500",
+                         (struct store_value[]){STORE_T(x->id)}, 1, take_tail, &t, err);
+    struct store_value values[] = {STORE_T(x->id), STORE_I(t.from), STORE_I(t.bytes), STORE_I(t.count)};
+    if (rc == 0)
+        rc = store_exec(
+            store,
+            "INSERT INTO operator_message_words (operator_message_words, rowid, content) "
+            "SELECT 'delete', n, content FROM operator_message WHERE session_id = ?1 AND seq >= ?2 "
+            "AND indexed = 1",
+            values, 2, NULL, err);
+    if (rc == 0)
+        rc = store_exec(store, "DELETE FROM operator_message WHERE session_id = ?1 AND seq >= ?2", values, 2,
+                        NULL, err);
+    /* Counted down, should this be the last step that is made. */
+    if (rc == 0)
+        rc = store_exec(store,
+                        "UPDATE operator_session SET bytes = max(0, bytes - ?3), message_count = "
+                        "max(0, message_count - ?4) WHERE id = ?1 AND ?2 >= 0",
+                        values, COUNT_OF(values), NULL, err);
+    x->bytes = t.bytes;
+    return rc;
+}
+
+static int remove_step(void *ctx, struct store *store, struct error *err)
+{
+    struct removal *x = ctx;
+    struct session_facts facts;
+    int rc = session_facts(store, x->id, &facts, err);
+    if (rc != 0)
+        return rc;
+    x->done = facts.bytes <= REMOVE_STEP;
+    x->bytes = facts.bytes;
+    return x->done ? remove_one(store, x->id, err) : remove_tail(store, x, err);
+}
+
+int session_remove_step(struct sessions *s, const char *id, bool *done, int64_t *bytes, struct error *err)
+{
+    struct removal x = {.id = id};
+    int rc = store_transaction(s->store, remove_step, &x, err);
+    *done = x.done;
+    *bytes += x.bytes;
+    if (rc == 0 && x.done && s->o->files)
+        files_sweep(s->o->files);
+    return rc;
 }
 
 int session_remove(struct sessions *s, const char *id, struct error *err)
 {
-    char key[ULID_LEN + 1];
+    int64_t bytes = 0;
+    bool done = false;
+    int rc = 0;
     if (sessions_held(s, id))
         return error_set(err, VX11_EBUSY, "an answer of this session is being generated; stop it first");
-    if (!ulid_valid(id))
-        return error_set(err, VX11_ENOT_FOUND, "there is no session %.64s", id);
-    memcpy(key, id, sizeof key);
-    int rc = store_transaction(s->store, remove_all, key, err);
-    if (rc == 0 && s->o->files)
-        files_sweep(s->o->files);
+    while (rc == 0 && !done)
+        rc = session_remove_step(s, id, &done, &bytes, err);
     return rc;
 }
 
@@ -232,8 +303,10 @@ int session_clean(struct sessions *s, int64_t now, int most, bool *more, struct 
                          "SELECT id FROM operator_session WHERE pinned = 0 ORDER BY updated_at LIMIT ?1",
                          (struct store_value[]){STORE_I(look)}, 1, take_doomed, &d, err);
     }
-    for (size_t i = 0; rc == 0 && i < d.count; i++)
-        rc = session_remove(s, d.ids[i], err);
+    int64_t bytes = 0;
+    bool done = true;
+    for (size_t i = 0; rc == 0 && i < d.count && done && bytes < REMOVE_STEP; i++)
+        rc = session_remove_step(s, d.ids[i], &done, &bytes, err);
     *more = d.count > 0;
     return rc;
 }
@@ -270,10 +343,17 @@ static int make_room(struct making *m, struct store *store, struct error *err)
         return error_set(err, VX11_ERANGE,
                          "there are %lld sessions, operator.max_sessions, and all are pinned",
                          (long long)total);
-    /* One for the new one, one more while there are too many. */
+    /* One for the new one, one more while there are too many; large ones are the clock's, which goes in
+     * steps. */
     size_t go = total > m->config->max_sessions ? d.count : 1;
-    for (size_t i = 0; rc == 0 && i < go; i++)
-        rc = remove_one(store, ids[i], err);
+    for (size_t i = 0; rc == 0 && i < go; i++) {
+        struct session_facts facts;
+        rc = session_facts(store, ids[i], &facts, err);
+        if (rc == 0 && facts.bytes <= REMOVE_STEP)
+            rc = remove_one(store, ids[i], err);
+        else if (rc == 0)
+            sessions_clean_soon(m->s);
+    }
     return rc;
 }
 

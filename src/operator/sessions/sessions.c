@@ -13,8 +13,8 @@
 
 #define CLEAN_FIRST_MS 1000 /* after the start */
 #define CLEAN_EVERY_MS 15000
-#define CLEAN_MORE_MS  200 /* between steps while there is more to do */
-#define CLEAN_MOST     8   /* sessions in one step: requests wait no longer than for that */
+#define CLEAN_MORE_MS  50 /* between steps while there is more to do */
+#define CLEAN_MOST     8  /* sessions in one step: requests wait no longer than for that */
 
 const struct config_operator *sessions_config(const struct sessions *s)
 {
@@ -84,6 +84,12 @@ static void on_timer(uv_timer_t *timer)
         log_warn("sessions", "could not clean", LOG_S("error", err.text));
     if (!s->closing)
         uv_timer_start(timer, on_timer, rc == 0 && more ? CLEAN_MORE_MS : CLEAN_EVERY_MS, 0);
+}
+
+void sessions_clean_soon(struct sessions *s)
+{
+    if (!s->closing)
+        uv_timer_start(&s->timer, on_timer, CLEAN_MORE_MS, 0);
 }
 
 /* ---- life ---- */

@@ -53,6 +53,11 @@ int session_change(struct sessions *s, const char *id, const struct session_chan
                    struct error *err);
 /* VX11_EBUSY when it is held. Its files are swept later. */
 int session_remove(struct sessions *s, const char *id, struct error *err);
+/* The same in steps of about a megabyte of text, whoever holds it: until *done. bytes: what was taken out is
+ * added. */
+int session_remove_step(struct sessions *s, const char *id, bool *done, int64_t *bytes, struct error *err);
+/* sessions.c: cleans at the loop's next turns. */
+void sessions_clean_soon(struct sessions *s);
 int session_branch(struct sessions *s, const char *id, const char *message_id, const char *title,
                    char out[ULID_LEN + 1], struct error *err);
 /* Removes what expired or is too much, at most `most` of them; *more: there may be others. */

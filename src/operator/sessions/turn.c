@@ -410,21 +410,34 @@ int session_history(struct sessions *s, struct arena *a, const char *session_id,
     return *count > 0 ? message_parts(s->store, a, *out, *count, err) : 0;
 }
 
+static int take_count(void *ctx, const struct store_row *row)
+{
+    *(int64_t *)ctx = row_int(row, 0);
+    return 0;
+}
+
 int session_context(struct sessions *s, const char *session_id, int64_t before_seq, struct buf *out,
                     struct error *err)
 {
     struct arena *a = arena_create(0);
     struct operator_message *items = NULL;
     struct context_message m[CONTEXT_LOOK];
-    struct session_facts facts = {.message_count = 0};
+    struct session_facts facts;
+    int64_t before = 0;
     size_t count = 0, n = 0;
     int rc =
         a ? session_facts(s->store, session_id, &facts, err) : error_set(err, VX11_ENOMEM, "out of memory");
     if (rc == 0)
+        rc = store_query(s->store,
+                         "SELECT count(*) FROM operator_message WHERE session_id = ?1 AND seq < ?2 AND "
+                         "replaced_by IS NULL",
+                         (struct store_value[]){STORE_T(session_id), STORE_I(before_seq)}, 2, take_count,
+                         &before, err);
+    if (rc == 0)
         rc = session_history(s, a, session_id, before_seq, CONTEXT_LOOK + 1, &items, &count, err);
     for (size_t i = count > CONTEXT_LOOK ? count - CONTEXT_LOOK : 0; rc == 0 && i < count; i++)
         m[n++] = (struct context_message){items[i].role, items[i].content, strlen(items[i].content)};
-    if (rc == 0 && context_metadata(m, n, facts.message_count, out) != 0)
+    if (rc == 0 && context_metadata(m, n, before, out) != 0)
         rc = error_set(err, VX11_ENOMEM, "out of memory");
     arena_destroy(a);
     return rc;

@@ -191,6 +191,7 @@ static void failures_are_no_answers(void **state)
     must(session_context(f->o.sessions, id, q.seq, &json, &err));
     assert_null(strstr(json.data, "wrong"));
     assert_null(strstr(json.data, "five"));
+    assert_non_null(strstr(json.data, "\"message_count\":8"));
     assert_non_null(strstr(json.data, "assistant: first"));
     buf_free(&json);
     assert_int_equal(found(f, "wrong"), 0);
@@ -300,6 +301,40 @@ static void bounds(void **state)
     assert_int_equal(count(f, "SELECT count(*) FROM operator_session"), 1);
     assert_int_equal(count(f, "SELECT count(*) FROM operator_message"), 0);
     assert_int_equal(found(f, "x*"), 0);
+}
+
+/* Larger than one step: it goes in several, and never half of a message. */
+static void large_ones_go_in_steps(void **state)
+{
+    struct fixture *f = *state;
+    struct operator_session s;
+    const char *id = new_session(f, "large");
+    must(store_exec(
+        f->m.store,
+        "WITH RECURSIVE i (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM i WHERE x < 30) "
+        "INSERT INTO operator_message (id, session_id, seq, role, content, bytes, status, created_at, "
+        "ended_at, indexed) SELECT printf('%026d', x), ?1, x, 'user', printf('plum%d ', x) || "
+        "hex(zeroblob(50000)), 100006, 'ok', 1, 1, 1 FROM i",
+        (struct store_value[]){STORE_T(id)}, 1, NULL, &err));
+    must(store_exec(
+        f->m.store,
+        "INSERT INTO operator_message_words (rowid, content) SELECT n, content FROM operator_message", NULL,
+        0, NULL, &err));
+    assert_int_equal(found(f, "plum*"), 30);
+    bool done = false;
+    int64_t bytes = 0, steps = 1, before = 30;
+    must(session_remove_step(f->o.sessions, id, &done, &bytes, &err));
+    for (; !done; steps++) {
+        must(session_get(f->o.sessions, f->a, id, &s, &err));
+        assert_true(s.message_count < before);
+        before = s.message_count;
+        assert_int_equal(s.bytes, s.message_count * 100006);
+        assert_int_equal(found(f, "plum*"), s.message_count);
+        must(session_remove_step(f->o.sessions, id, &done, &bytes, &err));
+    }
+    assert_int_equal(steps, 3);
+    assert_int_equal(session_get(f->o.sessions, f->a, id, &s, &err), VX11_ENOT_FOUND);
+    assert_int_equal(found(f, "plum*"), 0);
 }
 
 static void a_crash_leaves_failures(void **state)
@@ -497,6 +532,7 @@ int main(void)
         with(branches),
         with(bounds),
         with(a_crash_leaves_failures),
+        with(large_ones_go_in_steps),
         with(hostile_words),
         with(marks_are_utf16),
         with(export_keeps_fences),
