@@ -47,6 +47,7 @@ export default {
   "map.age": "measured {ago}",
   "map.first": "The first numbers come about 20 seconds after the start.",
   "map.none": "Calls between modules are unknown: {reason}",
+  "map.silent": "{names} could not be measured: calls from there are missing.",
   "map.view": "How to show it",
   "map.as_map": "Map",
   "map.as_list": "List",

@@ -48,6 +48,7 @@ export default {
   "map.age": "medido {ago}",
   "map.first": "Las primeras cifras llegan unos 20 segundos después del arranque.",
   "map.none": "No se conocen las llamadas entre módulos: {reason}",
+  "map.silent": "No se pudo medir {names}: faltan sus llamadas.",
   "map.view": "Cómo mostrarlo",
   "map.as_map": "Mapa",
   "map.as_list": "Lista",

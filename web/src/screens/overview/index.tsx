@@ -16,7 +16,7 @@ import { useActions } from "./actions";
 import type { Actions } from "./actions";
 import { findingsOf, isRange, MAP_MS, nodesOf, useBreakers, useMap, useModules, useOverview } from "./data";
 import type { Finding, Range } from "./data";
-import { sayFinding, titled, useWords } from "./words";
+import { nameOfId, sayFinding, titled, useWords } from "./words";
 import s from "./overview.module.css";
 
 const keptRange = new Stored<Range>("overview.range", 1, "15m", isRange);
@@ -24,6 +24,7 @@ const keptView = new Stored<"map" | "list">("overview.view", 1, "map", (v): v is
 
 export default function Overview() {
   const t = useWords();
+  const f = useFormat();
   const explain = useErrorText();
   const modules = useModules();
   const overview = useOverview();
@@ -69,6 +70,7 @@ export default function Overview() {
       }>
         {map.error && <Note tone="warn">{t("map.none", { reason: explain(map.error) })}</Note>}
         {map.data?.measured_at === null && <Note>{t("map.first")}</Note>}
+        {map.data !== undefined && map.data.silent.length > 0 && <Note tone="warn">{t("map.silent", { names: f.list(map.data.silent.map((id) => nameOfId(t, id))) })}</Note>}
         {quiet && <p className="soft">{t("map.quiet")}</p>}
         {nodes.length > 0 ? <SystemMap nodes={nodes} edges={edges} list={view === "list"} onOpen={open} /> : <Skeleton height="18rem" />}
       </Card>
