@@ -74,6 +74,15 @@ static const char *comment_above(struct arena *a, const char *text, const char *
     return out;
 }
 
+/* The comment that a file begins with; NULL: none. */
+static const char *comment_first(struct arena *a, const char *text)
+{
+    const char *end = text;
+    while (strncmp(end, "-- ", 3) == 0 && strchr(end, '\n'))
+        end = strchr(end, '\n') + 1;
+    return comment_above(a, text, end);
+}
+
 /* What follows "-- " on this line; NULL: nothing. */
 static const char *comment_behind(struct arena *a, const char *line)
 {
@@ -115,6 +124,8 @@ static void table_describe(struct arena *a, struct schema_table *t)
         if (create) {
             t->module = module_of(embed_sql_files[i].name);
             t->comment = comment_above(a, text, create);
+            if (!t->comment) /* then it is what the file is about */
+                t->comment = comment_first(a, text);
         }
     }
     for (size_t i = 0; i < t->column_count; i++)
