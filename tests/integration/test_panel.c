@@ -12,8 +12,9 @@
 
 static struct system sys;
 
-static const char *const routes[] = {"/operator/logs", "/operator/logs/events", "/operator/database",
-                                     "/operator/database/growth"};
+static const char *const routes[] = {"/operator/logs",     "/operator/logs/events",
+                                     "/operator/database", "/operator/database/growth",
+                                     "/operator/config",   "/operator/tokens"};
 
 static int begin(void **state)
 {
@@ -196,6 +197,84 @@ static void test_database(void **state)
     http_free(&r);
 }
 
+static void test_config(void **state)
+{
+    struct http_at at = system_operator(&sys);
+    struct http_reply r;
+    bool found = false;
+    (void)state;
+    http(&r, &at, "GET", "/operator/config", NULL);
+    assert_status(&r, 200);
+    for (int i = 0; i < 2000 && !found; i++) {
+        char pointer[60];
+        (void)snprintf(pointer, sizeof pointer, "/values/%d/key", i);
+        if (strcmp(http_text(&r, pointer), "log.level") != 0)
+            continue;
+        found = true;
+        (void)snprintf(pointer, sizeof pointer, "/values/%d/value", i);
+        assert_string_equal(http_text(&r, pointer), "debug");
+        (void)snprintf(pointer, sizeof pointer, "/values/%d/origin", i);
+        assert_string_equal(http_text(&r, pointer), "file");
+    }
+    assert_true(found);
+    http_free(&r);
+}
+
+/* Made, shown once, used, rotated, promoted, revoked; the owner's stays. */
+static void test_tokens(void **state)
+{
+    struct http_at at = system_operator(&sys), reader = at, made = at;
+    struct http_reply r;
+    char token[128], secret[128], next[128], id[32], path[100];
+    (void)state;
+    system_token(&sys, "reader", "read", token);
+    reader.token = token;
+    eventually(5000, http_status(&reader, "GET", "/operator/database", NULL) == 200);
+    assert_int_equal(http_status(&reader, "GET", "/operator/tokens", NULL), 403);
+    assert_int_equal(
+        http_status(&reader, "POST", "/operator/tokens", "{\"name\":\"x\",\"scopes\":[\"admin\"]}"), 403);
+    http(&r, &at, "POST", "/operator/tokens", "{\"name\":\"robot\",\"scopes\":[\"read\"]}");
+    assert_status(&r, 201);
+    (void)snprintf(secret, sizeof secret, "%s", http_text(&r, "/secret"));
+    (void)snprintf(id, sizeof id, "%s", http_text(&r, "/token/id"));
+    http_free(&r);
+    assert_true(str_starts(secret, "vx11_"));
+    made.token = secret;
+    eventually(5000, http_status(&made, "GET", "/operator/config", NULL) == 200);
+    assert_int_equal(http_status(&made, "GET", "/operator/tokens", NULL), 403);
+    http(&r, &at, "GET", "/operator/tokens", NULL);
+    assert_status(&r, 200);
+    assert_null(strstr(r.raw.body.data, secret));
+    http_free(&r);
+    http(&r, &at, "POST", "/operator/tokens", "{\"name\":\"robot\",\"scopes\":[\"read\"]}");
+    assert_error(&r, 409, "token_exists");
+    http_free(&r);
+    (void)snprintf(path, sizeof path, "/operator/tokens/%s/rotate", id);
+    http(&r, &at, "POST", path, NULL);
+    assert_status(&r, 201);
+    (void)snprintf(next, sizeof next, "%s", http_text(&r, "/secret"));
+    http_free(&r);
+    made.token = next;
+    eventually(5000, http_status(&made, "GET", "/operator/config", NULL) == 200);
+    (void)snprintf(path, sizeof path, "/operator/tokens/%s/promote", id);
+    assert_int_equal(http_status(&at, "POST", path, NULL), 204);
+    made.token = secret;
+    eventually(5000, http_status(&made, "GET", "/operator/config", NULL) == 401);
+    made.token = next;
+    int64_t rows =
+        system_count(&sys, "SELECT count(*) FROM auth_token WHERE name = 'robot' AND revoked_at IS NULL");
+    assert_int_equal(rows, 1);
+    (void)snprintf(path, sizeof path, "/operator/tokens/%s",
+                   system_row(&sys, "SELECT id FROM auth_token WHERE name = 'robot' AND revoked_at IS NULL"));
+    assert_int_equal(http_status(&at, "DELETE", path, NULL), 204);
+    eventually(5000, http_status(&made, "GET", "/operator/config", NULL) == 401);
+    (void)snprintf(path, sizeof path, "/operator/tokens/%s",
+                   system_row(&sys, "SELECT id FROM auth_token WHERE name = 'owner'"));
+    http(&r, &at, "DELETE", path, NULL);
+    assert_error(&r, 409, "owner_token");
+    http_free(&r);
+}
+
 static void test_stop_with_follower(void **state)
 {
     struct http_at at = system_operator(&sys);
@@ -209,8 +288,12 @@ static void test_stop_with_follower(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_who_may_ask),        cmocka_unit_test(test_pages_of_logs),
-        cmocka_unit_test(test_followed_logs),      cmocka_unit_test(test_database),
+        cmocka_unit_test(test_who_may_ask),
+        cmocka_unit_test(test_pages_of_logs),
+        cmocka_unit_test(test_followed_logs),
+        cmocka_unit_test(test_database),
+        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_stop_with_follower),
     };
     return cmocka_run_group_tests(tests, begin, end);
