@@ -92,6 +92,23 @@ static bool is_bare_list(const char *text)
     }
 }
 
+/* Says what is wrong with a script, in its own lines: `extra` were put before them. */
+static int script_wrong(const char *name, const char *sentence, int extra)
+{
+    size_t n = strlen(name);
+    int64_t line = 0;
+    char digits[12];
+    const char *rest = strncmp(sentence, name, n) == 0 && sentence[n] == ':' ? sentence + n + 1 : "";
+    size_t len = strspn(rest, "0123456789");
+    if (len == 0 || len >= sizeof digits)
+        return cli_fail(CLI_FAILED, "%s", sentence);
+    memcpy(digits, rest, len);
+    digits[len] = '\0';
+    if (str_to_i64(digits, 1, INT32_MAX, &line) != 0)
+        line = 1;
+    return cli_fail(CLI_FAILED, "%s:%lld%s", name, (long long)(line > extra ? line - extra : 1), rest + len);
+}
+
 static int script_read(struct browse *b, struct operator_browser_request *request)
 {
     const char *name = strcmp(b->w.script, "-") == 0 ? "standard input" : b->w.script;
@@ -108,8 +125,7 @@ static int script_read(struct browse *b, struct operator_browser_request *reques
                               : contract_yaml_parse(&cli_browse_script_message, b->c->arena, name,
                                                     whole.data ? whole.data : "", whole.len, &script, &err);
         if (rc != 0)
-            code = cli_fail(CLI_FAILED, "%s%s", err.text[0] ? err.text : error_describe(rc),
-                            bare ? " (lines are counted from 2)" : "");
+            code = script_wrong(name, err.text[0] ? err.text : error_describe(rc), bare);
     }
     if (code == 0) {
         request->actions = script.actions;

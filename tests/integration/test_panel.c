@@ -19,7 +19,7 @@ static const char *const routes[] = {"/operator/logs",     "/operator/logs/event
 static int begin(void **state)
 {
     (void)state;
-    system_start(&sys, "log:\n  level: debug\n");
+    system_start(&sys, "log:\n  level: debug\noperator:\n  browser:\n    mode: \"off\"\n");
     return 0;
 }
 
@@ -275,6 +275,40 @@ static void test_tokens(void **state)
     http_free(&r);
 }
 
+static int browse(struct buf *out, const char *a, const char *b, const char *c)
+{
+    const char *const args[] = {"browse", a, b, c, NULL};
+    buf_clear(out);
+    return system_run(&sys, out, args);
+}
+
+/* `vx11 browse` where there is no browser: what it says, and by which exit code. */
+static void test_browse_command(void **state)
+{
+    struct buf out = BUF_INIT;
+    char path[200];
+    (void)state;
+    assert_int_equal(browse(&out, NULL, NULL, NULL), 64);
+    assert_int_equal(browse(&out, "show", NULL, NULL), 64);
+    assert_int_equal(browse(&out, "http://example.org/", "--timeout", "7d"), 64);
+    assert_int_equal(browse(&out, "http://example.org/", NULL, NULL), 69);
+    assert_non_null(strstr(out.data, "operator.browser.mode"));
+    assert_int_equal(browse(&out, "list", NULL, NULL), 0);
+    assert_non_null(strstr(out.data, "TASK"));
+    assert_int_equal(browse(&out, "list", "--json", NULL), 0);
+    assert_non_null(strstr(out.data, "\"tasks\""));
+    assert_int_equal(browse(&out, "show", "nonsense", NULL), 1);
+    assert_int_equal(browse(&out, "cancel", "01ARZ3NDEKTSV4RRFFQ69G5FAV", NULL), 1);
+    (void)snprintf(path, sizeof path, "%s", system_path(&sys, "script.yaml"));
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    (void)fputs("# a comment\n- { do: click, target: a }\n- { do: dance }\n", f);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(browse(&out, "http://example.org/", "--script", path), 1);
+    assert_non_null(strstr(out.data, "script.yaml:3: actions[1].do"));
+    buf_free(&out);
+}
+
 static void test_stop_with_follower(void **state)
 {
     struct http_at at = system_operator(&sys);
@@ -288,13 +322,10 @@ static void test_stop_with_follower(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_who_may_ask),
-        cmocka_unit_test(test_pages_of_logs),
-        cmocka_unit_test(test_followed_logs),
-        cmocka_unit_test(test_database),
-        cmocka_unit_test(test_config),
-        cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_stop_with_follower),
+        cmocka_unit_test(test_who_may_ask),    cmocka_unit_test(test_pages_of_logs),
+        cmocka_unit_test(test_followed_logs),  cmocka_unit_test(test_database),
+        cmocka_unit_test(test_config),         cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_browse_command), cmocka_unit_test(test_stop_with_follower),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
