@@ -6,7 +6,7 @@ export default {
   "ok.text": { one: "{count} module is healthy and serves. Running for {time}.", other: "{count} modules are healthy and serve. Running for {time}." },
   "bad.title": "Something does not work",
   "warn.title": "It works, with less than all of it",
-  "info.title": "It works; not every module serves",
+  "info.title": "Not every module serves",
   "wait.title": "Asking every module …",
   stale: "Measured {ago}; the latest answer did not come.",
 

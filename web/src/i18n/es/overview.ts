@@ -7,7 +7,7 @@ export default {
   "ok.text": { one: "{count} módulo está sano y atiende. En marcha desde hace {time}.", other: "{count} módulos están sanos y atienden. En marcha desde hace {time}." },
   "bad.title": "Algo no funciona",
   "warn.title": "Funciona, pero no por completo",
-  "info.title": "Funciona; no todos los módulos atienden",
+  "info.title": "No todos los módulos atienden",
   "wait.title": "Preguntando a cada módulo …",
   stale: "Medido {ago}; la última respuesta no llegó.",
 

@@ -147,6 +147,10 @@ export default function Logs() {
       }, 100);
     },
   });
+  // Whoever keeps the logs was away and is back.
+  useEffect(() => {
+    if (stream.state === "open" && older.error !== null) void load(records, older.next ?? null);
+  }, [stream.state]); // eslint-disable-line react-hooks/exhaustive-deps
   useEffect(() => {
     if (!still && records.release()) redraw();
   }, [still, records, redraw]);
@@ -197,7 +201,7 @@ export default function Logs() {
       </div>
       {older.error !== null && <ErrorState error={older.error} onRetry={() => void load(records, older.next ?? null)} />}
       {stream.error !== null && stream.state === "closed" && older.error === null && <Note tone="warn">{stream.error.message}</Note>}
-      <div ref={list} className={s.listBox} onScrollCapture={(e) => setDown((e.target as HTMLElement).scrollTop > 24)}>
+      <div ref={list} className={s.listBox} hidden={rows.length === 0 && older.error !== null} onScrollCapture={(e) => setDown((e.target as HTMLElement).scrollTop > 24)}>
         {waiting > 0 && <Button small kind="primary" icon={ArrowUp} className={s.news} onClick={rise}>{t("news", { count: waiting })}</Button>}
         {rows.length > 0 ? (
           <VirtualList<Row> label={t("list")} items={rows} itemKey={(r) => r.id} estimate={30} onEnd={more} className={s.list ?? ""} render={(r) => isGap(r) ? (

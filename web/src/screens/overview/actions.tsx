@@ -6,7 +6,7 @@ import { useFormat } from "../../lib/format";
 import { toast, useConfirm, useErrorText } from "../../ui";
 import { useRefresh } from "./data";
 import type { MapEdge, MapNode, SupervisorModule } from "./data";
-import { nameOfId, titled, useWords } from "./words";
+import { nameOfId, sayStops, titled, useWords } from "./words";
 
 export type State = SupervisorModule["state"];
 export interface Actions {
@@ -31,7 +31,7 @@ export function useActions(edges: readonly MapEdge[], nodes: readonly MapNode[])
     const running = nodes.find((n) => n.id === m.name)?.in_flight ?? 0;
     return (
       <>
-        <p>{m.name === "link" || m.name === "switch" || m.name === "hermes" || m.name === "operator" ? t(`stops.${m.name}`) : t("stops.other", { name: titled(m.name) })}</p>
+        <p>{sayStops(t, m.name)}</p>
         {callers.length > 0 && <p>{t("ask.callers", { names: f.list(callers) })}</p>}
         {running > 0 && <p>{t("ask.running", { count: running })}</p>}
       </>

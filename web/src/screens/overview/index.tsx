@@ -15,8 +15,8 @@ import { NodeSheet } from "./NodeSheet";
 import { useActions } from "./actions";
 import type { Actions } from "./actions";
 import { findingsOf, isRange, MAP_MS, nodesOf, useBreakers, useMap, useModules, useOverview } from "./data";
-import type { Finding, Range } from "./data";
-import { nameOfId, sayFinding, titled, useWords } from "./words";
+import type { Condition, Finding, Range } from "./data";
+import { nameOfId, sayFinding, sayStops, titled, useWords } from "./words";
 import s from "./overview.module.css";
 
 const keptRange = new Stored<Range>("overview.range", 1, "15m", isRange);
@@ -50,6 +50,7 @@ export default function Overview() {
     }))),
   ], [t, list, actions]);
 
+  const operator = findings.find((x) => x.kind === "module" && x.name === "operator"); // who would tell of the calls
   const failed = modules.error ?? null;
   const quiet = map.data?.measured_at != null && edges.every((e) => e.calls === 0);
   const late = map.data?.measured_at != null && Date.now() - map.data.measured_at > 3 * Math.max(MAP_MS, map.data.interval_ms);
@@ -68,7 +69,7 @@ export default function Overview() {
           <ViewSwitch view={view} onView={setView} />
         </>
       }>
-        {map.error && <Note tone="warn">{t("map.none", { reason: explain(map.error) })}</Note>}
+        {map.error && <Note tone="warn">{t("map.none", { reason: operator ? sayFinding(t, f, operator) : explain(map.error) })}</Note>}
         {map.data?.measured_at === null && <Note>{t("map.first")}</Note>}
         {map.data !== undefined && map.data.silent.length > 0 && <Note tone="warn">{t("map.silent", { names: f.list(map.data.silent.map((id) => nameOfId(t, id))) })}</Note>}
         {quiet && <p className="soft">{t("map.quiet")}</p>}
@@ -106,13 +107,13 @@ function Summary({ findings, ready, uptime, count, stale, actions }: { findings:
   const tone = worst === "none" ? "info" : worst;
   return (
     <section className={s.summary} data-tone={tone} aria-live="polite">
-      <h2><Status tone={tone}>{t(`${tone}.title`)}</Status></h2>
+      <h2><Status tone={tone}><span className={s.said}>{t(`${tone}.title`)}</span></Status></h2>
       {findings.length === 0 && uptime !== null && <p>{t("ok.text", { count, time: f.duration(uptime * 1000) })}</p>}
       {findings.length > 0 && (
         <ul>
           {findings.map((x) => (
             <li key={x.key}>
-              <Status tone={x.tone}><span className={s.said}>{sayFinding(t, f, x)}</span></Status>
+              <Status tone={x.tone}><span className={s.said}>{sayFinding(t, f, x)}{x.condition !== undefined && GONE.has(x.condition) && <> {sayStops(t, x.name)}</>}</span></Status>
               <Doing x={x} actions={actions} />
             </li>
           ))}
@@ -122,6 +123,9 @@ function Summary({ findings, ready, uptime, count, stale, actions }: { findings:
     </section>
   );
 }
+
+/** Conditions in which a module does nothing of its work. */
+const GONE: ReadonlySet<Condition> = new Set<Condition>(["standby", "off", "down", "silent", "failed", "stopped", "backoff"]);
 
 /** What can be done about it. */
 function Doing({ x, actions }: { x: Finding; actions: Actions }) {

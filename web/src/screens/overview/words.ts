@@ -46,6 +46,11 @@ export function sayFinding(t: T, f: Format, x: Finding): string {
   }
 }
 
+/** What nobody gets while a module does not work. */
+export function sayStops(t: T, module: string): string {
+  return module === "link" || module === "switch" || module === "hermes" || module === "operator" ? t(`stops.${module}`) : t("stops.other", { name: titled(module) });
+}
+
 type Tone = "ok" | "warn" | "bad" | "info" | "none";
 const str = (v: unknown): string => (typeof v === "string" ? v : typeof v === "number" ? String(v) : "");
 const num = (v: unknown): number | null => (typeof v === "number" ? v : null);
