@@ -3576,6 +3576,8 @@ export interface OperatorGrowthParams {
   since?: number;
   /** Now when absent. [epoch ms] */
   until?: number;
+  /** Of this table instead of the whole file, measured once an hour. */
+  table?: string;
 }
 
 /** The database's size over time. Value i is of since + i * step_ms; null where nothing was measured. */
@@ -3584,12 +3586,14 @@ export interface OperatorGrowthReply {
   since: number;
   /** From value to value. [ms] */
   step_ms: number;
-  /** Array: bytes of the file. */
+  /** Array: bytes of the file; of a table, of its pages and those of its indices. */
   size: Json;
   /** Array: bytes of the write-ahead log. */
   wal: Json;
   /** Array: bytes of pages that hold nothing. */
   free: Json;
+  /** Array: rows of the table; absent of the whole file. */
+  rows?: Json;
 }
 
 /** The browser, as it was found. */
