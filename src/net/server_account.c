@@ -140,11 +140,14 @@ void account_request(struct request *r, int status)
     count_caller(r, status, seconds);
     trace(r, status);
     r->accounted = true;
-    if (!log_enabled(LOG_INFO))
+    /* Looks at health and metrics come by the second and say nothing when they go well. */
+    const bool look = r->index >= r->server->o.contract->route_count && r->index < r->server->route_count;
+    const enum log_level level = look && status == 200 ? LOG_DEBUG : LOG_INFO;
+    if (!log_enabled(level))
         return;
     log_set_request(r->id);
-    log_info("http", "request", LOG_S("route", route_name(r)), LOG_S("method", r->method),
-             LOG_I("status", status), LOG_D("duration_ms", seconds * 1e3), LOG_I("bytes", r->bytes_out),
-             LOG_S("principal", r->principal.name));
+    LOG_AT(level, "http", "request", LOG_S("route", route_name(r)), LOG_S("method", r->method),
+           LOG_I("status", status), LOG_D("duration_ms", seconds * 1e3), LOG_I("bytes", r->bytes_out),
+           LOG_S("principal", r->principal.name));
     log_set_request(NULL);
 }
