@@ -22,7 +22,7 @@ function Inside({ table, tables, onOpen }: { table: Tab; tables: readonly Tab[];
   const incoming = tables.flatMap((x) => x.foreign_keys.filter((k) => k.table === table.name).map((k) => ({ table: x.name, key: k })));
   const fate = (k: Tab["foreign_keys"][number]) => (k.on_delete === "CASCADE" ? t("keys.cascade") : k.on_delete === "SET NULL" ? t("keys.set_null") : t("keys.kept"));
   return (
-    <>
+    <div className={s.sheet}>
       {table.comment !== null && <p>{table.comment}</p>}
       <KeyValues items={[
         [t("f.module"), table.module === "core" ? t("group.core") : table.module],
@@ -63,6 +63,6 @@ function Inside({ table, tables, onOpen }: { table: Tab; tables: readonly Tab[];
           </ul>
         </>
       )}
-    </>
+    </div>
   );
 }

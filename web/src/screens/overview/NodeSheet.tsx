@@ -11,6 +11,7 @@ import { conditionOfNode, toneOf } from "./data";
 import type { MapEdge, Node } from "./data";
 import { keyOfEdge } from "./layout";
 import { nameOf, nameOfId, useWords } from "./words";
+import s from "./overview.module.css";
 
 interface Props {
   node: Node | null;
@@ -52,7 +53,7 @@ function Inside({ node, status, edges, actions }: Omit<Props, "node" | "onClose"
   ];
   const about = node.kind === "people" || node.kind === "programs" || node.kind === "shell" || node.kind === "outside" ? t(`about.${node.kind}`) : null;
   return (
-    <>
+    <div className={s.sheet}>
       {about && <p>{about}</p>}
       {m && (
         <div className="row-wrap">
@@ -91,6 +92,6 @@ function Inside({ node, status, edges, actions }: Omit<Props, "node" | "onClose"
       )}
       <h3>{t("node.calls")}</h3>
       {mine.length === 0 ? <p className="soft">{t("node.no_calls")}</p> : <Table label={t("node.calls")} columns={columns} rows={mine} rowKey={keyOfEdge} initialSort={{ column: "calls", down: true }} />}
-    </>
+    </div>
   );
 }
