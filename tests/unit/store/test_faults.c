@@ -92,11 +92,12 @@ static void check_session(const char *path, const struct told *told, long nth)
 }
 
 /* step: how many operations from one turn to the next. Opening alone takes hundreds, alike but for the table
- * that they make: there the steps grow, and from the last one before it was opened they are small again. */
+ * that they make: there the steps grow; then they halve back to the last one before it was opened, and from
+ * there on they are small. */
 static void each_in_turn(struct place *p, unsigned kinds, int code, bool lasting, long step)
 {
-    long nth = 1, opened = 0, turns = 0, before = 0;
-    for (bool fine = false;; nth += fine ? step : step + nth / 8) {
+    long nth = 1, opened = 0, turns = 0, before = 0, after = 0;
+    for (bool fine = false;;) {
         struct told told;
         fault_arm(kinds, nth, code, lasting);
         session(p->path, &told);
@@ -105,9 +106,14 @@ static void each_in_turn(struct place *p, unsigned kinds, int code, bool lasting
         turns++;
         check_session(p->path, &told, nth);
         unlink(p->path);
-        if (told.opened && !fine) {
-            fine = true;
-            nth = before;
+        if (!fine &&
+            (told.opened || after > 0)) { /* between before and after: where opening begins to go well */
+            if (told.opened)
+                after = nth;
+            else
+                before = nth;
+            fine = after - before <= 4;
+            nth = fine ? before : (before + after) / 2;
             continue;
         }
         before = nth;
@@ -116,6 +122,7 @@ static void each_in_turn(struct place *p, unsigned kinds, int code, bool lasting
             break;
         }
         assert_true(nth < 2000);
+        nth += fine ? step : step + nth / 8;
     }
     print_message("%ld operations failed in turn\n", turns);
     assert_true(nth > 3 && opened > 0);
@@ -123,12 +130,12 @@ static void each_in_turn(struct place *p, unsigned kinds, int code, bool lasting
 
 static void test_write_fails(void **state)
 {
-    each_in_turn(*state, FAULT_WRITE, SQLITE_IOERR_WRITE, false, 2);
+    each_in_turn(*state, FAULT_WRITE, SQLITE_IOERR_WRITE, false, 5);
 }
 
 static void test_disk_full(void **state)
 {
-    each_in_turn(*state, FAULT_WRITE, SQLITE_FULL, true, 3);
+    each_in_turn(*state, FAULT_WRITE, SQLITE_FULL, true, 7);
 }
 
 static void test_sync_fails(void **state)
