@@ -330,7 +330,7 @@ static void check_words(const struct system *s)
 static void check_log(const struct system *s)
 {
     static const char *const modules[] = {"log/link.log", "log/switch.log", "log/hermes.log",
-                                          "log/supervisor.log"};
+                                          "log/operator.log", "log/supervisor.log"};
     for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++)
         if (system_has_text(s, modules[i], "still holds handles") ||
             system_has_text(s, modules[i], "rows were lost")) {
