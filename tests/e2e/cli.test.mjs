@@ -28,7 +28,7 @@ test("chat works in a pipe", async () => {
 
 test("status as JSON measures every module that exists, and no other", async () => {
   const status = JSON.parse((await system.vx11("status", "--json")).stdout);
-  assert.deepEqual(status.modules.map((m) => m.name).sort(), ["hermes", "link", "switch"]);
+  assert.deepEqual(status.modules.map((m) => m.name).sort(), ["hermes", "link", "operator", "switch"]);
   for (const m of status.modules) {
     assert.equal(m.health, "ok");
     assert.ok(m.pid > 1 && m.rss_bytes > 1e6 && m.uptime_s > 0);
