@@ -243,8 +243,11 @@ test("sessions are searched, renamed, pinned, saved and deleted, by keyboard too
   const wanted = await answers(page).last().getAttribute("data-message");
   await page.goto(new URL("/ui/chat", system.page).href);
   await page.getByText("What would you like to know?").waitFor();
-  await page.getByRole("heading", { level: 1 }).click();
-  await page.keyboard.press("/");
+  await eventually(async () => { // the field to type in takes the focus when it is there; then "/" is a key of the page's
+    await page.getByRole("heading", { level: 1 }).click();
+    await page.keyboard.press("/");
+    return page.getByRole("searchbox").evaluate((el) => el === document.activeElement);
+  });
   await page.keyboard.type("okapi");
   const hit = page.locator("a", { hasText: "You said: the quick brown okapi" });
   await hit.locator("mark", { hasText: "okapi" }).waitFor();
