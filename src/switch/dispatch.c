@@ -15,7 +15,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "contract/keep_alive.h"
-#include "switch/selection/selector.h"
 #include "switch/dialect.h"
 #include "switch/selection/selector.h"
 #include "switch/tokens.h"

@@ -49,7 +49,7 @@ static void usage_write(const struct attempt *a, struct buf *out)
     buf_printf(out,
                "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,\"estimated\":true}",
                (long long)a->tokens.prompt, (long long)a->tokens.completion,
-               (long long)(a->tokens.prompt + a->tokens.completion));
+               (long long)a->tokens.prompt + (long long)a->tokens.completion);
 }
 
 /* The reply is an object: its first brace is followed by what we add. */

@@ -41,7 +41,7 @@ static int finish_row(struct chat_turn *t, int status, const struct common_error
         .status = status,
         .text = t->text.data ? t->text.data : "",
         .len = t->text.len,
-        .reasoning = t->reasoning.data,
+        .reasoning = t->reasoning.len > 0 ? t->reasoning.data : NULL, /* it did not say what it thought */
         .reasoning_len = t->reasoning.len,
         .error = error,
         .provider = t->provider,
