@@ -236,7 +236,8 @@ void streams_sse(struct request *r, void *module)
         request_stream_abort(r);
         return;
     }
-    request_stream_write(r, ":\n\n", 3); /* the head goes out with the first bytes: the reader knows it is heard */
+    request_stream_write(r, ":\n\n",
+                         3); /* the head goes out with the first bytes: the reader knows it is heard */
     stream_link(s);
     request_on_cancel(r, on_left, s);
     stream_replay(s);

@@ -30,7 +30,7 @@ struct child {
     bool process_open, notify_open, timer_open;
     bool restart_after_exit, abort_sent, kill_sent, got_ready;
     char stop_reason[256]; /* why it is being stopped, for its event; "": nobody said */
-    char words[512]; /* what it said on fd 3 before "ready" */
+    char words[512];       /* what it said on fd 3 before "ready" */
     size_t words_len;
     char reason[512]; /* why it does not run or is not healthy */
     char last_exit[256];

@@ -1,5 +1,6 @@
-/* Ask: one request to Switch, and its answer as it comes: read, told to the page in as many pieces as there are turns
- * of the loop, kept on the disk every few seconds. A page that reads slowly slows the model's answer down. */
+/* Ask: one request to Switch, and its answer as it comes: read, told to the page in as many pieces as there
+ * are turns of the loop, kept on the disk every few seconds. A page that reads slowly slows the model's
+ * answer down. */
 #include "operator/chat/chat_internal.h"
 
 #include <stdio.h>
@@ -27,12 +28,14 @@ void turn_tell(struct chat_turn *t)
     }
     if (thought) {
         buf_puts(&json, text ? ",\"reasoning\":" : "\"reasoning\":");
-        buf_put_json_string(&json, s->reasoning.data + t->told_reasoning, s->reasoning.len - t->told_reasoning);
+        buf_put_json_string(&json, s->reasoning.data + t->told_reasoning,
+                            s->reasoning.len - t->told_reasoning);
     }
     t->told_text = s->text.len;
     t->told_reasoning = s->reasoning.len;
     if (buf_putc(&json, '}') == 0)
-        (void)request_stream_event(t->r, "delta", NULL, json.data, json.len); /* one that left is told by its cancel */
+        (void)request_stream_event(t->r, "delta", NULL, json.data,
+                                   json.len); /* one that left is told by its cancel */
     buf_free(&json);
     if (t->call && !t->paused && request_stream_queued(t->r) >= QUEUE_MOST) {
         t->paused = true;
@@ -134,16 +137,18 @@ static void take_usage(struct chat_turn *t)
         return;
     t->has_usage = true;
     usage_add(&u->prompt_tokens, &u->has_prompt_tokens, one->has_prompt_tokens, one->prompt_tokens);
-    usage_add(&u->completion_tokens, &u->has_completion_tokens, one->has_completion_tokens, one->completion_tokens);
+    usage_add(&u->completion_tokens, &u->has_completion_tokens, one->has_completion_tokens,
+              one->completion_tokens);
     usage_add(&u->cached_tokens, &u->has_cached_tokens, one->has_cached_tokens, one->cached_tokens);
     u->estimated |= one->estimated;
 }
 
-/* Whether the model refused because there is too much: what is left out then, a third of it at least, and asked
- * again. The one who judges is the model: it counts exactly. */
+/* Whether the model refused because there is too much: what is left out then, a third of it at least, and
+ * asked again. The one who judges is the model: it counts exactly. */
 static bool fit_again(struct chat_turn *t, const char *code)
 {
-    static const char *const codes[] = {"context_length_exceeded", "context_exceeded", "model_context_window_exceeded"};
+    static const char *const codes[] = {"context_length_exceeded", "context_exceeded",
+                                        "model_context_window_exceeded"};
     bool context = false;
     for (size_t i = 0; i < COUNT_OF(codes); i++)
         context |= str_eq(code, codes[i]);
@@ -172,7 +177,8 @@ static void refused(struct chat_turn *t, int64_t retry_after)
     if (retry_after >= 0 && t->r && !request_stream_started(t->r))
         request_retry_after(t->r, retry_after);
     turn_fail(t, t->status >= 400 ? t->status : 502, code, "%s",
-              fits && body.error->message ? body.error->message : "Switch answered with something that is no answer");
+              fits && body.error->message ? body.error->message
+                                          : "Switch answered with something that is no answer");
 }
 
 static void broke_off(struct chat_turn *t, int result, const struct error *err)
@@ -238,8 +244,8 @@ static void on_drain(struct request *r, void *ctx)
 /* What the caller wants besides its body: lost privacy would let it leave this machine. */
 int turn_options(struct chat_turn *t, struct client_call_options *out)
 {
-    static const char *const names[] = {"X-VX11-Priority", "X-VX11-Privacy", "X-VX11-Task-Type", "X-VX11-Mode",
-                                        "Cache-Control"};
+    static const char *const names[] = {"X-VX11-Priority", "X-VX11-Privacy", "X-VX11-Task-Type",
+                                        "X-VX11-Mode", "Cache-Control"};
     module_call_options(t->r, out);
     struct client_header *headers = arena_array(t->a, out->header_count + COUNT_OF(names), sizeof *headers);
     if (!headers)
@@ -266,7 +272,8 @@ static void name_request(struct chat_turn *t)
 
 void turn_ask(struct chat_turn *t)
 {
-    static const struct client_events events = {.on_headers = on_headers, .on_data = on_data, .on_done = on_done};
+    static const struct client_events events = {
+        .on_headers = on_headers, .on_data = on_data, .on_done = on_done};
     struct client_call_options options;
     struct buf body = BUF_INIT;
     struct error err = {0};
@@ -284,7 +291,10 @@ void turn_ask(struct chat_turn *t)
         error_set(&err, rc, "out of memory for the request");
     rc = rc ? rc : turn_body(t, &body, &err);
     if (rc == VX11_EUNSUPPORTED || rc == VX11_ETOO_LARGE || rc == VX11_ENOT_FOUND) {
-        turn_fail(t, rc == VX11_EUNSUPPORTED ? 415 : rc == VX11_ETOO_LARGE ? 413 : 404,
+        turn_fail(t,
+                  rc == VX11_EUNSUPPORTED ? 415
+                  : rc == VX11_ETOO_LARGE ? 413
+                                          : 404,
                   rc == VX11_EUNSUPPORTED ? "file_not_supported"
                   : rc == VX11_ETOO_LARGE ? "files_too_large"
                                           : "file_not_found",
@@ -293,8 +303,8 @@ void turn_ask(struct chat_turn *t)
         turn_fail(t, 503, "internal_error", "%s", err.text);
     } else {
         rc = client_start(module_client(t->c->o->m), module_peer(t->c->o->m, "switch"), "POST",
-                          "/v1/chat/completions", "application/json", body.data, body.len, &options, &events, t,
-                          &t->call, &err);
+                          "/v1/chat/completions", "application/json", body.data, body.len, &options, &events,
+                          t, &t->call, &err);
         if (rc == 0) {
             t->pending++;
             request_on_drain(t->r, on_drain, t);

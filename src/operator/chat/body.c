@@ -1,5 +1,5 @@
-/* Body: the request to Switch. The question is the last message, as the person wrote it; what is known about the
- * session goes along as metadata and never in its place. */
+/* Body: the request to Switch. The question is the last message, as the person wrote it; what is known about
+ * the session goes along as metadata and never in its place. */
 #include "operator/chat/chat_internal.h"
 
 #include <stdlib.h>
@@ -23,7 +23,8 @@ static int add_stored(struct chat_turn *t, yyjson_mut_doc *doc, yyjson_mut_val *
     yyjson_mut_val *content = NULL;
     int rc = 0;
     if (m->attachments_count > 0)
-        rc = files_content(t->c->o->files, doc, m->content, m->attachments, m->attachments_count, true, &content, err);
+        rc = files_content(t->c->o->files, doc, m->content, m->attachments, m->attachments_count, true,
+                           &content, err);
     else
         content = yyjson_mut_str(doc, m->content);
     if (rc != 0)
@@ -66,7 +67,8 @@ static bool add_settings(struct chat_turn *t, yyjson_mut_doc *doc, yyjson_mut_va
         ok = yyjson_mut_obj_add_int(doc, root, "max_tokens", t->max_tokens);
     if (ok && t->tools)
         ok = yyjson_mut_obj_add_val(doc, root, "tools", tools_offered(t->c->o, doc));
-    return ok && (!t->metadata || yyjson_mut_obj_add_val(doc, root, "metadata", yyjson_mut_raw(doc, t->metadata)));
+    return ok &&
+           (!t->metadata || yyjson_mut_obj_add_val(doc, root, "metadata", yyjson_mut_raw(doc, t->metadata)));
 }
 
 int turn_body(struct chat_turn *t, struct buf *out, struct error *err)
@@ -101,7 +103,8 @@ static bool copy_missing(yyjson_mut_doc *doc, yyjson_mut_val *to, yyjson_val *fr
     {
         if (yyjson_mut_obj_get(to, yyjson_get_str(key)))
             continue;
-        ok = ok && yyjson_mut_obj_add(to, yyjson_mut_strcpy(doc, yyjson_get_str(key)), yyjson_val_mut_copy(doc, value));
+        ok = ok && yyjson_mut_obj_add(to, yyjson_mut_strcpy(doc, yyjson_get_str(key)),
+                                      yyjson_val_mut_copy(doc, value));
     }
     return ok;
 }

@@ -117,12 +117,13 @@ static int64_t message_tokens(const struct operator_message *m)
 {
     int64_t n = TOKENS_OF_MESSAGE + tokens_estimate_text(m->content, strlen(m->content));
     for (size_t i = 0; i < m->attachments_count; i++)
-        n += m->attachments[i].kind == OPERATOR_FILE_KIND_TEXT ? m->attachments[i].bytes / 3 : TOKENS_OF_IMAGE;
+        n +=
+            m->attachments[i].kind == OPERATOR_FILE_KIND_TEXT ? m->attachments[i].bytes / 3 : TOKENS_OF_IMAGE;
     return n;
 }
 
-/* The estimate errs on the high side, so a question that it puts a little over the context is left to the model to
- * judge; one that is far over is not sent. */
+/* The estimate errs on the high side, so a question that it puts a little over the context is left to the
+ * model to judge; one that is far over is not sent. */
 static void turn_fit(struct chat_turn *t)
 {
     int64_t context = context_of(t->c, t->model);
@@ -173,11 +174,12 @@ static void on_known(struct client_call *call, void *ctx, const struct client_re
 
 static void turn_look_up(struct chat_turn *t)
 {
-    struct client_call_options options = {.deadline_ms = clock_mono_ms() + LOOKUP_MS, .trace = request_trace(t->r)};
+    struct client_call_options options = {.deadline_ms = clock_mono_ms() + LOOKUP_MS,
+                                          .trace = request_trace(t->r)};
     bool fresh = t->c->known_at > 0 && clock_mono_ms() - t->c->known_at < KNOWN_MS;
     if (fresh || t->history_count == 0 || !t->model ||
-        hermes_models_list_call(module_client(t->c->o->m), module_peer(t->c->o->m, "hermes"), &options, on_known, t,
-                                &t->call) != 0)
+        hermes_models_list_call(module_client(t->c->o->m), module_peer(t->c->o->m, "hermes"), &options,
+                                on_known, t, &t->call) != 0)
         turn_fit(t);
     else
         t->pending++;
@@ -229,8 +231,8 @@ static void turn_refuse(struct chat_turn *t, const struct error *err)
 
 static int turn_history(struct chat_turn *t, int64_t most, struct error *err)
 {
-    int rc = session_history(t->c->o->sessions, t->a, t->session_id, t->question.seq, (size_t)most, &t->history,
-                             &t->history_count, err);
+    int rc = session_history(t->c->o->sessions, t->a, t->session_id, t->question.seq, (size_t)most,
+                             &t->history, &t->history_count, err);
     if (rc == 0 && !(t->fit = arena_array(t->a, t->history_count + 1, sizeof *t->fit)))
         rc = error_set(err, VX11_ENOMEM, "out of memory");
     return rc;

@@ -4,8 +4,8 @@
  *                                                ^                    │
  *                                                └── tools' results <─┘ calls of tools (tools/)
  *
- * One turn at a time for each session. It ends with its client, or by a stop: then the model is cancelled down to the
- * token and the part is stored as cancelled. All on the loop thread. */
+ * One turn at a time for each session. It ends with its client, or by a stop: then the model is cancelled
+ * down to the token and the part is stored as cancelled. All on the loop thread. */
 #ifndef VX11_OPERATOR_CHAT_CHAT_H
 #define VX11_OPERATOR_CHAT_CHAT_H
 

@@ -28,7 +28,7 @@ struct chat {
     struct chat_turn *turns;
     struct chat_known *known; /* as Hermes said */
     size_t known_count;
-    int64_t known_at; /* monotonic ms; 0: never */
+    int64_t known_at;           /* monotonic ms; 0: never */
     struct metric *outcomes[4]; /* ok, failed, cancelled, refused before it began */
     struct metric *tool_outcomes[6];
     struct metric *first_token;
@@ -54,8 +54,8 @@ struct chat_turn {
     char session_id[ULID_LEN + 1];
     struct operator_message question, answer;
     const char *model, *system;
-    double temperature;  /* negative: not given */
-    int64_t max_tokens;  /* 0: not given */
+    double temperature;   /* negative: not given */
+    int64_t max_tokens;   /* 0: not given */
     const char *metadata; /* JSON of an object, as Switch gets it */
     struct operator_message *history;
     struct fit_message *fit;
@@ -75,7 +75,7 @@ struct chat_turn {
     struct chat_call *calls;
     size_t call_count, call_size, round_first; /* calls of this round begin there */
     int64_t round;
-    yyjson_mut_doc *doc; /* holds `rounds` */
+    yyjson_mut_doc *doc;    /* holds `rounds` */
     yyjson_mut_val *rounds; /* messages of earlier rounds: calls and results */
     char request_id[96];
     const char *provider, *answered_model, *reason;
@@ -119,6 +119,7 @@ void turn_fail(struct chat_turn *t, int status, const char *code, const char *fm
     __attribute__((format(printf, 4, 5)));
 void turn_cost_timer(struct chat_turn *t);
 /* An event of the stream, when it is one. */
-void turn_event(struct chat_turn *t, const char *event, const struct contract_message *m, const void *message);
+void turn_event(struct chat_turn *t, const char *event, const struct contract_message *m,
+                const void *message);
 
 #endif

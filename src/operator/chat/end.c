@@ -31,7 +31,8 @@ static double speed(const struct chat_turn *t)
     return (double)(t->usage.completion_tokens - 1) / ms * 1000;
 }
 
-static int finish_row(struct chat_turn *t, int status, const struct common_error_body *error, struct error *err)
+static int finish_row(struct chat_turn *t, int status, const struct common_error_body *error,
+                      struct error *err)
 {
     int rc = buf_append(&t->text, t->in.text.data, t->in.text.len);
     rc = rc ? rc : buf_append(&t->reasoning, t->in.reasoning.data, t->in.reasoning.len);
@@ -113,7 +114,8 @@ static void on_closed(uv_handle_t *h)
     turn_release(h->data);
 }
 
-static void turn_end(struct chat_turn *t, int message_status, int status, const struct common_error_body *error)
+static void turn_end(struct chat_turn *t, int message_status, int status,
+                     const struct common_error_body *error)
 {
     struct error err = {0};
     if (t->ended)
@@ -127,7 +129,8 @@ static void turn_end(struct chat_turn *t, int message_status, int status, const 
                                                                                  : 2],
                1);
     if (rc != 0) {
-        log_error("chat", "an answer could not be stored", LOG_S("message", t->answer.id), LOG_S("error", err.text));
+        log_error("chat", "an answer could not be stored", LOG_S("message", t->answer.id),
+                  LOG_S("error", err.text));
         const struct common_error_body body = {
             .message = err.text, .type = "api_error", .code = "not_stored", .request_id = request_id(t->r)};
         tell_error(t, rc == VX11_EFULL ? 507 : 500, &body);
@@ -145,14 +148,14 @@ static void turn_end(struct chat_turn *t, int message_status, int status, const 
 
 static const char *error_class(int status)
 {
-    return status == 429                    ? "rate_limit_error"
-           : status == 413                  ? "request_too_large"
-           : status == 404                  ? "not_found_error"
-           : status == 403                  ? "permission_error"
-           : status == 503                  ? "overloaded_error"
-           : status == 504                  ? "timeout_error"
+    return status == 429                   ? "rate_limit_error"
+           : status == 413                 ? "request_too_large"
+           : status == 404                 ? "not_found_error"
+           : status == 403                 ? "permission_error"
+           : status == 503                 ? "overloaded_error"
+           : status == 504                 ? "timeout_error"
            : status >= 400 && status < 500 ? "invalid_request_error"
-                                            : "api_error";
+                                           : "api_error";
 }
 
 void turn_fail(struct chat_turn *t, int status, const char *code, const char *fmt, ...)
@@ -164,11 +167,13 @@ void turn_fail(struct chat_turn *t, int status, const char *code, const char *fm
     const char *text = arena_vprintf(t->a, fmt, args);
     va_end(args);
     const char *id = t->r ? arena_strdup(t->a, request_id(t->r)) : NULL;
-    const struct common_error_body body = {.message = text ? text : "the turn failed, and there is no memory to say why",
-                                           .type = error_class(status),
-                                           .code = code,
-                                           .request_id = id};
-    log_info("chat", "a turn failed", LOG_S("message", t->answer.id), LOG_S("code", code), LOG_S("error", body.message));
+    const struct common_error_body body = {
+        .message = text ? text : "the turn failed, and there is no memory to say why",
+        .type = error_class(status),
+        .code = code,
+        .request_id = id};
+    log_info("chat", "a turn failed", LOG_S("message", t->answer.id), LOG_S("code", code),
+             LOG_S("error", body.message));
     turn_end(t, OPERATOR_MESSAGE_STATUS_FAILED, status, &body);
 }
 
@@ -199,17 +204,19 @@ static void on_timer(uv_timer_t *timer)
     turn_cost_timer(timer->data);
 }
 
-/* The cost of all rounds is what Switch's rows say; with one missing, or one whose price is not known, there is none. */
+/* The cost of all rounds is what Switch's rows say; with one missing, or one whose price is not known, there
+ * is none. */
 void turn_cost_timer(struct chat_turn *t)
 {
     struct cost c = {.rows = 0};
     struct error err = {0};
     struct store_value ids[] = {STORE_T(t->answer.id), STORE_T(arena_printf(t->a, "%s.", t->answer.id)),
                                 STORE_T(arena_printf(t->a, "%s/", t->answer.id))};
-    int rc = store_query(module_store(t->c->o->m),
-                         "SELECT count(*), count(cost_micro), total(cost_micro) / 1e6 FROM decision WHERE outcome = 'ok' AND "
-                         "(request_id = ?1 OR (request_id > ?2 AND request_id < ?3))",
-                         ids, COUNT_OF(ids), cost_take, &c, &err);
+    int rc = store_query(
+        module_store(t->c->o->m),
+        "SELECT count(*), count(cost_micro), total(cost_micro) / 1e6 FROM decision WHERE outcome = 'ok' AND "
+        "(request_id = ?1 OR (request_id > ?2 AND request_id < ?3))",
+        ids, COUNT_OF(ids), cost_take, &c, &err);
     bool whole = rc == 0 && c.rows > t->round;
     if (!whole && ++t->cost_tries < COST_TRIES) {
         uv_timer_start(&t->timer, on_timer, (uint64_t)(COST_MS << t->cost_tries), 0);

@@ -1,5 +1,5 @@
-/* Loop: the model called tools. Each call gets a row; reads run at once, others wait for a person; when all have
- * ended the model is asked again with what came of them. */
+/* Loop: the model called tools. Each call gets a row; reads run at once, others wait for a person; when all
+ * have ended the model is asked again with what came of them. */
 #include "operator/chat/chat_internal.h"
 
 #include <string.h>
@@ -22,7 +22,8 @@ static void change(struct chat_call *k)
 {
     struct error err = {0};
     if (tool_row_change(k->turn->c->o, &k->row, &err) != 0)
-        log_error("chat", "the row of a tool call was not changed", LOG_S("id", k->row.id), LOG_S("error", err.text));
+        log_error("chat", "the row of a tool call was not changed", LOG_S("id", k->row.id),
+                  LOG_S("error", err.text));
     show(k->turn, k);
 }
 
@@ -36,7 +37,8 @@ static void call_end(struct chat_call *k, int status, const char *result, const 
     k->row.ended_at = clock_wall_ms();
     if (k->began_ns)
         k->row.duration_ms = (double)(clock_mono_ns() - k->began_ns) / 1e6;
-    const char *said = status == OPERATOR_TOOL_CALL_STATUS_REFUSED ? "The person refused this call: " : "The call failed: ";
+    const char *said =
+        status == OPERATOR_TOOL_CALL_STATUS_REFUSED ? "The person refused this call: " : "The call failed: ";
     k->told = result ? result : arena_printf(t->a, "%s%s", said, error ? error : "no reason was given");
     metric_add(t->c->tool_outcomes[status], 1);
     change(k);
@@ -50,7 +52,8 @@ static void on_result(void *ctx, const char *result, size_t len, const struct er
     if (copy)
         call_end(k, OPERATOR_TOOL_CALL_STATUS_DONE, copy, NULL);
     else
-        call_end(k, OPERATOR_TOOL_CALL_STATUS_FAILED, NULL, arena_strdup(t->a, err ? err->text : "out of memory"));
+        call_end(k, OPERATOR_TOOL_CALL_STATUS_FAILED, NULL,
+                 arena_strdup(t->a, err ? err->text : "out of memory"));
     loop_next(t);
 }
 
@@ -97,16 +100,17 @@ static int call_make(struct chat_turn *t, struct stream_call *from, struct chat_
     else if (json)
         copy = arena_strdup(t->a, text);
     buf_free(&quoted);
-    k->row = (struct tool_row){.id = ulid_make(id),
-                               .message_id = t->answer.id,
-                               .call_id = call_id,
-                               .name = arena_strndup(t->a, name, utf8_valid_prefix(name, strlen(name) < 64 ? strlen(name) : 64)),
-                               .round = t->round,
-                               .arguments = copy,
-                               .mutating = k->tool && k->tool->mutating,
-                               .status = OPERATOR_TOOL_CALL_STATUS_RUNNING,
-                               .created_at = clock_wall_ms(),
-                               .duration_ms = -1};
+    k->row = (struct tool_row){
+        .id = ulid_make(id),
+        .message_id = t->answer.id,
+        .call_id = call_id,
+        .name = arena_strndup(t->a, name, utf8_valid_prefix(name, strlen(name) < 64 ? strlen(name) : 64)),
+        .round = t->round,
+        .arguments = copy,
+        .mutating = k->tool && k->tool->mutating,
+        .status = OPERATOR_TOOL_CALL_STATUS_RUNNING,
+        .created_at = clock_wall_ms(),
+        .duration_ms = -1};
     int rc = 0;
     if (!k->tool)
         rc = error_set(err, VX11_EINVALID, "there is no tool named %.64s", name);
@@ -160,8 +164,8 @@ void loop_begin(struct chat_turn *t)
 {
     struct error err = {0};
     if (t->round >= chat_config(t->c)->tool_rounds) {
-        turn_fail(t, 502, "too_many_tool_rounds", "the model called tools %lld times and still gave no answer",
-                  (long long)t->round);
+        turn_fail(t, 502, "too_many_tool_rounds",
+                  "the model called tools %lld times and still gave no answer", (long long)t->round);
         return;
     }
     t->round_first = t->call_count;
@@ -179,14 +183,16 @@ void loop_begin(struct chat_turn *t)
 
 /* ---- the next round ---- */
 
-static bool add_call(struct chat_turn *t, yyjson_mut_val *list, const struct chat_call *k, struct stream_call *from)
+static bool add_call(struct chat_turn *t, yyjson_mut_val *list, const struct chat_call *k,
+                     struct stream_call *from)
 {
     yyjson_mut_val *call = yyjson_mut_arr_add_obj(t->doc, list), *function = yyjson_mut_obj(t->doc);
     return call && function && yyjson_mut_obj_add_str(t->doc, call, "id", k->row.call_id) &&
            yyjson_mut_obj_add_str(t->doc, call, "type", "function") &&
            yyjson_mut_obj_add_val(t->doc, call, "function", function) &&
            yyjson_mut_obj_add_str(t->doc, function, "name", k->row.name) &&
-           yyjson_mut_obj_add_strcpy(t->doc, function, "arguments", from->arguments.len ? from->arguments.data : "{}");
+           yyjson_mut_obj_add_strcpy(t->doc, function, "arguments",
+                                     from->arguments.len ? from->arguments.data : "{}");
 }
 
 static bool add_round(struct chat_turn *t)
@@ -262,7 +268,8 @@ void loop_cancel(struct chat_turn *t)
     uv_timer_stop(&t->timer);
     for (size_t i = 0; i < t->call_count; i++) {
         struct chat_call *k = &t->calls[i];
-        if (k->row.status != OPERATOR_TOOL_CALL_STATUS_WAITING && k->row.status != OPERATOR_TOOL_CALL_STATUS_RUNNING)
+        if (k->row.status != OPERATOR_TOOL_CALL_STATUS_WAITING &&
+            k->row.status != OPERATOR_TOOL_CALL_STATUS_RUNNING)
             continue;
         if (k->run)
             tool_cancel(k->run);

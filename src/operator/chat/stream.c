@@ -1,4 +1,5 @@
-/* Stream: reads OpenAI's chunks. A chunk that holds nothing we know is no error: providers add what they like. */
+/* Stream: reads OpenAI's chunks. A chunk that holds nothing we know is no error: providers add what they
+ * like. */
 #include "operator/chat/stream.h"
 
 #include <stdio.h>
@@ -69,7 +70,8 @@ static int call_index(const struct chat_stream *s, yyjson_val *piece, size_t *ou
 {
     yyjson_val *index = yyjson_obj_get(piece, "index"), *id = yyjson_obj_get(piece, "id");
     if (yyjson_is_int(index)) {
-        *out = yyjson_is_sint(index) && yyjson_get_sint(index) < 0 ? STREAM_CALLS : (size_t)yyjson_get_uint(index);
+        *out = yyjson_is_sint(index) && yyjson_get_sint(index) < 0 ? STREAM_CALLS
+                                                                   : (size_t)yyjson_get_uint(index);
         return *out <= s->call_count ? 0 : VX11_ETOO_LARGE;
     }
     bool new_one = yyjson_get_len(id) > 0 || s->call_count == 0;
@@ -83,7 +85,8 @@ static int read_call(struct reading *r, yyjson_val *piece)
     yyjson_val *function = yyjson_obj_get(piece, "function");
     size_t at;
     if (call_index(s, piece, &at) != 0 || at >= STREAM_CALLS)
-        return error_set(r->err, VX11_ETOO_LARGE, "the model called more than %d tools at once", STREAM_CALLS);
+        return error_set(r->err, VX11_ETOO_LARGE, "the model called more than %d tools at once",
+                         STREAM_CALLS);
     struct stream_call *c = &s->calls[at];
     if (at == s->call_count)
         s->call_count++;
@@ -116,7 +119,8 @@ static void read_usage(struct chat_stream *s, yyjson_val *usage)
 
 static void read_error(struct chat_stream *s, yyjson_val *error)
 {
-    const char *text = yyjson_is_str(error) ? yyjson_get_str(error) : yyjson_get_str(yyjson_obj_get(error, "message"));
+    const char *text =
+        yyjson_is_str(error) ? yyjson_get_str(error) : yyjson_get_str(yyjson_obj_get(error, "message"));
     const char *code = yyjson_get_str(yyjson_obj_get(error, "code"));
     s->failed = true;
     snprintf(s->error_text, sizeof s->error_text, "%.*s", (int)sizeof s->error_text - 1,
@@ -174,7 +178,9 @@ int chat_stream_feed(struct chat_stream *s, const char *data, size_t len, struct
     struct reading r = {.s = s, .err = &mine};
     int rc = sse_feed(&s->sse, data, len, on_event, &r);
     if (rc != 0 && mine.code == 0)
-        error_set(&mine, rc, rc == VX11_ETOO_LARGE ? "an event of the answer is too large" : "the answer cannot be read");
+        error_set(&mine, rc,
+                  rc == VX11_ETOO_LARGE ? "an event of the answer is too large"
+                                        : "the answer cannot be read");
     if (rc != 0 && err)
         *err = mine;
     return rc;

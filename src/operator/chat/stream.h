@@ -33,8 +33,8 @@ struct chat_stream {
 
 void chat_stream_init(struct chat_stream *s, size_t most);
 void chat_stream_free(struct chat_stream *s);
-/* 0; VX11_ECORRUPT: this is no such stream; VX11_ETOO_LARGE: longer than `most`, or more calls than are taken;
- * VX11_ENOMEM. What came before an error is kept. */
+/* 0; VX11_ECORRUPT: this is no such stream; VX11_ETOO_LARGE: longer than `most`, or more calls than are
+ * taken; VX11_ENOMEM. What came before an error is kept. */
 int chat_stream_feed(struct chat_stream *s, const char *data, size_t len, struct error *err);
 /* Whether anything of an answer has come. */
 bool chat_stream_begun(const struct chat_stream *s);

@@ -56,26 +56,28 @@ static void adjust_store(struct adjust *x)
     if (!x->after && contract_json_write(q->after_config, &asked) == 0)
         x->after = arena_strndup(x->a, asked.data, asked.len);
     buf_free(&asked);
-    const struct operator_adjustment reply = {.id = ulid_make(id),
-                                              .adjustment_id = id,
-                                              .session_id = q->session_id && q->session_id[0] ? q->session_id : NULL,
-                                              .message_id = q->message_id && q->message_id[0] ? q->message_id : NULL,
-                                              .before_config = value_of(x->a, x->before),
-                                              .after_config = value_of(x->a, x->after),
-                                              .reason = q->reason,
-                                              .applied = applied,
-                                              .error = x->error,
-                                              .by = p && p->name[0] ? p->name : "local",
-                                              .created_at = clock_wall_ms()};
-    struct store_value values[] = {STORE_T(id),        STORE_T(reply.session_id), STORE_T(reply.message_id),
-                                   STORE_T(x->before), STORE_T(x->after),         STORE_T(reply.reason),
-                                   STORE_I(applied),   STORE_T(x->error),         STORE_T(reply.by),
-                                   STORE_I(reply.created_at)};
-    int rc = store_exec(module_store(x->o->m),
-                        "INSERT INTO operator_switch_adjustment (id, session_id, message_id, before_config, "
-                        "after_config, reason, applied, error, by, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
-                        "?9, ?10)",
-                        values, COUNT_OF(values), NULL, &err);
+    const struct operator_adjustment reply = {
+        .id = ulid_make(id),
+        .adjustment_id = id,
+        .session_id = q->session_id && q->session_id[0] ? q->session_id : NULL,
+        .message_id = q->message_id && q->message_id[0] ? q->message_id : NULL,
+        .before_config = value_of(x->a, x->before),
+        .after_config = value_of(x->a, x->after),
+        .reason = q->reason,
+        .applied = applied,
+        .error = x->error,
+        .by = p && p->name[0] ? p->name : "local",
+        .created_at = clock_wall_ms()};
+    struct store_value values[] = {
+        STORE_T(id),       STORE_T(reply.session_id), STORE_T(reply.message_id), STORE_T(x->before),
+        STORE_T(x->after), STORE_T(reply.reason),     STORE_I(applied),          STORE_T(x->error),
+        STORE_T(reply.by), STORE_I(reply.created_at)};
+    int rc = store_exec(
+        module_store(x->o->m),
+        "INSERT INTO operator_switch_adjustment (id, session_id, message_id, before_config, "
+        "after_config, reason, applied, error, by, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
+        "?9, ?10)",
+        values, COUNT_OF(values), NULL, &err);
     if (rc != 0)
         session_fail(x->r, &err);
     else
@@ -114,7 +116,10 @@ static void on_before(struct client_call *call, void *ctx, const struct client_r
         adjust_mode(x);
         return;
     }
-    request_fail(x->r, reply->result == VX11_ETIMEOUT ? 504 : reply->result == VX11_EUNAVAILABLE ? 503 : 502,
+    request_fail(x->r,
+                 reply->result == VX11_ETIMEOUT       ? 504
+                 : reply->result == VX11_EUNAVAILABLE ? 503
+                                                      : 502,
                  "switch_unavailable", NULL, "Switch could not be read: %s", reply->error.text);
 }
 
@@ -166,8 +171,8 @@ static void adjust_mode(struct adjust *x)
     const struct switch_control_request ask = {.action = "set_mode", .mode = x->mode};
     if (!x->mode)
         adjust_model(x);
-    else if (!sent(x, switch_control_call(module_client(x->o->m), module_peer(x->o->m, "switch"), &ask, &x->options,
-                                          on_mode, x, &x->call)))
+    else if (!sent(x, switch_control_call(module_client(x->o->m), module_peer(x->o->m, "switch"), &ask,
+                                          &x->options, on_mode, x, &x->call)))
         adjust_store(x);
 }
 
@@ -176,15 +181,16 @@ static void adjust_model(struct adjust *x)
     const struct switch_admin_model ask = {.model_name = x->model};
     if (!x->model)
         adjust_after(x);
-    else if (!sent(x, switch_admin_set_default_model_call(module_client(x->o->m), module_peer(x->o->m, "switch"), &ask,
-                                                          &x->options, on_model, x, &x->call)))
+    else if (!sent(x,
+                   switch_admin_set_default_model_call(module_client(x->o->m), module_peer(x->o->m, "switch"),
+                                                       &ask, &x->options, on_model, x, &x->call)))
         adjust_store(x);
 }
 
 static void adjust_after(struct adjust *x)
 {
-    if (!sent(x, switch_context_call(module_client(x->o->m), module_peer(x->o->m, "switch"), &x->options, on_after, x,
-                                     &x->call)))
+    if (!sent(x, switch_context_call(module_client(x->o->m), module_peer(x->o->m, "switch"), &x->options,
+                                     on_after, x, &x->call)))
         adjust_store(x);
 }
 
@@ -199,7 +205,8 @@ static bool read_wanted(struct adjust *x, yyjson_val *wanted)
     {
         if (str_eq(yyjson_get_str(key), "mode") && yyjson_is_str(value))
             x->mode = yyjson_get_str(value);
-        else if (str_eq(yyjson_get_str(key), "default_model") && (yyjson_is_str(value) || yyjson_is_null(value)))
+        else if (str_eq(yyjson_get_str(key), "default_model") &&
+                 (yyjson_is_str(value) || yyjson_is_null(value)))
             x->model = yyjson_is_str(value) ? yyjson_get_str(value) : "";
         else
             known = false;
@@ -227,7 +234,8 @@ void adjustment_on_new(struct request *r, void *module)
     }
     module_call_options(r, &x->options);
     x->options.request_id = NULL;
-    int rc = switch_context_call(module_client(o->m), module_peer(o->m, "switch"), &x->options, on_before, x, &x->call);
+    int rc = switch_context_call(module_client(o->m), module_peer(o->m, "switch"), &x->options, on_before, x,
+                                 &x->call);
     if (rc != 0)
         request_fail(r, 503, "switch_unavailable", NULL, "Switch could not be asked: %s", error_describe(rc));
     else
@@ -275,13 +283,15 @@ void adjustment_on_list(struct request *r, void *module)
         return;
     }
     l.items = arena_array(l.a, (size_t)p->limit + 1, sizeof *l.items);
-    int rc = l.items ? store_query(module_store(((struct operator_ *)module)->m),
-                                   "SELECT id, session_id, message_id, before_config, after_config, reason, applied, "
-                                   "error, by, created_at FROM operator_switch_adjustment WHERE id < ?1 ORDER BY id DESC "
-                                   "LIMIT ?2",
-                                   (struct store_value[]){STORE_T(p->cursor ? p->cursor : "~"), STORE_I(p->limit + 1)},
-                                   2, take, &l, &err)
-                     : error_set(&err, VX11_ENOMEM, "out of memory");
+    int rc = l.items
+                 ? store_query(
+                       module_store(((struct operator_ *)module)->m),
+                       "SELECT id, session_id, message_id, before_config, after_config, reason, applied, "
+                       "error, by, created_at FROM operator_switch_adjustment WHERE id < ?1 ORDER BY id DESC "
+                       "LIMIT ?2",
+                       (struct store_value[]){STORE_T(p->cursor ? p->cursor : "~"), STORE_I(p->limit + 1)}, 2,
+                       take, &l, &err)
+                 : error_set(&err, VX11_ENOMEM, "out of memory");
     if (rc != 0) {
         session_fail(r, &err);
         return;

@@ -30,15 +30,21 @@ static void thumb_store(struct thumb *x, bool learned, const char *reason)
     const struct operator_feedback reply = {
         .rating = q->rating, .note = q->note, .at = clock_wall_ms(), .learned = learned, .reason = reason};
     struct error err = {0};
-    struct store_value values[] = {STORE_T(x->message.id), STORE_D(reply.rating), STORE_T(reply.note),
-                                   STORE_I(reply.at),      STORE_I(learned),      STORE_T(reason),
+    struct store_value values[] = {STORE_T(x->message.id),
+                                   STORE_D(reply.rating),
+                                   STORE_T(reply.note),
+                                   STORE_I(reply.at),
+                                   STORE_I(learned),
+                                   STORE_T(reason),
                                    STORE_T(p && p->name[0] ? p->name : "local")};
-    /* What the learner has taken in stays so, also when a later thumb of the same answer does not count again. */
-    int rc = store_exec(module_store(x->o->m),
-                        "INSERT INTO operator_feedback (message_id, rating, note, at, learned, reason, by) VALUES (?1, "
-                        "?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (message_id) DO UPDATE SET rating = ?2, note = ?3, at = "
-                        "?4, learned = ?5, reason = ?6, by = ?7",
-                        values, COUNT_OF(values), NULL, &err);
+    /* What the learner has taken in stays so, also when a later thumb of the same answer does not count
+     * again. */
+    int rc = store_exec(
+        module_store(x->o->m),
+        "INSERT INTO operator_feedback (message_id, rating, note, at, learned, reason, by) VALUES (?1, "
+        "?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (message_id) DO UPDATE SET rating = ?2, note = ?3, at = "
+        "?4, learned = ?5, reason = ?6, by = ?7",
+        values, COUNT_OF(values), NULL, &err);
     if (rc != 0)
         session_fail(x->r, &err);
     else
@@ -81,7 +87,8 @@ void feedback_on_put(struct request *r, void *module)
         return;
     }
     if (!x->message.request_id) {
-        thumb_store(x, false, "Switch was not asked for this answer, or the answer is a copy of another session's");
+        thumb_store(x, false,
+                    "Switch was not asked for this answer, or the answer is a copy of another session's");
         return;
     }
     const struct switch_feedback_request ask = {
@@ -122,10 +129,13 @@ static void on_recorded(struct client_call *call, void *ctx, const struct client
     if (reply->message)
         request_reply(x->r, 200, &switch_record_reply_message, reply->message);
     else if (reply->result == 0 && reply->status >= 400)
-        request_fail(x->r, reply->status, reply->error_code[0] ? reply->error_code : "switch_refused", NULL, "%s",
-                     reply->error.text);
+        request_fail(x->r, reply->status, reply->error_code[0] ? reply->error_code : "switch_refused", NULL,
+                     "%s", reply->error.text);
     else
-        request_fail(x->r, reply->result == VX11_ETIMEOUT ? 504 : reply->result == VX11_EUNAVAILABLE ? 503 : 502,
+        request_fail(x->r,
+                     reply->result == VX11_ETIMEOUT       ? 504
+                     : reply->result == VX11_EUNAVAILABLE ? 503
+                                                          : 502,
                      "switch_unavailable", NULL, "Switch was not told: %s", reply->error.text);
 }
 
@@ -146,8 +156,8 @@ void feedback_on_switch(struct request *r, void *module)
                                              .has_tokens = q->has_tokens_used,
                                              .tokens = q->tokens_used};
     module_call_options(r, &options);
-    int rc = switch_record_result_call(module_client(o->m), module_peer(o->m, "switch"), &ask, &options, on_recorded, x,
-                                       &x->call);
+    int rc = switch_record_result_call(module_client(o->m), module_peer(o->m, "switch"), &ask, &options,
+                                       on_recorded, x, &x->call);
     if (rc != 0)
         request_fail(r, 503, "switch_unavailable", NULL, "Switch could not be asked: %s", error_describe(rc));
     else

@@ -1,5 +1,5 @@
-/* Feedback: what people think of answers, and changes of how Switch chooses. Both are stored here with what Switch
- * truly made of them. */
+/* Feedback: what people think of answers, and changes of how Switch chooses. Both are stored here with what
+ * Switch truly made of them. */
 #ifndef VX11_OPERATOR_FEEDBACK_FEEDBACK_H
 #define VX11_OPERATOR_FEEDBACK_FEEDBACK_H
 

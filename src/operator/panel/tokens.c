@@ -81,7 +81,8 @@ void panel_tokens_list(struct request *r, void *module)
     request_reply(r, 200, &operator_token_list_message, &reply);
 }
 
-/* Answers with the token of this id and its secret, which is wiped. The other modules hear of it within a second. */
+/* Answers with the token of this id and its secret, which is wiped. The other modules hear of it within a
+ * second. */
 static void made_reply(struct request *r, struct operator_ *o, const char *id, char *secret)
 {
     struct arena *a = request_arena(r);

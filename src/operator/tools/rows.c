@@ -1,5 +1,5 @@
-/* Rows of operator_tool_call, and the routes that show and take them. Rare, small writes: on the loop, so that who
- * hears of a call finds it. */
+/* Rows of operator_tool_call, and the routes that show and take them. Rare, small writes: on the loop, so
+ * that who hears of a call finds it. */
 #include "operator/tools/tools.h"
 
 #include <string.h>
@@ -34,11 +34,12 @@ int tool_row_add(struct operator_ *o, const struct tool_row *t, struct error *er
         time_or_null(t->ended_at),
         t->duration_ms >= 0 ? STORE_D(t->duration_ms) : STORE_N,
     };
-    return store_exec(module_store(o->m),
-                      "INSERT INTO operator_tool_call (id, message_id, call_id, round, name, arguments, mutating, "
-                      "status, result, error, created_at, started_at, ended_at, duration_ms) VALUES (?1, ?2, ?3, ?4, "
-                      "?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-                      values, COUNT_OF(values), NULL, err);
+    return store_exec(
+        module_store(o->m),
+        "INSERT INTO operator_tool_call (id, message_id, call_id, round, name, arguments, mutating, "
+        "status, result, error, created_at, started_at, ended_at, duration_ms) VALUES (?1, ?2, ?3, ?4, "
+        "?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        values, COUNT_OF(values), NULL, err);
 }
 
 int tool_row_change(struct operator_ *o, const struct tool_row *t, struct error *err)
@@ -53,18 +54,20 @@ int tool_row_change(struct operator_ *o, const struct tool_row *t, struct error 
         time_or_null(t->ended_at),
         t->duration_ms >= 0 ? STORE_D(t->duration_ms) : STORE_N,
     };
-    return store_exec(module_store(o->m),
-                      "UPDATE operator_tool_call SET status = ?2, result = ?3, error = ?4, confirmed_by = ?5, "
-                      "started_at = ?6, ended_at = ?7, duration_ms = ?8 WHERE id = ?1",
-                      values, COUNT_OF(values), NULL, err);
+    return store_exec(
+        module_store(o->m),
+        "UPDATE operator_tool_call SET status = ?2, result = ?3, error = ?4, confirmed_by = ?5, "
+        "started_at = ?6, ended_at = ?7, duration_ms = ?8 WHERE id = ?1",
+        values, COUNT_OF(values), NULL, err);
 }
 
 int tool_rows_recover(struct operator_ *o, struct error *err)
 {
-    return store_exec(module_store(o->m),
-                      "UPDATE operator_tool_call SET status = 'cancelled', ended_at = ?1, error = 'the operator ended "
-                      "before it' WHERE status IN ('waiting', 'running')",
-                      (struct store_value[]){STORE_I(clock_wall_ms())}, 1, NULL, err);
+    return store_exec(
+        module_store(o->m),
+        "UPDATE operator_tool_call SET status = 'cancelled', ended_at = ?1, error = 'the operator ended "
+        "before it' WHERE status IN ('waiting', 'running')",
+        (struct store_value[]){STORE_I(clock_wall_ms())}, 1, NULL, err);
 }
 
 /* ---- one ---- */
@@ -124,11 +127,12 @@ int tool_row_get(struct operator_ *o, struct arena *a, const char *id, struct op
                  struct error *err)
 {
     struct one x = {.a = a, .out = out};
-    int rc = store_query(module_store(o->m),
-                         "SELECT t.id, m.session_id, t.message_id, t.name, t.arguments, t.mutating, t.status, t.result, "
-                         "t.error, t.confirmed_by, t.created_at, t.started_at, t.ended_at, t.duration_ms FROM "
-                         "operator_tool_call AS t JOIN operator_message AS m ON m.id = t.message_id WHERE t.id = ?1",
-                         (struct store_value[]){STORE_T(id)}, 1, one_take, &x, err);
+    int rc = store_query(
+        module_store(o->m),
+        "SELECT t.id, m.session_id, t.message_id, t.name, t.arguments, t.mutating, t.status, t.result, "
+        "t.error, t.confirmed_by, t.created_at, t.started_at, t.ended_at, t.duration_ms FROM "
+        "operator_tool_call AS t JOIN operator_message AS m ON m.id = t.message_id WHERE t.id = ?1",
+        (struct store_value[]){STORE_T(id)}, 1, one_take, &x, err);
     if (rc == 0 && !x.found)
         rc = error_set(err, VX11_ENOT_FOUND, "there is no tool call %.64s", id);
     return rc;

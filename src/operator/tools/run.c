@@ -1,5 +1,5 @@
-/* Run: carries a call of a tool out. All but the browser are reads of another module, or of ourselves, over its
- * socket and as the person who chats: a tool shows the model nothing that this person may not see. */
+/* Run: carries a call of a tool out. All but the browser are reads of another module, or of ourselves, over
+ * its socket and as the person who chats: a tool shows the model nothing that this person may not see. */
 #include "operator/tools/tools.h"
 
 #include <stdlib.h>
@@ -157,7 +157,8 @@ static void on_task(void *ctx, const struct operator_browser_task *task)
     buf_puts(&json, "{\"task_id\":");
     buf_put_json_string(&json, task->id, strlen(task->id));
     buf_puts(&json, ",\"url\":");
-    buf_put_json_string(&json, x->final_url ? x->final_url : task->url, strlen(x->final_url ? x->final_url : task->url));
+    buf_put_json_string(&json, x->final_url ? x->final_url : task->url,
+                        strlen(x->final_url ? x->final_url : task->url));
     buf_puts(&json, ",\"title\":");
     buf_put_json_string(&json, x->title ? x->title : "", x->title ? strlen(x->title) : 0);
     if (x->has_http_status)
@@ -199,7 +200,8 @@ static int start_read(struct tool_run *run, struct error *err)
     const struct operator_search_params search = {.q = yyjson_get_str(yyjson_obj_get(w->args, "query")),
                                                   .limit = limit ? yyjson_get_sint(limit) : 5};
     const struct operator_session_detail_params session = {
-        .id = yyjson_get_str(yyjson_obj_get(w->args, "session_id")), .limit = limit ? yyjson_get_sint(limit) : 20};
+        .id = yyjson_get_str(yyjson_obj_get(w->args, "session_id")),
+        .limit = limit ? yyjson_get_sint(limit) : 20};
     const struct {
         const char *tool, *peer;
         const struct contract_route *route;
@@ -218,9 +220,12 @@ static int start_read(struct tool_run *run, struct error *err)
     options.max_reply = REPLY_MOST;
     for (size_t i = 0; i < COUNT_OF(reads); i++)
         if (str_eq(reads[i].tool, w->tool->name)) {
-            int rc = client_call_route(module_client(w->o->m), module_peer(w->o->m, reads[i].peer), reads[i].route,
-                                       reads[i].params, NULL, &options, on_reply, run, &run->call);
-            return rc == 0 ? 0 : error_set(err, rc, "%s could not be asked: %s", reads[i].peer, error_describe(rc));
+            int rc =
+                client_call_route(module_client(w->o->m), module_peer(w->o->m, reads[i].peer), reads[i].route,
+                                  reads[i].params, NULL, &options, on_reply, run, &run->call);
+            return rc == 0
+                       ? 0
+                       : error_set(err, rc, "%s could not be asked: %s", reads[i].peer, error_describe(rc));
         }
     return error_set(err, VX11_EINTERNAL, "nobody carries %s out", w->tool->name);
 }

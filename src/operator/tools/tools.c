@@ -1,5 +1,5 @@
-/* Tools: the catalogue, and the check of arguments against their schema. The schemas use the few words of JSON
- * Schema that tool_check knows, and no others. */
+/* Tools: the catalogue, and the check of arguments against their schema. The schemas use the few words of
+ * JSON Schema that tool_check knows, and no others. */
 #include "operator/tools/tools.h"
 
 #include <stdio.h>
@@ -19,21 +19,28 @@ static const struct tool tools[] = {
     {.name = "search_sessions",
      .title = "Search conversations",
      .description = "Search earlier conversations for words. Gives session ids, titles and the places found.",
-     .parameters = "{\"type\":\"object\",\"properties\":{\"query\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":200,"
-                   "\"description\":\"Words that must all occur.\"},\"limit\":{\"type\":\"integer\",\"minimum\":1,"
-                   "\"maximum\":20,\"description\":\"Most places; 5 when absent.\"}},\"required\":[\"query\"],"
-                   "\"additionalProperties\":false}"},
+     .parameters =
+         "{\"type\":\"object\",\"properties\":{\"query\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":"
+         "200,"
+         "\"description\":\"Words that must all occur.\"},\"limit\":{\"type\":\"integer\",\"minimum\":1,"
+         "\"maximum\":20,\"description\":\"Most places; 5 when absent.\"}},\"required\":[\"query\"],"
+         "\"additionalProperties\":false}"},
     {.name = "read_session",
      .title = "Read a conversation",
-     .description = "The latest messages of an earlier conversation, by the session id that search_sessions gave.",
-     .parameters = "{\"type\":\"object\",\"properties\":{\"session_id\":{\"type\":\"string\",\"minLength\":26,"
-                   "\"maxLength\":26},\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":50,\"description\":"
-                   "\"Most messages; 20 when absent.\"}},\"required\":[\"session_id\"],\"additionalProperties\":false}"},
+     .description =
+         "The latest messages of an earlier conversation, by the session id that search_sessions gave.",
+     .parameters =
+         "{\"type\":\"object\",\"properties\":{\"session_id\":{\"type\":\"string\",\"minLength\":26,"
+         "\"maxLength\":26},\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":50,\"description\":"
+         "\"Most messages; 20 when "
+         "absent.\"}},\"required\":[\"session_id\"],\"additionalProperties\":false}"},
     {.name = "browser",
      .title = "Open a web page",
      .description = "Open a page in a real browser and read its title and text. A person confirms each call.",
-     .parameters = "{\"type\":\"object\",\"properties\":{\"url\":{\"type\":\"string\",\"minLength\":8,\"maxLength\":2000,"
-                   "\"description\":\"http or https address.\"}},\"required\":[\"url\"],\"additionalProperties\":false}",
+     .parameters = "{\"type\":\"object\",\"properties\":{\"url\":{\"type\":\"string\",\"minLength\":8,"
+                   "\"maxLength\":2000,"
+                   "\"description\":\"http or https "
+                   "address.\"}},\"required\":[\"url\"],\"additionalProperties\":false}",
      .mutating = true},
 };
 
@@ -66,11 +73,12 @@ yyjson_mut_val *tools_offered(const struct operator_ *o, yyjson_mut_doc *doc)
             continue;
         yyjson_mut_val *tool = yyjson_mut_arr_add_obj(doc, all);
         yyjson_mut_val *function = yyjson_mut_obj(doc);
-        bool ok = tool && function && yyjson_mut_obj_add_str(doc, tool, "type", "function") &&
-                  yyjson_mut_obj_add_val(doc, tool, "function", function) &&
-                  yyjson_mut_obj_add_str(doc, function, "name", tools[i].name) &&
-                  yyjson_mut_obj_add_str(doc, function, "description", tools[i].description) &&
-                  yyjson_mut_obj_add_val(doc, function, "parameters", yyjson_mut_raw(doc, tools[i].parameters));
+        bool ok =
+            tool && function && yyjson_mut_obj_add_str(doc, tool, "type", "function") &&
+            yyjson_mut_obj_add_val(doc, tool, "function", function) &&
+            yyjson_mut_obj_add_str(doc, function, "name", tools[i].name) &&
+            yyjson_mut_obj_add_str(doc, function, "description", tools[i].description) &&
+            yyjson_mut_obj_add_val(doc, function, "parameters", yyjson_mut_raw(doc, tools[i].parameters));
         if (!ok)
             return NULL;
     }

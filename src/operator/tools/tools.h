@@ -20,8 +20,8 @@ const struct tool *tool_find(const char *name); /* NULL: there is none */
 bool tool_available(const struct operator_ *o, const struct tool *t, char reason[400]);
 /* OpenAI's `tools` of those that can be called now; NULL: out of memory. */
 yyjson_mut_val *tools_offered(const struct operator_ *o, yyjson_mut_doc *doc);
-/* Arguments against the schema: type, required, unknown names, bounds, enum. VX11_EINVALID with a sentence that the
- * model can mend its call by. */
+/* Arguments against the schema: type, required, unknown names, bounds, enum. VX11_EINVALID with a sentence
+ * that the model can mend its call by. */
 int tool_check(const struct tool *t, yyjson_val *args, struct error *err);
 
 /* ---- carrying it out ---- */
