@@ -172,7 +172,7 @@ export async function copyText(text: string): Promise<void> {
 export function CodeBlock({ text, wrap, label, children }: { text: string; wrap?: boolean; label?: string; children?: ReactNode }) {
   return (
     <div className={s.code}>
-      <pre tabIndex={0} data-wrap={wrap ? "" : undefined} {...(label !== undefined && { role: "region", "aria-label": label })}><code>{children ?? text}</code></pre>
+      <pre tabIndex={0} data-wrap={wrap ? "" : undefined} {...(label !== undefined && { role: "group", "aria-label": label })}><code>{children ?? text}</code></pre>
       <CopyButton text={text} />
     </div>
   );
