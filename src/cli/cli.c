@@ -10,6 +10,7 @@
 #include "api/cli.h"
 #include "base/guard.h"
 #include "base/str.h"
+#include "cli/db.h"
 #include "version.h"
 
 /* clang-format off */
@@ -184,6 +185,10 @@ const struct command cli_commands[] = {
      "  reload           apply the file's changes to what runs\n"
      "  default          a file with every key, its default and its meaning\n",
      "check show path reload default --origin", command_config},
+    {"db", "WORD [ARGUMENTS]",
+     "The database: check it, look into it, look after it.",
+     NULL, /* from db_commands */
+     "", command_db},
     {"run", "MODULE [ARGUMENTS]",
      "Run one module in the foreground (what `up` does for each).",
      NULL,
@@ -209,7 +214,12 @@ const struct command *command_find(const char *name)
     for (size_t i = 0; i < cli_command_count; i++)
         if (strcmp(cli_commands[i].name, name) == 0)
             return &cli_commands[i];
-    return NULL;
+    return str_starts(name, "db ") ? db_command_find(name + 3) : NULL;
+}
+
+const struct command *command_parts(const struct command *c)
+{
+    return c->run == command_db ? db_commands : NULL;
 }
 
 /* What is said may quote a reply from elsewhere: it is cleaned as such. */
@@ -242,7 +252,7 @@ int cli_usage(const char *command, const char *fmt, ...)
     complain(fmt, args);
     va_end(args);
     if (c)
-        fprintf(stderr, "usage: vx11 %s %s\n", c->name, c->arguments);
+        fprintf(stderr, "usage: vx11 %s %s\n", command, c->arguments);
     return CLI_USAGE;
 }
 
@@ -307,12 +317,19 @@ int command_help(int argc, char **argv)
         help_all(stdout);
         return CLI_OK;
     }
-    const struct command *c = command_find(argv[1]);
+    char name[64];
+    snprintf(name, sizeof name, "%s%s%s", argv[1], argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
+    const struct command *c = command_find(name);
     if (!c)
-        return cli_fail(CLI_USAGE, "there is no command %s", argv[1]);
-    printf("usage: vx11 %s %s\n\n%s\n", c->name, c->arguments, c->summary);
+        return cli_fail(CLI_USAGE, "there is no command %s", name);
+    printf("usage: vx11 %s %s\n\n%s\n", name, c->arguments, c->summary);
     if (c->help)
         printf("\n%s", c->help);
+    const struct command *part = command_parts(c);
+    for (size_t i = 0; part && part[i].name; i++)
+        printf("%s  %-11s %s\n", i ? "" : "\n", part[i].name, part[i].summary);
+    if (part)
+        printf("\n`vx11 help %s WORD` tells of one of them.\n", name);
     return CLI_OK;
 }
 

@@ -24,7 +24,10 @@ struct command {
 };
 extern const struct command cli_commands[];
 extern const size_t cli_command_count;
+/* "status", or "db check" for one of the commands below another; NULL: there is none. */
 const struct command *command_find(const char *name);
+/* The commands below one (`vx11 db check`), up to a NULL name; NULL: it has none. */
+const struct command *command_parts(const struct command *c);
 
 /* A command's means: configuration, loop, client, targets. */
 struct cli {
@@ -122,6 +125,7 @@ int command_providers(int argc, char **argv);
 int command_token(int argc, char **argv);
 int command_login(int argc, char **argv);
 int command_config(int argc, char **argv);
+int command_db(int argc, char **argv);
 int command_completion(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);

@@ -64,6 +64,22 @@ static void bash_words(const struct command *c)
     puts("\" ;;");
 }
 
+/* The words of a command below another. */
+static void bash_parts(const struct command *c)
+{
+    const struct command *part = command_parts(c);
+    if (!part)
+        return;
+    printf("    %s) if [ \"$COMP_CWORD\" -eq 2 ]; then words=\"", c->name);
+    for (size_t i = 0; part[i].name; i++)
+        printf("%s%s", i ? " " : "", part[i].name);
+    puts("\"; else case ${COMP_WORDS[2]} in");
+    for (size_t i = 0; part[i].name; i++)
+        if (part[i].words[0])
+            bash_words(&part[i]);
+    puts("    esac; fi ;;");
+}
+
 static void bash_script(void)
 {
     puts("# vx11 completion for bash: source <(vx11 completion bash)\n"
@@ -84,6 +100,8 @@ static void bash_script(void)
     for (size_t i = 0; i < cli_command_count; i++)
         if (cli_commands[i].words[0])
             bash_words(&cli_commands[i]);
+        else
+            bash_parts(&cli_commands[i]);
     puts("  esac\n"
          "  case \"${COMP_WORDS[1]} $prev\" in");
     printf("    \"models show\"|\"models remove\"|\"models unload\") words=\"$(%s)\" ;;\n", ask_models);
@@ -111,6 +129,21 @@ static void zsh_words(const struct command *c)
             fputs(word, stdout);
     }
     puts(" ;;");
+}
+
+static void zsh_parts(const struct command *c)
+{
+    const struct command *part = command_parts(c);
+    if (!part)
+        return;
+    printf("    %s) if (( CURRENT == 3 )); then compadd --", c->name);
+    for (size_t i = 0; part[i].name; i++)
+        printf(" %s", part[i].name);
+    puts("; else case $words[3] in");
+    for (size_t i = 0; part[i].name; i++)
+        if (part[i].words[0])
+            zsh_words(&part[i]);
+    puts("    esac; fi ;;");
 }
 
 static void zsh_script(void)
@@ -142,6 +175,8 @@ static void zsh_script(void)
     for (size_t i = 0; i < cli_command_count; i++)
         if (cli_commands[i].words[0])
             zsh_words(&cli_commands[i]);
+        else
+            zsh_parts(&cli_commands[i]);
     puts("  esac\n"
          "}\n"
          "compdef _vx11 vx11");
@@ -149,9 +184,13 @@ static void zsh_script(void)
 
 /* ---- fish ---- */
 
-static void fish_word(const struct command *c, const char *word)
+static void fish_word(const struct command *above, const struct command *c, const char *word)
 {
-    printf("complete -c vx11 -n '__fish_seen_subcommand_from %s' ", c->name);
+    if (above)
+        printf("complete -c vx11 -n '__fish_seen_subcommand_from %s; and __fish_seen_subcommand_from %s' ",
+               above->name, c->name);
+    else
+        printf("complete -c vx11 -n '__fish_seen_subcommand_from %s' ", c->name);
     if (strcmp(word, "@modules") == 0) {
         fputs("-a '", stdout);
         put_modules();
@@ -169,6 +208,21 @@ static void fish_word(const struct command *c, const char *word)
     }
 }
 
+static void fish_words(const struct command *above, const struct command *c)
+{
+    char word[64];
+    const char *rest = c->words;
+    while (next_word(&rest, word, sizeof word))
+        fish_word(above, c, word);
+    const struct command *part = command_parts(c);
+    for (size_t i = 0; part && part[i].name; i++) {
+        printf("complete -c vx11 -n '__fish_seen_subcommand_from %s' -a %s -d ", c->name, part[i].name);
+        put_quoted(part[i].summary);
+        putchar('\n');
+        fish_words(c, &part[i]);
+    }
+}
+
 static void fish_script(void)
 {
     puts("# vx11 completion for fish: vx11 completion fish | source\n"
@@ -178,12 +232,8 @@ static void fish_script(void)
         put_quoted(cli_commands[i].summary);
         putchar('\n');
     }
-    for (size_t i = 0; i < cli_command_count; i++) {
-        char word[64];
-        const char *rest = cli_commands[i].words;
-        while (next_word(&rest, word, sizeof word))
-            fish_word(&cli_commands[i], word);
-    }
+    for (size_t i = 0; i < cli_command_count; i++)
+        fish_words(NULL, &cli_commands[i]);
     printf("complete -c vx11 -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from show "
            "remove unload' -a '(%s)'\n",
            ask_models);
