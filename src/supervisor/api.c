@@ -363,7 +363,12 @@ static void on_login_link(struct request *r, void *module)
 }
 
 const request_handler supervisor_handlers[SUPERVISOR_ROUTE_COUNT] = {
-    [SUPERVISOR_ROUTE_STATUS] = on_status,       [SUPERVISOR_ROUTE_RESTART] = on_restart,
-    [SUPERVISOR_ROUTE_SET_STATE] = on_set_state, [SUPERVISOR_ROUTE_STOP] = on_stop,
-    [SUPERVISOR_ROUTE_RELOAD] = on_reload,       [SUPERVISOR_ROUTE_LOGIN_LINK] = on_login_link,
+    [SUPERVISOR_ROUTE_STATUS] = on_status,
+    [SUPERVISOR_ROUTE_RESTART] = on_restart,
+    [SUPERVISOR_ROUTE_SET_STATE] = on_set_state,
+    [SUPERVISOR_ROUTE_STOP] = on_stop,
+    [SUPERVISOR_ROUTE_RELOAD] = on_reload,
+    [SUPERVISOR_ROUTE_LOGIN_LINK] = on_login_link,
+    [SUPERVISOR_ROUTE_DOCTOR_REPORTS] = api_doctor_list,
+    [SUPERVISOR_ROUTE_DOCTOR_REPORT] = api_doctor_get,
 };

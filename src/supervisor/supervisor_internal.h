@@ -110,6 +110,10 @@ void retain_stop(struct supervisor *s);
 extern const request_handler supervisor_handlers[SUPERVISOR_ROUTE_COUNT];
 void api_child_settled(struct child *c); /* answers the requests that wait for it */
 
+/* api_doctor.c: what `vx11 doctor` found */
+void api_doctor_list(struct request *r, void *module);
+void api_doctor_get(struct request *r, void *module);
+
 /* tell.c: events of modules and their processes. Strings may be NULL. */
 void tell_state(struct child *c, enum common_state before, const char *by, const char *reason);
 void tell_run(struct child *c, enum link_module_run_event event, const char *reason);
