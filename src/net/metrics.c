@@ -306,7 +306,12 @@ int metrics_on_render(struct metrics *m, void (*fn)(void *ctx), void *ctx)
 
 static void render_number(struct buf *out, double v)
 {
-    if (v > -1e15 && v < 1e15 && v == (double)(long long)v)
+    /* The format's own words, which are not those of printf. */
+    if (isnan(v))
+        buf_puts(out, "NaN");
+    else if (isinf(v))
+        buf_puts(out, v > 0 ? "+Inf" : "-Inf");
+    else if (v > -1e15 && v < 1e15 && v == (double)(long long)v)
         buf_printf(out, "%lld", (long long)v);
     else
         buf_printf(out, "%.9g", v);

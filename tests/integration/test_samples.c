@@ -146,6 +146,12 @@ static void charts_are_measured(void **state)
     assert_true(nulls > 2); /* ten minutes, of which VX11 ran for seconds */
     chart("switch", "llm_requests", &numbers, &nulls, &sum);
     assert_true(sum > CHATS / 4.0 && sum < CHATS * 4.0); /* a second is the step, more or less */
+    chart("engine/vx11-guide", "tokens", &numbers, &nulls, &sum);
+    assert_true(numbers > 0 && sum > 0);
+    chart("engine/vx11-guide", "queue_depth", &numbers, &nulls, &sum);
+    assert_true(numbers > 0 && sum == 0);
+    chart("switch", "writer_queue", &numbers, &nulls, &sum);
+    assert_true(numbers > 0);
     chart("engine/vx11-guide", "memory", &numbers, &nulls, &sum);
     assert_true(numbers > 0 && sum / numbers > 1e6);
     chart("switch", "nothing", &numbers, &nulls, &sum);

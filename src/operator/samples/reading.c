@@ -197,6 +197,19 @@ static void take_call(struct reading *r, const struct exposition_sample *s, cons
         bucket(&c->times, s);
 }
 
+/* An engine's own counts; of its queue, who waits for a slot. */
+static void take_engine(struct reading *r, const struct exposition_sample *s, const char *name)
+{
+    if (strcmp(name, "prompt_tokens") == 0 || strcmp(name, "embedding_tokens") == 0) {
+        r->prompt_tokens += s->value;
+    } else if (strcmp(name, "completion_tokens") == 0) {
+        r->completion_tokens += s->value;
+    } else if (strcmp(name, "queue_length") == 0) {
+        r->has_queue = true;
+        r->queue_depth += s->value;
+    }
+}
+
 static int on_sample(void *ctx, const struct exposition_sample *s)
 {
     struct reading *r = ctx;
@@ -221,6 +234,11 @@ static int on_sample(void *ctx, const struct exposition_sample *s)
     } else if (strcmp(name, "switch_tension") == 0) {
         r->has_tension = true;
         r->tension = s->value;
+    } else if (strcmp(name, "writer_queued") == 0) {
+        r->has_writer = true;
+        r->writer_queue = s->value;
+    } else if (strncmp(name, "engine_", 7) == 0) {
+        take_engine(r, s, name + 7);
     }
     return 0;
 }

@@ -34,8 +34,8 @@ struct reading {
     double lag_sum, lag_count; /* of the event loop, seconds */
     double prompt_tokens, completion_tokens, llm_requests, llm_failures;
     struct times first_token;
-    double in_flight, queue_depth, tension; /* gauges */
-    bool has_lag, has_in_flight, has_queue, has_tension;
+    double in_flight, queue_depth, tension, writer_queue; /* gauges */
+    bool has_lag, has_in_flight, has_queue, has_tension, has_writer;
 };
 
 /* Reads a text, which is changed. 0, or VX11_E… with the line that is wrong. */

@@ -49,6 +49,7 @@ struct node *node_get(struct samples *s, const char *id, enum operator_node_kind
                        .port = -1,
                        .restarts = -1,
                        .in_flight = -1,
+                       .parked = -1,
                        .uptime_s = -1,
                        .cpu_percent = -1,
                        .rss = -1,
@@ -187,6 +188,8 @@ static void metrics_take(struct metrics_question *q, int status, int result, con
     size_t line = 0;
     if (!n || n->pid != q->pid || s->stopping)
         return; /* it has gone meanwhile */
+    if (n->kind == OPERATOR_NODE_KIND_ENGINE && result == VX11_EUNAVAILABLE)
+        return; /* unloaded since Hermes told of it; if it died, Hermes tells next time */
     n->silent = true;
     if (result == 0 && status == 200)
         reading = malloc(sizeof *reading);
@@ -218,7 +221,7 @@ static void on_metrics_done(struct client_call *call, void *ctx, int result, con
     look_step(s);
 }
 
-static void metrics_ask(struct samples *s, const struct node *n)
+static void metrics_ask(struct samples *s, const struct node *n, const struct client_target *target)
 {
     static const struct client_events events = {.on_data = on_metrics_data, .on_done = on_metrics_done};
     struct module *m = s->o->m;
@@ -231,7 +234,7 @@ static void metrics_ask(struct samples *s, const struct node *n)
     q->s = s;
     q->pid = n->pid;
     memcpy(q->id, n->id, sizeof q->id);
-    if (client_start(module_client(m), module_peer(m, n->id), "GET", "/metrics", NULL, NULL, 0, &options,
+    if (client_start(module_client(m), target, "GET", "/metrics", NULL, NULL, 0, &options,
                      &events, q, &call, &err) == 0)
         s->waiting++;
     else
@@ -268,11 +271,16 @@ static void take_engine(struct samples *s, const struct hermes_engine *e)
                                                          : -1;
     n->restarts = e->restarts;
     n->in_flight = e->has_busy ? e->busy : -1;
+    n->parked = e->parked;
     n->uptime_s = e->has_started_at ? (double)(clock_wall_ms() - e->started_at) / 1000 : -1;
     n->uptime_at = clock_mono_ms();
     text_set(n->process, sizeof n->process, hermes_engine_state_names[e->state]);
     text_set(n->reason, sizeof n->reason, e->reason);
     node_process(n, e->has_pid ? e->pid : 0);
+    n->silent = false;
+    /* One that is not VX11's own counts in its own way. */
+    if (e->state == HERMES_ENGINE_STATE_READY && e->socket && !e->engine && n->pid > 0)
+        metrics_ask(s, n, &(struct client_target){.base_url = "http://localhost", .socket = e->socket});
 }
 
 static void on_engines(struct client_call *call, void *ctx, const struct client_reply *reply)
@@ -360,7 +368,7 @@ static void on_look_status(struct samples *s, void *ctx, bool ok)
         struct node *n = &s->nodes[i];
         n->silent = false;
         if (n->asks && n->pid > 0)
-            metrics_ask(s, n);
+            metrics_ask(s, n, module_peer(s->o->m, n->id));
     }
     if (ok && !s->stopping)
         others_ask(s);

@@ -35,6 +35,7 @@ struct node {
     int state, health; /* enum common_state, common_health; -1: not known */
     char process[24], reason[256];
     int64_t port, pid, restarts, in_flight; /* -1: not known; pid 0: it does not run */
+    int64_t parked;                         /* requests that wait for it to load; -1: not known */
     double uptime_s;                        /* negative: not known */
     int64_t uptime_at;                      /* monotonic ms of that */
     /* measured by its pid, at the last look */

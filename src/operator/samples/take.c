@@ -88,18 +88,35 @@ static void put_times(struct samples *s, const struct node *n, const char *p50, 
     series_put(s, n->id, p95, QUANTILE, "ms", at, most * 1000);
 }
 
+/* Who waits: in its own queue, and, where Hermes knows, for it to be loaded. */
+static void put_queue(struct samples *s, const struct node *n, int64_t at)
+{
+    const bool own = n->now && n->now->has_queue;
+    if (own || n->parked >= 0)
+        series_put(s, n->id, "queue_depth", GAUGE, "", at,
+                   (own ? n->now->queue_depth : 0) + (n->parked > 0 ? (double)n->parked : 0));
+}
+
+static void put_tokens(struct samples *s, const struct node *n, int64_t at, const struct span *span)
+{
+    const struct reading *r = span->now, *b = span->before;
+    put_rate(s, n, "prompt_tokens", at, r->prompt_tokens, b->prompt_tokens, span->seconds);
+    put_rate(s, n, "tokens", at, r->completion_tokens, b->completion_tokens, span->seconds);
+}
+
 static void node_values(struct samples *s, struct node *n, int64_t at)
 {
     struct span span;
     const struct reading *r = n->now;
+    put_queue(s, n, at);
     if (!r)
         return;
     if (r->has_in_flight) { /* the question itself is one of them */
         n->in_flight = r->in_flight > 0 ? (int64_t)r->in_flight - 1 : 0;
         series_put(s, n->id, "in_flight", GAUGE, "", at, (double)n->in_flight);
     }
-    if (r->has_queue)
-        series_put(s, n->id, "queue_depth", GAUGE, "", at, r->queue_depth);
+    if (r->has_writer)
+        series_put(s, n->id, "writer_queue", GAUGE, "", at, r->writer_queue);
     if (r->has_tension)
         series_put(s, n->id, "tension", GAUGE, "", at, r->tension);
     if (!node_span(s, n, &span))
@@ -111,12 +128,13 @@ static void node_values(struct samples *s, struct node *n, int64_t at)
     if (r->has_lag && r->lag_count > b->lag_count)
         series_put(s, n->id, "loop_lag", GAUGE, "ms", at,
                    1000 * grown(r->lag_sum, b->lag_sum) / (r->lag_count - b->lag_count));
+    if (n->kind == OPERATOR_NODE_KIND_ENGINE)
+        put_tokens(s, n, at, &span);
     if (strcmp(n->id, "switch") != 0)
         return;
+    put_tokens(s, n, at, &span);
     put_rate(s, n, "llm_requests", at, r->llm_requests, b->llm_requests, span.seconds);
     put_rate(s, n, "llm_failures", at, r->llm_failures, b->llm_failures, span.seconds);
-    put_rate(s, n, "prompt_tokens", at, r->prompt_tokens, b->prompt_tokens, span.seconds);
-    put_rate(s, n, "tokens", at, r->completion_tokens, b->completion_tokens, span.seconds);
     put_times(s, n, "first_token_p50", "first_token_p95", at, &r->first_token, &b->first_token);
 }
 
@@ -145,7 +163,8 @@ static void edge_put(struct edges *e, const char *from, const char *to, const st
 static void node_calls(struct samples *s, const struct node *n, struct edges *e)
 {
     struct span span;
-    if (!node_span(s, n, &span))
+    /* An engine's are counted by who calls it. */
+    if (n->kind == OPERATOR_NODE_KIND_ENGINE || !node_span(s, n, &span))
         return;
     const struct reading *r = span.now, *b = span.before;
     for (size_t i = 0; i < r->to_count; i++)

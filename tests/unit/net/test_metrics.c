@@ -27,6 +27,8 @@ static void test_series(void **state)
     metric_add(a, 1);
     metric_set(g, 0.25);
     metric_add(g, -1);
+    metric_set(metrics_get(m, METRIC_GAUGE, "vx11_nan", NULL, ""), (double)NAN);
+    metric_set(metrics_get(m, METRIC_GAUGE, "vx11_inf", NULL, ""), (double)INFINITY);
     assert_true(metric_value(a) == 3);
     assert_true(metric_value(g) == -0.75);
     assert_int_equal(metrics_render(m, &out), 0);
@@ -34,6 +36,8 @@ static void test_series(void **state)
         out.data, "# HELP vx11_a_total Things.\n# TYPE vx11_a_total counter\n"
                   "vx11_a_total{module=\"link\",x=\"1\"} 3\nvx11_a_total{module=\"link\",x=\"2\"} 0\n"));
     assert_non_null(strstr(out.data, "# TYPE vx11_g gauge\nvx11_g{module=\"link\"} -0.75\n"));
+    assert_non_null(strstr(out.data, "vx11_nan{module=\"link\"} NaN\n"));
+    assert_non_null(strstr(out.data, "vx11_inf{module=\"link\"} +Inf\n"));
     assert_non_null(strstr(out.data, "vx11_process_resident_bytes{module=\"link\"} "));
     assert_null(strstr(out.data, "vx11_process_resident_bytes{module=\"link\"} 0\n"));
     assert_true(metrics_loop_lag(m) < 0);

@@ -74,6 +74,14 @@ static void test_reading(void **state)
     assert_false(r.has_tension); /* nobody has measured it */
     read_it(&r, "vx11_switch_tension 0\n");
     assert_true(r.has_tension && r.tension == 0);
+    /* An engine. */
+    assert_false(r.has_queue || r.has_writer);
+    read_it(&r, "vx11_engine_prompt_tokens 10\nvx11_engine_embedding_tokens 4\n"
+                "vx11_engine_prompt_tokens_per_second 99\nvx11_engine_completion_tokens 7\n"
+                "vx11_engine_queue_length 2\nvx11_writer_queued 5\n");
+    assert_true(r.prompt_tokens == 14 && r.completion_tokens == 7);
+    assert_true(r.has_queue && r.queue_depth == 2);
+    assert_true(r.has_writer && r.writer_queue == 5);
 }
 
 static void test_broken(void **state)
