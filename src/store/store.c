@@ -261,6 +261,40 @@ int store_exec(struct store *s, const char *sql, const struct store_value *value
     return rc;
 }
 
+/* durable: the level cannot change inside a transaction, so it is set around it. */
+static int set_durable(struct store *s, bool durable, struct error *err)
+{
+    int64_t level = 0;
+    int rc = sql_run(s->write, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", err);
+    if (rc == 0)
+        rc = sql_int(s->write, "PRAGMA synchronous", &level, err);
+    if (rc == 0 && level != (durable ? 2 : 1))
+        rc = error_set(err, VX11_EINTERNAL, "SQLite does not take PRAGMA synchronous");
+    return rc;
+}
+
+int store_transaction_durable(struct store *s, int (*fn)(void *ctx, struct store *s, struct error *err),
+                              void *ctx, struct error *err)
+{
+    if (s->in_transaction)
+        return error_set(err, VX11_EINVALID, "a transaction inside a transaction");
+    int rc = check_may_write(s, err);
+    if (rc == 0)
+        rc = set_durable(s, true, err);
+    if (rc != 0)
+        return rc;
+    s->durable = true;
+    s->ledger = (struct ledger_tail){0};
+    rc = store_transaction(s, fn, ctx, err);
+    s->durable = false;
+    struct error late = {0};
+    if (set_durable(s, false, &late) != 0) /* it stays at FULL: slower, not wrong */
+        log_warn("store", "a connection stays at synchronous=FULL", LOG_S("reason", late.text));
+    if (rc == 0 && s->ledger.n > 0)
+        ledger_anchor_advance(s, &s->ledger);
+    return rc;
+}
+
 int store_transaction(struct store *s, int (*fn)(void *ctx, struct store *s, struct error *err), void *ctx,
                       struct error *err)
 {

@@ -77,6 +77,9 @@ int store_exec(struct store *s, const char *sql, const struct store_value *value
  * returned. Does not nest. */
 int store_transaction(struct store *s, int (*fn)(void *ctx, struct store *s, struct error *err), void *ctx,
                       struct error *err);
+/* The same, and on the disk when it returns (synchronous=FULL): for what must outlast a loss of power. */
+int store_transaction_durable(struct store *s, int (*fn)(void *ctx, struct store *s, struct error *err),
+                              void *ctx, struct error *err);
 
 /* ---- batched writer ---- */
 struct writer;

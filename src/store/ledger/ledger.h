@@ -1,7 +1,7 @@
 /* Ledger: what was decided and changed, and by whom, as a chain of hashes (table `ledger`, sql/0016).
  *
- *   ledger_append ──> row n: prev = hash of row n-1, hash = SHA-256(prev, fields) ──COMMIT (synchronous=FULL)──>
- *                     anchor (NAME.ledger beside the database, 0600): n and hash of the last row
+ *   ledger_append ──> row n: prev = hash of row n-1, hash = SHA-256(prev, fields) ──COMMIT
+ * (synchronous=FULL)──> anchor (NAME.ledger beside the database, 0600): n and hash of the last row
  *
  * What a look at the chain finds: any changed byte of any row, a row that is missing, added or moved, and the
  * loss of the last rows as long as the anchor, or a hash that was noted elsewhere, is there. What it cannot
@@ -29,8 +29,8 @@ struct ledger_entry {
     const char *kind;    /* "token.created": lower-case words, dots and low lines; must be valid */
     const char *actor;   /* who: name of the token or session, "cli", "supervisor", …; cut when too long */
     const char *subject; /* to what; NULL: to the system; cut when too long */
-    const char *detail;  /* a JSON object as text, or NULL; at most LEDGER_DETAIL_MAX bytes. Never a secret: one
-                            that is recognised is replaced by "[redacted]" */
+    const char *detail;  /* a JSON object as text, or NULL; at most LEDGER_DETAIL_MAX bytes. Never a secret:
+                            one  that is recognised is replaced by "[redacted]" */
 };
 
 /* Appends one row. Outside a transaction: in one of its own, on the disk when this returns. Inside
@@ -38,15 +38,15 @@ struct ledger_entry {
  * that may be lost with the power. VX11_EINVALID, or why it could not be written. */
 int ledger_append(struct store *s, const struct ledger_entry *entry, struct error *err);
 
-/* As ledger_append, with the detail as printf-like text made by the caller's contract: pairs of name and text,
- * ends with NULL: ledger_note(s, "restore", "cli", path, &err, "from", from, "sha256", sha, NULL). A NULL value
- * is JSON null. At most 16 pairs. */
+/* As ledger_append, with the detail as printf-like text made by the caller's contract: pairs of name and
+ * text, ends with NULL: ledger_note(s, "restore", "cli", path, &err, "from", from, "sha256", sha, NULL). A
+ * NULL value is JSON null. At most 16 pairs. */
 int ledger_note(struct store *s, const char *kind, const char *actor, const char *subject, struct error *err,
                 ...) __attribute__((sentinel));
 
-/* After the file was put there by a restore: appends `kind` "restore" with the pairs, and what the anchor said
- * before (anchor_n, anchor_hash), then makes the anchor say what the chain says now. Until this is called,
- * ledger_verify rightly says that the end is missing. */
+/* After the file was put there by a restore: appends `kind` "restore" with the pairs, and what the anchor
+ * said before (anchor_n, anchor_hash), then makes the anchor say what the chain says now. Until this is
+ * called, ledger_verify rightly says that the end is missing. */
 int ledger_note_restore(struct store *s, const char *actor, const char *subject, struct error *err, ...)
     __attribute__((sentinel));
 
@@ -97,23 +97,23 @@ enum ledger_fault {
 const char *ledger_fault_name(enum ledger_fault fault); /* "contents", … */
 
 struct ledger_report {
-    int64_t rows;            /* that were looked at */
-    int64_t bad;             /* of those, with a fault of their own */
-    int64_t missing;         /* rows that are not there, as far as is known */
-    enum ledger_fault fault; /* the first one's */
-    int64_t n;               /* of the row where it shows; 0: of none */
-    char id[ULID_LEN + 1];   /* its id as it stands; "": of none */
-    char reason[256];        /* as a sentence; "" when all is sound */
-    struct ledger_head head; /* of the last row that was looked at */
+    int64_t rows;              /* that were looked at */
+    int64_t bad;               /* of those, with a fault of their own */
+    int64_t missing;           /* rows that are not there, as far as is known */
+    enum ledger_fault fault;   /* the first one's */
+    int64_t n;                 /* of the row where it shows; 0: of none */
+    char id[ULID_LEN + 1];     /* its id as it stands; "": of none */
+    char reason[256];          /* as a sentence; "" when all is sound */
+    struct ledger_head head;   /* of the last row that was looked at */
     int64_t first_at, last_at; /* epoch ms; 0: no rows */
-    bool anchored;           /* the anchor was there and could be read */
+    bool anchored;             /* the anchor was there and could be read */
     struct ledger_head anchor;
     char anchor_reason[256]; /* why it could not be used; "" when anchored */
 };
-/* Walks the whole chain in bounded memory; long ones belong on a thread with a store of its own. expect (may be
- * NULL): a head that was kept elsewhere, which must be part of the chain. Returns 0 also when the chain is
- * broken: see out->fault. VX11_E… only when it could not be read. *stop (may be NULL) that becomes true ends it
- * with VX11_ECANCELLED. */
+/* Walks the whole chain in bounded memory; long ones belong on a thread with a store of its own. expect (may
+ * be NULL): a head that was kept elsewhere, which must be part of the chain. Returns 0 also when the chain is
+ * broken: see out->fault. VX11_E… only when it could not be read. *stop (may be NULL) that becomes true ends
+ * it with VX11_ECANCELLED. */
 int ledger_verify(struct store *s, const struct ledger_head *expect, const volatile bool *stop,
                   struct ledger_report *out, struct error *err);
 
