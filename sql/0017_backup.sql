@@ -5,7 +5,7 @@ CREATE TABLE backup (
     id             TEXT NOT NULL PRIMARY KEY CHECK (length(id) = 26),                     -- ULID
     at             INTEGER NOT NULL,                                                      -- epoch ms when it began
     action         TEXT NOT NULL CHECK (action IN ('make', 'verify', 'prune', 'restore')), -- what was tried
-    kind           TEXT CHECK (kind IN ('manual', 'daily', 'weekly', 'monthly', 'before_maintain', 'before_restore', 'before_migrate')), -- of the backup; NULL: its manifest cannot be read
+    kind           TEXT CHECK (kind IN ('manual', 'daily', 'weekly', 'monthly', 'before_maintain', 'before_migrate')), -- of the backup; NULL: its manifest cannot be read
     path           TEXT NOT NULL CHECK (length(path) BETWEEN 1 AND 4095),                 -- its file: a name in the folder of backups, or an absolute path
     bytes          INTEGER CHECK (bytes >= 0),                                            -- of that file; NULL: there is none
     sha256         TEXT CHECK (length(sha256) = 64),                                      -- of that file, in hex; NULL: there is none

@@ -1,6 +1,7 @@
 /* Backup: whole, checked copies of vx11.db in the folder `backups` of the home, each with its manifest.
  *
- *   copy (one snapshot, in steps) ─> check the copy ─> [zstd] ─> [seal] ─> read back ─> fsync ─> rename ─> manifest
+ *   copy (one snapshot, in steps) ─> check the copy ─> [zstd] ─> [seal] ─> read back ─> fsync ─> rename ─>
+ * manifest
  *
  * The manifest (NAME.json) is the truth of a file: without one it is no backup. Who makes, prunes or restores
  * holds the maintenance lock; verify and list need no lock. None of these functions keeps state. */
@@ -17,8 +18,8 @@
 
 struct store;
 
-/* Kinds: enum backup_kind { BACKUP_KIND_MANUAL, _DAILY, _WEEKLY, _MONTHLY, _BEFORE_MAINTAIN, _BEFORE_RESTORE,
- * _BEFORE_MIGRATE } of api/backup.json. */
+/* Kinds: enum backup_kind { BACKUP_KIND_MANUAL, _DAILY, _WEEKLY, _MONTHLY, _BEFORE_MAINTAIN, _BEFORE_MIGRATE
+ * } of api/backup.json. */
 
 /* ---- the one lock for work on the whole file (run/maintenance.lock): backup, maintain, restore ---- */
 
@@ -73,8 +74,8 @@ int backup_list(const struct backup_place *place, struct arena *arena, struct ba
 /* Newest that is whole and verified, or NULL: its verified_at and made_at say how fresh. */
 const struct backup_item *backup_newest_verified(const struct backup_list *list);
 /* name: of the folder, or a path. Reads the whole file: manifest, hash, seal, then the database in it
- * (integrity, keys, ids, schema, row counts). The manifest takes up the result. Notes the attempt. VX11_ECORRUPT:
- * it is damaged, err says where. out (may be NULL): in the arena. */
+ * (integrity, keys, ids, schema, row counts). The manifest takes up the result. Notes the attempt.
+ * VX11_ECORRUPT: it is damaged, err says where. out (may be NULL): in the arena. */
 int backup_verify(const struct backup_place *place, const char *name, const char *key_file,
                   const struct backup_watch *watch, struct arena *arena, struct backup_item *out,
                   struct error *err);
