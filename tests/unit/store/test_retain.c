@@ -120,8 +120,8 @@ static void test_bad_declarations(void **state)
     };
     raw_exec(p->path, "CREATE TABLE no_rowid (at INTEGER PRIMARY KEY) WITHOUT ROWID");
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        char sql[200];
-        snprintf(sql, sizeof sql, "INSERT INTO retention VALUES (%s, 1, 1)", bad[i]);
+        char sql[300];
+        snprintf(sql, sizeof sql, "INSERT INTO retention (table_name, time_column, max_age_ms, max_rows) VALUES (%s, 1, 1)", bad[i]);
         raw_exec(p->path, sql);
         assert_code(VX11_EINVALID, store_retain(s, NOW, &deleted, &err), err);
         assert_has(err.text, "retention names");
@@ -143,7 +143,7 @@ static void test_odd_names(void **state)
     uint64_t deleted;
     raw_exec(p->path, "CREATE TABLE \"odd \"\" name\" (\"the time\" INTEGER) STRICT;"
                       "INSERT INTO \"odd \"\" name\" VALUES (1), (3), (2);"
-                      "INSERT INTO retention VALUES ('odd \" name', 'the time', NULL, 1)");
+                      "INSERT INTO retention (table_name, time_column, max_rows, archive) VALUES ('odd \" name', 'the time', 1, 0)");
     assert_ok(store_retain(s, NOW, &deleted, &err), err);
     assert_int_equal(deleted, 2);
     assert_int_equal(query_int(s, "SELECT \"the time\" FROM \"odd \"\" name\""), 3);
