@@ -20,7 +20,7 @@ CREATE TABLE incident (
 ) STRICT;
 CREATE INDEX incident_seen ON incident (last_seen_at);
 CREATE INDEX incident_state ON incident (state, severity, last_seen_at);
-INSERT INTO retention (table_name, time_column, max_age_ms, max_rows) VALUES ('incident', 'last_seen_at', 7776000000, 100000);
+INSERT INTO retention (table_name, time_column, max_age_ms, max_rows, tight_max_rows) VALUES ('incident', 'last_seen_at', 7776000000, 100000, 20000);
 
 -- Each time a predecessor's file was read.
 CREATE TABLE import_run (
