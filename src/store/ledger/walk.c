@@ -65,6 +65,13 @@ static void settle(struct ledger_walk *w, const struct ledger_row *next)
                           (long long)w->n, w->id);
 }
 
+/* Numbers come from whoever changed the file: the sum stops at the largest. */
+static void add_missing(struct ledger_report *r, int64_t n)
+{
+    if (__builtin_add_overflow(r->missing, n, &r->missing))
+        r->missing = INT64_MAX;
+}
+
 /* Where the row stands. False: its prev has nothing to be compared with. */
 static bool check_place(struct ledger_walk *w, const struct ledger_row *row, bool *bad)
 {
@@ -74,10 +81,11 @@ static bool check_place(struct ledger_walk *w, const struct ledger_row *row, boo
                           (long long)row->n, row->id ? row->id : "", (long long)w->n);
         return false;
     }
-    if (row->n == w->n + 1)
+    int64_t between = row->n - w->n - 1; /* w->n is never below 0 */
+    if (between == 0)
         return true;
-    w->report->missing += row->n - w->n - 1;
-    if (row->n == w->n + 2)
+    add_missing(w->report, between);
+    if (between == 1)
         ledger_walk_fault(w, LEDGER_MISSING, row->n, row->id, "row %lld is missing, before row %lld (%s)",
                           (long long)(w->n + 1), (long long)row->n, row->id ? row->id : "");
     else
@@ -120,7 +128,7 @@ void ledger_walk_row(struct ledger_walk *w, const struct ledger_row *row, bool s
 {
     struct ledger_report *r = w->report;
     bool bad = !sound;
-    settle(w, row->n == w->n + 1 ? row : NULL);
+    settle(w, row->n > w->n && row->n - w->n == 1 ? row : NULL);
     if (!sound)
         ledger_walk_fault(w, LEDGER_SHAPE, row->n, row->id,
                           "row %lld has a field of a type or size that the ledger does not have",
@@ -143,7 +151,7 @@ void ledger_walk_row(struct ledger_walk *w, const struct ledger_row *row, bool s
     r->bad += bad;
     r->first_at = r->rows == 1 ? row->at : r->first_at;
     r->last_at = row->at;
-    w->n = row->n;
+    w->n = row->n > w->n ? row->n : w->n;
     memcpy(w->hash, row->hash, LEDGER_HASH_LEN);
     r->head.n = row->n;
     memcpy(r->head.hash, row->hash, LEDGER_HASH_LEN);
@@ -155,7 +163,7 @@ static void check_end(struct ledger_walk *w, const struct ledger_head *head, con
         return;
     int64_t lost = head->n - w->n;
     if (w->report->fault != LEDGER_END)
-        w->report->missing += lost;
+        add_missing(w->report, lost);
     ledger_walk_fault(w, LEDGER_END, w->n, NULL,
                       "the end is missing: %s knows row %lld, the last one here is %lld", what,
                       (long long)head->n, (long long)w->n);
