@@ -112,7 +112,7 @@ static int script_wrong(const char *name, const char *sentence, int extra)
 static int script_read(struct browse *b, struct operator_browser_request *request)
 {
     const char *name = strcmp(b->w.script, "-") == 0 ? "standard input" : b->w.script;
-    struct cli_browse_script script;
+    struct cli_browse_script script = {0};
     struct buf text = BUF_INIT, whole = BUF_INIT;
     struct error err = {0};
     int code = input_read(b, &text);

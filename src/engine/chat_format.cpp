@@ -202,7 +202,7 @@ common_json system_merged(const common_json &messages)
             continue;
         }
         if (!pending.empty() && role == "user") {
-            m["content"] = pending + "\n" + content;
+            m["content"] = pending.append("\n").append(content);
             pending.clear();
         }
         out.push_back(common_json_value(m));

@@ -281,6 +281,7 @@ static void commit(struct drafter *d, const double *chances, size_t k)
 {
     double all = 1;
     for (size_t i = 0; i < k; i++)
+        // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): k of them are set
         d->expected += all *= chances[i];
     d->rows += (int)k;
 }

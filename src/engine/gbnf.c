@@ -95,6 +95,7 @@ static bool body_add(struct parse *p, struct body *b, enum gbnf_kind kind, uint3
                        "the grammar is too large once its repetitions are written out");
     if (!GROW(p, b->data, b->len, b->cap, 1))
         return false;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): GROW has made room
     b->data[b->len++] = (struct gbnf_element){kind, value};
     return true;
 }
@@ -666,6 +667,7 @@ static bool rule_read(struct parse *p)
         return fail(p, "a rule's name is missing here");
     if (!rule_named(p, start, len, &rule))
         return false;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): rule_named has made it
     if (p->g->rules[rule].defined)
         return fail_at(p, start, VX11_ESYNTAX, "this rule is defined twice");
     p->g->rules[rule].line = (uint32_t)p->line;

@@ -202,6 +202,8 @@ static int recursion_check(struct walk *w, struct gbnf_fault *fault)
 
 static int left_recursion(struct gbnf *g, struct gbnf_fault *fault)
 {
+    if (g->rule_count == 0)
+        return 0;
     struct walk w = {.g = g,
                      .order = calloc(g->rule_count, sizeof(uint32_t)),
                      .low = calloc(g->rule_count, sizeof(uint32_t)),

@@ -206,16 +206,17 @@ static bool digits_write(struct digits *d, struct place p, char from, bool any, 
     const char least = p.low && bound_digit(&d->b.low, p) > from ? bound_digit(&d->b.low, p) : from;
     const char most = p.high ? bound_digit(&d->b.high, p) : '9';
     uint32_t next[10];
-    for (char c = '0'; c <= '9'; c++) {
+    for (int at = 0; at < 10; at++) {
+        const char c = (char)('0' + at);
         struct place to = p;
-        next[c - '0'] = DEAD;
+        next[at] = DEAD;
         if (c < least || c > most)
             continue;
         to.left = p.after ? p.left + 1 : p.left - 1;
         to.low = p.low && c == bound_digit(&d->b.low, p);
         to.high = p.high && c == bound_digit(&d->b.high, p);
         to.rest = (p.rest * 10 + (uint32_t)(c - '0')) % d->divisor;
-        next[c - '0'] = state(d, to);
+        next[at] = state(d, to);
     }
     for (int i = 0; i < 10; i++) {
         if (next[i] == DEAD)

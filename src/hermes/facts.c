@@ -47,7 +47,7 @@ int model_facts_stat(const char *path, int64_t *size, int64_t *mtime_ns, struct 
     if (rc != 0 || !split_name(path, &part, &parts, &prefix) || part != 1)
         return rc;
     for (unsigned i = 2; i <= parts && i <= PARTS_MOST; i++) {
-        int64_t more, when;
+        int64_t more = 0, when = 0;
         struct error ignored = {0};
         if (!part_path(path, i, parts, prefix, name, sizeof name) ||
             stat_one(name, &more, &when, &ignored) != 0)

@@ -57,7 +57,7 @@ const struct preset *preset_get(enum config_provider_preset preset)
 static const struct preset *preset_of(const struct config_provider *p)
 {
     bool anthropic = p->kind == CONFIG_PROVIDER_KIND_ANTHROPIC && p->preset == CONFIG_PROVIDER_PRESET_NONE &&
-                     !p->base_url[0];
+                     !(p->base_url && p->base_url[0]);
     return &presets[anthropic ? CONFIG_PROVIDER_PRESET_ANTHROPIC : (enum config_provider_preset)p->preset];
 }
 

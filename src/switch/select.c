@@ -446,7 +446,8 @@ static void gather_pin(struct gather *g, const struct meaning *m)
         if (g->wish->first)
             f->pinned = strcmp(f->provider, g->wish->first) == 0;
         else if (by_default)
-            f->pinned = strcmp(f->model, fixed) == 0 || (f->owner == p && strcmp(f->model, model) == 0);
+            f->pinned =
+                strcmp(f->model, fixed) == 0 || (f->owner == p && model && strcmp(f->model, model) == 0);
         f->stand_in = f->stand_in && !f->pinned;
     }
 }

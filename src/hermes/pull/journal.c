@@ -124,7 +124,7 @@ static int set_sizes(struct journal *j, uint64_t size, uint32_t chunk_bytes)
 static void head_make(uint8_t head[JOURNAL_HEAD], uint64_t size, uint32_t chunk_bytes,
                       const uint8_t key[JOURNAL_KEY])
 {
-    memcpy(head, MAGIC, 8);
+    memcpy(head, MAGIC, 8); // NOLINT(bugprone-not-null-terminated-result): no text
     put32(head + 8, VERSION);
     put32(head + 12, chunk_bytes);
     put64(head + 16, size);

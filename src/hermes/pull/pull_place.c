@@ -80,7 +80,7 @@ int place_look(struct pull *j, int folder_fd, enum place_found *found, struct er
         rc = rows_is_pulled(j->set->store, row.api.id, j->arena, &pulled, &sha256, NULL, err);
     if (rc != 0 && rc != VX11_ENOT_FOUND)
         return rc;
-    if (!S_ISREG(st.st_mode)) {
+    if (!S_ISREG(st.st_mode)) { // NOLINT(bugprone-branch-clone): the order of the questions counts
         *found = PLACE_TAKEN;
     } else if (pulled && j->at == 0 && part->sha256 && str_eq(part->sha256, sha256) &&
                st.st_size == part->size) {
@@ -340,7 +340,7 @@ int64_t pulls_partial(struct pulls *p, const struct hermes_catalogue_model *m)
     struct error err = {0};
     struct stat st;
     char name[256], part[300];
-    int folder;
+    int folder = -1;
     int64_t bytes = -1;
     if (!entry_name(m, name, sizeof name) || place_open(p, m->repository, false, &folder, &err) != 0)
         return -1;

@@ -375,6 +375,7 @@ int trial_run(struct hermes *h, const struct trial_options *o,
         (now && now->state == HERMES_ENGINE_STATE_READY) || (x && x->state == HERMES_EXTERNAL_STATE_UP);
     arena_destroy(a);
     trial_acquire(t);
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it frees itself only once it has begun
     if (!t->fn) { /* over already */
         trial_free(t);
         return 0;

@@ -188,7 +188,7 @@ const char **programs_readable(const struct programs *p, struct arena *a)
     for (size_t i = 0; i < COUNT_OF(own); i++)
         if (own[i] && own[i][0] == '/' && (list[n] = folder_of(own[i], a)) != NULL)
             n++;
-    for (size_t i = 0; i < p->command_count; i++)
+    for (size_t i = 0; p->command && i < p->command_count; i++)
         if (p->command[i][0] == '/' && (list[n] = folder_of(p->command[i], a)) != NULL)
             n++;
     list[n] = NULL;

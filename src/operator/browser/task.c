@@ -81,7 +81,7 @@ void task_end(struct task *t, int status, const char *code, const char *reason)
     t->api.error = arena_strdup(t->arena, reason);
     t->api.has_ended_at = true;
     t->api.ended_at = clock_wall_ms();
-    if (t->api.steps_count > 0) {
+    if (t->api.steps && t->api.steps_count > 0) {
         struct operator_browser_step *step = &t->api.steps[t->api.steps_count - 1];
         if (step->status == OPERATOR_BROWSER_STEP_STATUS_RUNNING) {
             step->status = OPERATOR_BROWSER_STEP_STATUS_ERROR;

@@ -219,7 +219,7 @@ void turn_cost_timer(struct chat_turn *t)
         ids, COUNT_OF(ids), cost_take, &c, &err);
     bool whole = rc == 0 && c.rows > t->round;
     if (!whole && ++t->cost_tries < COST_TRIES) {
-        uv_timer_start(&t->timer, on_timer, (uint64_t)(COST_MS << t->cost_tries), 0);
+        uv_timer_start(&t->timer, on_timer, (uint64_t)COST_MS << t->cost_tries, 0);
         return;
     }
     t->cost = whole && c.known ? c.sum : -1;

@@ -237,7 +237,7 @@ void export_file_name(const char *title, const char *end, char *out, size_t size
     while (n > 0 && out[n - 1] == '-')
         n--;
     if (n == 0) {
-        memcpy(out, "session", 7);
+        memcpy(out, "session", sizeof "session");
         n = 7;
     }
     snprintf(out + n, size - n, "%s", end);

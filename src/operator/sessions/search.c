@@ -97,7 +97,7 @@ void sessions_on_search(struct request *r, void *module)
     if (x.count > (size_t)p->limit) {
         reply.hits_count = (size_t)p->limit;
         if (from + p->limit <= SEARCH_DEEPEST)
-            reply.next_cursor = arena_printf(a, "%lld", (long long)(from + p->limit));
+            reply.next_cursor = arena_printf(a, "%lld", (long long)from + (long long)p->limit);
     }
     request_reply(r, 200, &operator_search_reply_message, &reply);
 }

@@ -59,7 +59,6 @@ struct queue {
 enum queue_attempt { QUEUE_ATTEMPT_DONE, QUEUE_ATTEMPT_RETRIED, QUEUE_ATTEMPT_FAILED, QUEUE_ATTEMPT_DEAD };
 
 const struct config_queue *queue_config(const struct queue *q);
-int queue_workers(const struct queue *q);
 void queue_wake(struct queue *q);                    /* looks at everything at the loop's next turn */
 void queue_changed(struct queue *q, const char *id); /* tells who watches it */
 
