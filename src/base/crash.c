@@ -143,6 +143,7 @@ static void write_registers(struct crash_out *o, const void *context)
         if (i == 0) {
             crash_put(o, "  ");
             crash_put_place(o, &crash.map, regs[i].value);
+            crash_map_want(&crash.map, regs[i].value);
         }
     }
     crash_put(o, "\n");
@@ -170,7 +171,16 @@ static void write_backtrace(struct crash_out *o)
         crash_put(o, "  ");
         crash_put_place(o, &crash.map, (uintptr_t)crash.frames[i]);
         crash_put(o, "\n");
+        crash_map_want(&crash.map, (uintptr_t)crash.frames[i]);
     }
+    crash_flush(o);
+}
+
+/* What the offsets count in, so that nobody takes them for another build's. */
+static void write_files(struct crash_out *o)
+{
+    crash_put(o, "\nfiles:\n");
+    crash_put_files(o, &crash.map);
     crash_put(o, "end of report\n");
     crash_flush(o);
 }
@@ -216,6 +226,7 @@ static void report(int sig, const siginfo_t *info, const void *context)
     write_registers(&out, context);
     write_log(&out);
     write_backtrace(&out);
+    write_files(&out);
     if (fd >= 0)
         close(fd);
 }

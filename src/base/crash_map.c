@@ -73,9 +73,9 @@ struct line_parser {
     struct crash_map *map;
     int field;
     uintptr_t start, end, offset;
-    bool file, blank;
-    char name[sizeof((struct crash_area *)0)->name];
-    size_t name_len;
+    bool file, blank, readable;
+    char name[sizeof((struct crash_area *)0)->name], path[sizeof((struct crash_area *)0)->path];
+    size_t name_len, path_len;
 };
 
 static void line_begin(struct line_parser *p)
@@ -94,6 +94,10 @@ static void line_end(struct line_parser *p)
         a->end = p->end;
         memcpy(a->name, p->name, sizeof a->name);
         a->name[p->name_len] = '\0';
+        memcpy(a->path, p->path, sizeof a->path);
+        a->path[p->path_len < sizeof a->path ? p->path_len : 0] = '\0';
+        a->readable = p->readable;
+        a->wanted = false;
         bool same = before && p->offset > 0 && strcmp(before->name, a->name) == 0;
         a->base = same ? before->base : p->start - p->offset;
         map->n++;
@@ -109,6 +113,8 @@ static void path_char(struct line_parser *p, char c)
     } else if (p->file && p->name_len + 1 < sizeof p->name) {
         p->name[p->name_len++] = c;
     }
+    if (p->file && p->path_len < sizeof p->path)
+        p->path[p->path_len++] = c;
 }
 
 static void line_char(struct line_parser *p, char c)
@@ -130,6 +136,9 @@ static void line_char(struct line_parser *p, char c)
         } else if (digit < 16) {
             p->end = p->end << 4 | digit;
         }
+        break;
+    case 1:
+        p->readable = p->readable || c == 'r';
         break;
     case 2:
         if (digit < 16)
@@ -207,6 +216,56 @@ static bool find_note(const unsigned char *p, size_t len, struct build_id *id)
         len -= sizeof note + name + desc;
     }
     return false;
+}
+
+void crash_map_want(struct crash_map *map, uintptr_t address)
+{
+    uintptr_t base = 0;
+    for (size_t i = 0; i < map->n; i++)
+        if (address >= map->areas[i].start && address < map->areas[i].end)
+            base = map->areas[i].base;
+    for (size_t i = 0; base && i < map->n; i++)
+        if (map->areas[i].start == base)
+            map->areas[i].wanted = true;
+}
+
+/* The notes lie near the head of the file, in the mapping that begins with it: nothing is read outside. */
+static void area_build_id(const struct crash_area *a, struct build_id *id)
+{
+    const unsigned char *at = (const unsigned char *)a->start;
+    size_t len = a->end - a->start;
+    ElfW(Ehdr) h;
+    if (!a->readable || len < sizeof h || memcmp(at, ELFMAG, SELFMAG) != 0)
+        return;
+    memcpy(&h, at, sizeof h);
+    for (size_t i = 0; i < h.e_phnum; i++) {
+        ElfW(Phdr) p;
+        if (h.e_phoff > len || len - h.e_phoff < (i + 1) * sizeof p)
+            return;
+        memcpy(&p, at + h.e_phoff + i * sizeof p, sizeof p);
+        if (p.p_type == PT_NOTE && p.p_offset < len && p.p_filesz <= len - p.p_offset &&
+            find_note(at + p.p_offset, p.p_filesz, id))
+            return;
+    }
+}
+
+void crash_put_files(struct crash_out *o, const struct crash_map *map)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        const struct crash_area *a = &map->areas[i];
+        char text[80] = "-";
+        struct build_id id = {.out = text, .size = sizeof text};
+        if (!a->wanted || !a->path[0])
+            continue;
+        area_build_id(a, &id);
+        crash_put(o, "  ");
+        crash_put(o, a->name);
+        crash_put(o, " ");
+        crash_put(o, text);
+        crash_put(o, " ");
+        crash_put(o, a->path);
+        crash_put(o, "\n");
+    }
 }
 
 /* The first object is the executable; the others are not ours. */

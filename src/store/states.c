@@ -156,3 +156,32 @@ int module_run_list_last(struct store *s, const char *module, unsigned limit,
                        " FROM module_run WHERE module = ?2 ORDER BY started_at DESC, id DESC LIMIT ?1",
                        values, 2, run_pass, &walk, err);
 }
+
+struct run_found {
+    struct module_run_row *out;
+    bool found;
+};
+
+static int run_keep(void *ctx, const struct module_run_row *row)
+{
+    struct run_found *f = ctx;
+    *f->out = *row;
+    f->found = true;
+    return 0;
+}
+
+int module_run_find(struct store *s, const char *module, int64_t pid, int64_t at, struct module_run_row *out,
+                    struct error *err)
+{
+    struct run_found found = {.out = out};
+    struct run_walk walk = {run_keep, &found};
+    int rc = store_query(s,
+                         "SELECT " RUN_COLUMNS " FROM module_run WHERE module = ?1 AND pid = ?2"
+                         " AND started_at <= ?3 ORDER BY started_at DESC, id DESC LIMIT 1",
+                         (struct store_value[]){STORE_T(module), STORE_I(pid), STORE_I(at)}, 3, run_pass,
+                         &walk, err);
+    if (rc == 0 && !found.found)
+        rc = error_set(err, VX11_ENOT_FOUND, "there is no run of %s with process id %lld", module,
+                       (long long)pid);
+    return rc;
+}

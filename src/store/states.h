@@ -53,6 +53,10 @@ struct module_run_end {
 };
 /* VX11_ENOT_FOUND when the run is unknown or has ended already. */
 int module_run_end(struct store *s, const char *id, const struct module_run_end *end, struct error *err);
+/* The run of a process that lived at that time: the last one of its module and pid that began before it.
+ * VX11_ENOT_FOUND. */
+int module_run_find(struct store *s, const char *module, int64_t pid, int64_t at, struct module_run_row *out,
+                    struct error *err);
 /* The newest `limit` runs of a module (NULL: of all), newest first. */
 int module_run_list_last(struct store *s, const char *module, unsigned limit,
                          int (*fn)(void *ctx, const struct module_run_row *row), void *ctx,

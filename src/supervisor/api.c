@@ -369,6 +369,8 @@ const request_handler supervisor_handlers[SUPERVISOR_ROUTE_COUNT] = {
     [SUPERVISOR_ROUTE_STOP] = on_stop,
     [SUPERVISOR_ROUTE_RELOAD] = on_reload,
     [SUPERVISOR_ROUTE_LOGIN_LINK] = on_login_link,
+    [SUPERVISOR_ROUTE_FORENSIC] = api_forensic_list,
+    [SUPERVISOR_ROUTE_FORENSIC_REPORT] = api_forensic_show,
     [SUPERVISOR_ROUTE_DOCTOR_REPORTS] = api_doctor_list,
     [SUPERVISOR_ROUTE_DOCTOR_REPORT] = api_doctor_get,
 };

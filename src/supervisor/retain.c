@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "store/tokens.h"
 
@@ -26,6 +27,13 @@ static void retain_work(uv_work_t *work)
         t->rc = token_purge(store, clock_wall_ms(), &t->credentials, &t->err);
     if (store)
         store_close(store);
+    struct error err = {0};
+    t->reports_deleted = 0;
+    int rc = crash_prune(t->reports, &t->keep_reports, clock_wall_ms(), &t->reports_deleted, NULL, &err);
+    if (rc != 0 && t->rc == 0) {
+        t->rc = rc;
+        t->err = err;
+    }
 }
 
 static void retain_done(uv_work_t *work, int status)
@@ -39,6 +47,8 @@ static void retain_done(uv_work_t *work, int status)
     else if (t->rows + t->credentials > 0)
         log_info("retain", "old rows were deleted", LOG_I("rows", t->rows),
                  LOG_I("expired_logins", t->credentials));
+    if (status != UV_ECANCELED && t->reports_deleted > 0)
+        log_info("retain", "old crash reports were deleted", LOG_I("reports", t->reports_deleted));
     supervisor_child_gone(s);
 }
 
@@ -47,6 +57,9 @@ static void on_timer(uv_timer_t *timer)
     struct retain *t = timer->data;
     if (t->running || t->s->stopping)
         return;
+    const struct config_supervisor_forensic *keep = supervisor_config(t->s)->forensic;
+    t->keep_reports = (struct crash_keep){
+        .count = (uint64_t)keep->keep_count, .age_ms = keep->keep_ms, .bytes = (uint64_t)keep->keep_bytes};
     t->work.data = t;
     if (uv_queue_work(module_loop(t->s->m), &t->work, retain_work, retain_done) != 0)
         return;
@@ -67,6 +80,8 @@ int retain_start(struct supervisor *s, struct error *err)
     t->s = s;
     if (module_store_path(module_config(s->m), module_home(s->m), t->path, sizeof t->path) != 0)
         return error_set(err, VX11_ETOO_LARGE, "the path of the database is too long");
+    if (fs_path(t->reports, sizeof t->reports, module_home(s->m), "forensic") != 0)
+        return error_set(err, VX11_ETOO_LARGE, "the path of the crash reports is too long");
     uv_timer_init(module_loop(s->m), &t->timer);
     t->timer.data = t;
     t->timer_open = true;

@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "api/supervisor.h"
+#include "base/crash_report.h"
 #include "base/proc.h"
 #include "module/module.h"
 #include "supervisor/supervisor.h"
@@ -64,6 +65,9 @@ struct retain {
     int rc;
     struct error err;
     uint64_t rows, credentials;
+    struct crash_keep keep_reports; /* given to the thread */
+    char reports[4096];             /* folder of crash reports */
+    size_t reports_deleted;
 };
 
 struct supervisor {
@@ -80,6 +84,7 @@ struct supervisor {
     bool stopping, health_open, hurry_open, hurried;
     void (*stopped)(struct module *m);
     int open_handles;
+    int reading_reports; /* requests for crash reports that threads work on */
 };
 
 const struct config_supervisor *supervisor_config(struct supervisor *s);
@@ -107,6 +112,10 @@ int retain_start(struct supervisor *s, struct error *err);
 void retain_stop(struct supervisor *s);
 
 /* api.c */
+/* api_forensic.c: crash reports, read in a thread of the pool. */
+void api_forensic_list(struct request *r, void *module);
+void api_forensic_show(struct request *r, void *module);
+
 extern const request_handler supervisor_handlers[SUPERVISOR_ROUTE_COUNT];
 void api_child_settled(struct child *c); /* answers the requests that wait for it */
 
