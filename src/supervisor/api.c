@@ -373,4 +373,11 @@ const request_handler supervisor_handlers[SUPERVISOR_ROUTE_COUNT] = {
     [SUPERVISOR_ROUTE_FORENSIC_REPORT] = api_forensic_show,
     [SUPERVISOR_ROUTE_DOCTOR_REPORTS] = api_doctor_list,
     [SUPERVISOR_ROUTE_DOCTOR_REPORT] = api_doctor_get,
+    [SUPERVISOR_ROUTE_MAINTENANCE_RUNS] = api_maintenance_list,
+    [SUPERVISOR_ROUTE_MAINTENANCE_REPORT] = api_maintenance_get,
+    [SUPERVISOR_ROUTE_CHORES] = api_chores_list,
+    [SUPERVISOR_ROUTE_CHORE_START] = api_chore_start,
+    [SUPERVISOR_ROUTE_CHORE] = api_chore_get,
+    [SUPERVISOR_ROUTE_CHORE_CANCEL] = api_chore_cancel,
+    [SUPERVISOR_ROUTE_BACKUPS] = api_backups,
 };

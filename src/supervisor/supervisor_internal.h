@@ -137,3 +137,7 @@ int first_token(struct module *m, struct error *err);
 int first_login_link(struct supervisor *s, char *url, size_t size, int64_t *expires_at, struct error *err);
 
 #endif
+/* api_maintain.c: what `vx11 db maintain` did */
+void api_maintenance_list(struct request *r, void *module);
+void api_maintenance_get(struct request *r, void *module);
+
