@@ -191,8 +191,8 @@ static int token_create_new(struct tokens *t, const char *name, const char *scop
     struct error err = {0};
     auth_token_make(token);
     auth_hash(token, hash);
-    int rc =
-        token_create_limited(t->store, name, scopes, hash, expires_at, limits, clock_wall_ms(), id, &err);
+    int rc = token_create_limited(t->store, "cli", name, scopes, hash, expires_at, limits, clock_wall_ms(),
+                                  id, &err);
     if (rc == VX11_EEXISTS)
         return cli_fail(CLI_FAILED, "there is a token %s already: rotate or revoke it, or take another name",
                         name);
@@ -258,7 +258,7 @@ static int token_make_next(struct tokens *t, const char *name)
     bool is_owner = strcmp(name, owner) == 0;
     auth_token_make(token);
     auth_hash(token, hash);
-    int rc = token_rotate(t->store, name, hash, clock_wall_ms(), id, &err);
+    int rc = token_rotate(t->store, "cli", name, hash, clock_wall_ms(), id, &err);
     if (rc == VX11_ENOT_FOUND)
         return is_owner ? cli_fail(CLI_FAILED, "there is no token yet: `vx11 up` makes it")
                         : cli_fail(CLI_FAILED, "there is no valid token %s", name);
@@ -308,7 +308,7 @@ static int token_make_current(struct tokens *t, const char *name)
     int code = strcmp(name, owner) == 0 ? owner_file_holds_next(t) : 0;
     if (code != 0)
         return code;
-    int rc = token_promote(t->store, name, clock_wall_ms(), &err);
+    int rc = token_promote(t->store, "cli", name, clock_wall_ms(), &err);
     if (rc != 0)
         return cli_fail(tokens_code_of(rc), "%s", err.text[0] ? err.text : error_describe(rc));
     printf("The next token of %s is the current one; the one before has stopped working.\n", name);
@@ -324,7 +324,7 @@ static int token_end(struct tokens *t, const char *id_or_name)
         return cli_fail(
             CLI_FAILED,
             "the owner's token is not revoked but replaced: `vx11 token rotate`, then `vx11 token promote`");
-    int rc = token_revoke(t->store, id_or_name, clock_wall_ms(), &err);
+    int rc = token_revoke(t->store, "cli", id_or_name, clock_wall_ms(), &err);
     if (rc == VX11_ENOT_FOUND)
         return cli_fail(CLI_FAILED, "there is no valid token %s", id_or_name);
     if (rc != 0)

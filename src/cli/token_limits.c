@@ -270,7 +270,7 @@ static int limits_change(struct tokens *t, const char *name, const struct token_
     if (rc != 0)
         return rc;
     token_wishes_apply(w, &l);
-    return token_limits_set(t->store, name, &l, expires_at, clock_wall_ms(), err);
+    return token_limits_set(t->store, "cli", name, &l, expires_at, clock_wall_ms(), err);
 }
 
 static int limits_run(const char *name, const struct token_wishes *w, const int64_t *expires_at, bool json)

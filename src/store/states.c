@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "store/ledger/ledger.h"
 
 static const char *const state_names[] = {"active", "standby", "off"};
 
@@ -78,18 +79,38 @@ int module_state_list(struct store *s, int (*fn)(void *ctx, const struct module_
         state_pass, &walk, err);
 }
 
+struct state_change {
+    const char *module, *by, *reason;
+    enum module_state state;
+    int64_t now;
+};
+
+static int state_inside(void *ctx, struct store *s, struct error *err)
+{
+    const struct state_change *c = ctx;
+    struct module_state_row before;
+    size_t by = utf8_valid_prefix(c->by, strlen(c->by) > 63 ? 63 : strlen(c->by));
+    int rc = module_state_get(s, c->module, &before, err);
+    if (rc == 0)
+        rc = store_exec(
+            s,
+            "INSERT INTO module_state (module, state, changed_at, changed_by, reason)"
+            " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (module) DO UPDATE SET state = excluded.state,"
+            " changed_at = excluded.changed_at, changed_by = excluded.changed_by, reason = excluded.reason",
+            (struct store_value[]){STORE_T(c->module), STORE_T(module_state_name(c->state)), STORE_I(c->now),
+                                   store_text_len(c->by, by), text_cut(c->reason, 255)},
+            5, NULL, err);
+    return rc != 0 ? rc
+                   : ledger_note(s, "module.state", c->by, c->module, err, "from",
+                                 module_state_name(before.state), "to", module_state_name(c->state), "reason",
+                                 c->reason, NULL);
+}
+
 int module_state_set(struct store *s, const char *module, enum module_state state, const char *changed_by,
                      const char *reason, int64_t now, struct error *err)
 {
-    size_t by = utf8_valid_prefix(changed_by, strlen(changed_by) > 63 ? 63 : strlen(changed_by));
-    return store_exec(
-        s,
-        "INSERT INTO module_state (module, state, changed_at, changed_by, reason)"
-        " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (module) DO UPDATE SET state = excluded.state,"
-        " changed_at = excluded.changed_at, changed_by = excluded.changed_by, reason = excluded.reason",
-        (struct store_value[]){STORE_T(module), STORE_T(module_state_name(state)), STORE_I(now),
-                               store_text_len(changed_by, by), text_cut(reason, 255)},
-        5, NULL, err);
+    struct state_change c = {module, changed_by, reason, state, now};
+    return store_transaction_durable(s, state_inside, &c, err);
 }
 
 /* ---- runs ---- */

@@ -26,7 +26,7 @@ int module_state_get(struct store *s, const char *module, struct module_state_ro
 /* Only those that were set, by name. fn's non-zero stops and is returned. */
 int module_state_list(struct store *s, int (*fn)(void *ctx, const struct module_state_row *row), void *ctx,
                       struct error *err);
-/* reason may be NULL. Longer texts are cut. */
+/* reason may be NULL. Longer texts are cut. Noted in the ledger in the same transaction. */
 int module_state_set(struct store *s, const char *module, enum module_state state, const char *changed_by,
                      const char *reason, int64_t now, struct error *err);
 

@@ -3,9 +3,12 @@
  * in. */
 #include "store/tokens.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/str.h"
+#include "store/ledger/ledger.h"
 
 #define TOUCH_MS      "60000"
 #define TOKEN_KEPT_MS (30 * (int64_t)86400000) /* dead tokens stay listed for a month */
@@ -92,7 +95,7 @@ int token_find(struct store *s, const char *id_or_name, bool next, struct token_
 }
 
 struct token_change {
-    const char *name, *scopes;
+    const char *by, *name, *scopes;
     const unsigned char *hash;
     int64_t expires_at, now;
     char *id;
@@ -142,6 +145,12 @@ static int token_insert(struct store *s, const struct token_change *c, const cha
                       7, NULL, err);
 }
 
+/* When it ends, for a person; NULL: never. */
+static const char *expiry(int64_t at, char out[32])
+{
+    return at > 0 ? clock_format(at, out) : NULL;
+}
+
 static int create_inside(void *ctx, struct store *s, struct error *err)
 {
     struct token_change *c = ctx;
@@ -160,27 +169,31 @@ static int create_inside(void *ctx, struct store *s, struct error *err)
         rc = token_insert(s, c, "current", err);
     if (rc == 0 && c->limits)
         rc = limits_put(s, c->id, c->id, c->limits, c->now, err);
+    char at[32];
+    if (rc == 0)
+        rc = ledger_note(s, "token.created", c->by, c->name, err, "id", c->id, "scopes", c->scopes, "expires",
+                         expiry(c->expires_at, at), "limited", c->limits ? "yes" : "no", NULL);
     return rc;
 }
 
-int token_create(struct store *s, const char *name, const char *scopes,
+int token_create(struct store *s, const char *by, const char *name, const char *scopes,
                  const unsigned char hash[TOKEN_HASH_LEN], int64_t expires_at, int64_t now,
                  char id[ULID_LEN + 1], struct error *err)
 {
-    return token_create_limited(s, name, scopes, hash, expires_at, NULL, now, id, err);
+    return token_create_limited(s, by, name, scopes, hash, expires_at, NULL, now, id, err);
 }
 
-int token_create_limited(struct store *s, const char *name, const char *scopes,
+int token_create_limited(struct store *s, const char *by, const char *name, const char *scopes,
                          const unsigned char hash[TOKEN_HASH_LEN], int64_t expires_at,
                          const struct token_limits *limits, int64_t now, char id[ULID_LEN + 1],
                          struct error *err)
 {
-    struct token_change c = {name, scopes, hash, expires_at, now, id, limits};
+    struct token_change c = {by, name, scopes, hash, expires_at, now, id, limits};
     size_t len = strlen(name);
     if (len == 0 || len > 63 || !utf8_valid(name, len) || ulid_valid(name))
         return error_set(err, VX11_EINVALID,
                          "a token's name has 1 to 63 bytes of UTF-8 and does not look like an id");
-    return store_transaction(s, create_inside, &c, err);
+    return store_transaction_durable(s, create_inside, &c, err);
 }
 
 static int rotate_inside(void *ctx, struct store *s, struct error *err)
@@ -211,14 +224,18 @@ static int rotate_inside(void *ctx, struct store *s, struct error *err)
             " coalesce(l.local_only, 0), l.mode, ?3"
             " FROM auth_token AS t LEFT JOIN token_limit AS l ON l.token_id = t.id WHERE t.id = ?2",
             (struct store_value[]){STORE_T(c->id), STORE_T(current.id), STORE_I(c->now)}, 3, NULL, err);
+    char at[32];
+    if (rc == 0)
+        rc = ledger_note(s, "token.rotated", c->by, c->name, err, "id", c->id, "beside", current.id,
+                         "expires", expiry(c->expires_at, at), NULL);
     return rc;
 }
 
-int token_rotate(struct store *s, const char *name, const unsigned char hash[TOKEN_HASH_LEN], int64_t now,
-                 char id[ULID_LEN + 1], struct error *err)
+int token_rotate(struct store *s, const char *by, const char *name, const unsigned char hash[TOKEN_HASH_LEN],
+                 int64_t now, char id[ULID_LEN + 1], struct error *err)
 {
-    struct token_change c = {.name = name, .hash = hash, .now = now, .id = id};
-    return store_transaction(s, rotate_inside, &c, err);
+    struct token_change c = {.by = by, .name = name, .hash = hash, .now = now, .id = id};
+    return store_transaction_durable(s, rotate_inside, &c, err);
 }
 
 static int promote_inside(void *ctx, struct store *s, struct error *err)
@@ -236,28 +253,46 @@ static int promote_inside(void *ctx, struct store *s, struct error *err)
             (struct store_value[]){STORE_T(c->name)}, 1, &changes, err);
     if (rc == 0 && changes == 0)
         rc = error_set(err, VX11_ENOT_FOUND, "the token %s has no next one: rotate it first", c->name);
+    struct token_row now_current;
+    if (rc == 0)
+        rc = token_find(s, c->name, false, &now_current, err);
+    if (rc == 0)
+        rc = ledger_note(s, "token.promoted", c->by, c->name, err, "id", now_current.id, NULL);
     return rc;
 }
 
-int token_promote(struct store *s, const char *name, int64_t now, struct error *err)
+int token_promote(struct store *s, const char *by, const char *name, int64_t now, struct error *err)
 {
-    struct token_change c = {.name = name, .now = now};
-    return store_transaction(s, promote_inside, &c, err);
+    struct token_change c = {.by = by, .name = name, .now = now};
+    return store_transaction_durable(s, promote_inside, &c, err);
 }
 
-int token_revoke(struct store *s, const char *id_or_name, int64_t now, struct error *err)
+static int revoke_inside(void *ctx, struct store *s, struct error *err)
 {
+    const struct token_change *c = ctx;
+    bool by_id = ulid_valid(c->name);
     int64_t changes = 0;
-    struct store_value values[] = {STORE_T(id_or_name), STORE_I(now)};
+    struct token_row row = {0};
+    struct store_value values[] = {STORE_T(c->name), STORE_I(c->now)};
     int rc =
-        ulid_valid(id_or_name)
-            ? store_exec(s, "UPDATE auth_token SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL",
-                         values, 2, &changes, err)
-            : store_exec(s, "UPDATE auth_token SET revoked_at = ?2 WHERE name = ?1 AND revoked_at IS NULL",
-                         values, 2, &changes, err);
+        by_id ? store_exec(s, "UPDATE auth_token SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL",
+                           values, 2, &changes, err)
+              : store_exec(s, "UPDATE auth_token SET revoked_at = ?2 WHERE name = ?1 AND revoked_at IS NULL",
+                           values, 2, &changes, err);
     if (rc == 0 && changes == 0)
-        rc = error_set(err, VX11_ENOT_FOUND, "there is no valid token %s", id_or_name);
+        rc = error_set(err, VX11_ENOT_FOUND, "there is no valid token %s", c->name);
+    if (rc == 0 && by_id)
+        rc = token_find(s, c->name, false, &row, err);
+    if (rc == 0)
+        rc = ledger_note(s, "token.revoked", c->by, by_id ? row.name : c->name, err, "id",
+                         by_id ? c->name : NULL, "slots", changes > 1 ? "current, next" : "one", NULL);
     return rc;
+}
+
+int token_revoke(struct store *s, const char *by, const char *id_or_name, int64_t now, struct error *err)
+{
+    struct token_change c = {.by = by, .name = id_or_name, .now = now};
+    return store_transaction_durable(s, revoke_inside, &c, err);
 }
 
 /* ---- limits ---- */
@@ -304,7 +339,7 @@ int token_limits_get(struct store *s, const char *id_or_name, struct token_limit
 }
 
 struct limits_change {
-    const char *id_or_name;
+    const char *by, *id_or_name;
     const struct token_limits *limits;
     const int64_t *expires_at;
     int64_t now;
@@ -321,6 +356,27 @@ static int take_id(void *ctx, const struct store_row *row)
     if (ids->count < COUNT_OF(ids->id))
         row_copy(row, 0, ids->id[ids->count++], sizeof ids->id[0]);
     return 0;
+}
+
+static const char *bound_text(int64_t n, char out[24])
+{
+    snprintf(out, 24, "%lld", (long long)n);
+    return n > 0 ? out : NULL;
+}
+
+static int limits_note(struct store *s, const struct limits_change *c, struct error *err)
+{
+    const struct token_limits *l = c->limits;
+    char at[32], minute[24], concurrent[24], day[24], month[24], cost[24];
+    const char *expires =
+        c->expires_at ? (*c->expires_at > 0 ? clock_format(*c->expires_at, at) : "never") : "as before";
+    return ledger_note(
+        s, "token.limits", c->by, c->id_or_name, err, "models", l->models[0] ? l->models : NULL,
+        "requests_per_minute", bound_text(l->requests_per_minute, minute), "concurrent",
+        bound_text(l->concurrent, concurrent), "use_per_day", bound_text(l->tokens_per_day, day),
+        "use_per_month", bound_text(l->tokens_per_month, month), "cost_micro_per_month",
+        bound_text(l->cost_micro_per_month, cost), "local_only", l->local_only ? "yes" : "no", "mode",
+        l->mode[0] ? l->mode : NULL, "expires", expires, NULL);
 }
 
 static int limits_inside(void *ctx, struct store *s, struct error *err)
@@ -345,14 +401,15 @@ static int limits_inside(void *ctx, struct store *s, struct error *err)
                             (struct store_value[]){STORE_T(ids.id[i]), bound_or_null(*c->expires_at)}, 2,
                             NULL, err);
     }
-    return rc;
+    return rc != 0 ? rc : limits_note(s, c, err);
 }
 
-int token_limits_set(struct store *s, const char *id_or_name, const struct token_limits *limits,
-                     const int64_t *expires_at, int64_t now, struct error *err)
+int token_limits_set(struct store *s, const char *by, const char *id_or_name,
+                     const struct token_limits *limits, const int64_t *expires_at, int64_t now,
+                     struct error *err)
 {
-    struct limits_change c = {id_or_name, limits, expires_at, now};
-    return store_transaction(s, limits_inside, &c, err);
+    struct limits_change c = {by, id_or_name, limits, expires_at, now};
+    return store_transaction_durable(s, limits_inside, &c, err);
 }
 
 int token_limits_version(struct store *s, int64_t *out, struct error *err)
@@ -403,20 +460,39 @@ static int session_keep(void *ctx, const struct session_row *t)
     return 0;
 }
 
+struct session_new {
+    const unsigned char *hash;
+    const char *scopes;
+    struct store_value user_agent;
+    int64_t expires_at, now;
+    const char *id;
+};
+
+static int session_inside(void *ctx, struct store *s, struct error *err)
+{
+    const struct session_new *n = ctx;
+    char at[32];
+    int rc = store_exec(
+        s,
+        "INSERT INTO auth_session (id, hash, scopes, created_at, last_seen_at, expires_at, user_agent)"
+        " VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6)",
+        (struct store_value[]){STORE_T(n->id), store_blob(n->hash, TOKEN_HASH_LEN), STORE_T(n->scopes),
+                               STORE_I(n->now), STORE_I(n->expires_at), n->user_agent},
+        6, NULL, err);
+    return rc != 0 ? rc
+                   : ledger_note(s, "login", "page", n->id, err, "scopes", n->scopes, "expires",
+                                 expiry(n->expires_at, at), NULL);
+}
+
 int session_create(struct store *s, const unsigned char hash[TOKEN_HASH_LEN], const char *scopes,
                    const char *user_agent, int64_t expires_at, int64_t now, char id[ULID_LEN + 1],
                    struct error *err)
 {
     size_t len = user_agent ? strlen(user_agent) : 0;
     len = utf8_valid_prefix(user_agent ? user_agent : "", len < 255 ? len : 255);
-    ulid_make(id);
-    return store_exec(
-        s,
-        "INSERT INTO auth_session (id, hash, scopes, created_at, last_seen_at, expires_at, user_agent)"
-        " VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6)",
-        (struct store_value[]){STORE_T(id), store_blob(hash, TOKEN_HASH_LEN), STORE_T(scopes), STORE_I(now),
-                               STORE_I(expires_at), len > 0 ? store_text_len(user_agent, len) : STORE_N},
-        6, NULL, err);
+    struct session_new n = {hash,       scopes, len > 0 ? store_text_len(user_agent, len) : STORE_N,
+                            expires_at, now,    ulid_make(id)};
+    return store_transaction_durable(s, session_inside, &n, err);
 }
 
 int session_find(struct store *s, const unsigned char hash[TOKEN_HASH_LEN], int64_t now,
@@ -458,13 +534,24 @@ int session_touch(struct writer *w, const char *id, int64_t now)
 
 /* ---- login codes ---- */
 
-int login_code_create(struct store *s, const unsigned char hash[TOKEN_HASH_LEN], int64_t expires_at,
-                      int64_t now, struct error *err)
+static int code_inside(void *ctx, struct store *s, struct error *err)
 {
-    return store_exec(
+    const struct token_change *c = ctx;
+    char at[32];
+    int rc = store_exec(
         s, "INSERT INTO auth_login_code (hash, created_at, expires_at) VALUES (?1, ?2, ?3)",
-        (struct store_value[]){store_blob(hash, TOKEN_HASH_LEN), STORE_I(now), STORE_I(expires_at)}, 3, NULL,
-        err);
+        (struct store_value[]){store_blob(c->hash, TOKEN_HASH_LEN), STORE_I(c->now), STORE_I(c->expires_at)},
+        3, NULL, err);
+    return rc != 0
+               ? rc
+               : ledger_note(s, "login.link", c->by, NULL, err, "expires", expiry(c->expires_at, at), NULL);
+}
+
+int login_code_create(struct store *s, const char *by, const unsigned char hash[TOKEN_HASH_LEN],
+                      int64_t expires_at, int64_t now, struct error *err)
+{
+    struct token_change c = {.by = by, .hash = hash, .expires_at = expires_at, .now = now};
+    return store_transaction_durable(s, code_inside, &c, err);
 }
 
 static int take_used(void *ctx, const struct store_row *row)

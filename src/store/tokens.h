@@ -31,17 +31,19 @@ typedef int (*token_row_fn)(void *ctx, const struct token_row *t);
 int token_list(struct store *s, bool all, int64_t now, token_row_fn fn, void *ctx, struct error *err);
 /* By ULID, or by name: then the valid current one (next: the valid next one). VX11_ENOT_FOUND. */
 int token_find(struct store *s, const char *id_or_name, bool next, struct token_row *out, struct error *err);
+/* What changes a token is noted in the ledger in the same transaction; by: who does it ("cli", the name of a
+ * token or session). */
 /* expires_at 0: never. id receives the new ULID. VX11_EEXISTS when the name has a valid token; an expired one
  * is revoked and makes room. */
-int token_create(struct store *s, const char *name, const char *scopes,
+int token_create(struct store *s, const char *by, const char *name, const char *scopes,
                  const unsigned char hash[TOKEN_HASH_LEN], int64_t expires_at, int64_t now,
                  char id[ULID_LEN + 1], struct error *err);
 /* Makes `next` with the current one's scopes, expiry and limits; replaces a `next` that is there already,
  * which stops working. */
-int token_rotate(struct store *s, const char *name, const unsigned char hash[TOKEN_HASH_LEN], int64_t now,
-                 char id[ULID_LEN + 1], struct error *err);
+int token_rotate(struct store *s, const char *by, const char *name, const unsigned char hash[TOKEN_HASH_LEN],
+                 int64_t now, char id[ULID_LEN + 1], struct error *err);
 /* The current one stops working, next becomes current. VX11_ENOT_FOUND when there is no next. */
-int token_promote(struct store *s, const char *name, int64_t now, struct error *err);
+int token_promote(struct store *s, const char *by, const char *name, int64_t now, struct error *err);
 /* ---- virtual keys: what a token may use (table token_limit) ---- */
 #define TOKEN_MODELS_MAX 2047
 struct token_limits {
@@ -53,7 +55,7 @@ struct token_limits {
     char mode[16]; /* "ECO" …; "": none */
 };
 /* As token_create, with limits from its first moment; limits may be NULL. */
-int token_create_limited(struct store *s, const char *name, const char *scopes,
+int token_create_limited(struct store *s, const char *by, const char *name, const char *scopes,
                          const unsigned char hash[TOKEN_HASH_LEN], int64_t expires_at,
                          const struct token_limits *limits, int64_t now, char id[ULID_LEN + 1],
                          struct error *err);
@@ -62,13 +64,14 @@ int token_create_limited(struct store *s, const char *name, const char *scopes,
 int token_limits_get(struct store *s, const char *id_or_name, struct token_limits *out, struct error *err);
 /* Of one token by its id, or by name of all valid ones. expires_at NULL: stays. VX11_ENOT_FOUND,
  * VX11_EINVALID. */
-int token_limits_set(struct store *s, const char *id_or_name, const struct token_limits *limits,
-                     const int64_t *expires_at, int64_t now, struct error *err);
+int token_limits_set(struct store *s, const char *by, const char *id_or_name,
+                     const struct token_limits *limits, const int64_t *expires_at, int64_t now,
+                     struct error *err);
 /* Changes with every change of any token's limits. */
 int token_limits_version(struct store *s, int64_t *out, struct error *err);
 
 /* By ULID one token, by name both slots. VX11_ENOT_FOUND when nothing valid bears it. */
-int token_revoke(struct store *s, const char *id_or_name, int64_t now, struct error *err);
+int token_revoke(struct store *s, const char *by, const char *id_or_name, int64_t now, struct error *err);
 /* Queues last_used_at; written at most once a minute for each token, whoever asks. */
 int token_touch(struct writer *w, const char *id, int64_t now);
 
@@ -82,7 +85,7 @@ struct session_row {
 };
 typedef int (*session_row_fn)(void *ctx, const struct session_row *t);
 
-/* user_agent may be NULL. */
+/* user_agent may be NULL. The ledger notes it. */
 int session_create(struct store *s, const unsigned char hash[TOKEN_HASH_LEN], const char *scopes,
                    const char *user_agent, int64_t expires_at, int64_t now, char id[ULID_LEN + 1],
                    struct error *err);
@@ -95,8 +98,9 @@ int session_delete(struct store *s, const char *id, struct error *err); /* VX11_
 int session_touch(struct writer *w, const char *id, int64_t now);       /* as token_touch */
 
 /* ---- one-time login codes ---- */
-int login_code_create(struct store *s, const unsigned char hash[TOKEN_HASH_LEN], int64_t expires_at,
-                      int64_t now, struct error *err);
+/* by: as above; the ledger notes that there is one, never the code. */
+int login_code_create(struct store *s, const char *by, const unsigned char hash[TOKEN_HASH_LEN],
+                      int64_t expires_at, int64_t now, struct error *err);
 /* Works once, for whoever is first. VX11_ENOT_FOUND, and a sentence: unknown, used already, or expired. */
 int login_code_consume(struct store *s, const unsigned char hash[TOKEN_HASH_LEN], int64_t now,
                        struct error *err);

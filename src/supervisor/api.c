@@ -355,7 +355,7 @@ static void on_login_link(struct request *r, void *module)
     struct error err = {0};
     char url[512];
     struct supervisor_login_link reply = {.url = url};
-    if (first_login_link(s, url, sizeof url, &reply.expires_at, &err) != 0) {
+    if (first_login_link(s, request_principal(r)->name, url, sizeof url, &reply.expires_at, &err) != 0) {
         request_fail_error(r, &err);
         return;
     }

@@ -30,13 +30,13 @@ static int token_register(struct store *store, const char *token, struct error *
     if (rc == 0) {
         log_warn("first", "the token file holds another token than the database: the file's is taken, the "
                           "old one is revoked");
-        rc = token_revoke(store, owner_name, clock_wall_ms(), err);
+        rc = token_revoke(store, "supervisor", owner_name, clock_wall_ms(), err);
         if (rc != 0)
             return rc;
     } else if (rc != VX11_ENOT_FOUND) {
         return error_set(err, rc, "the tokens cannot be read");
     }
-    return token_create(store, owner_name, owner_scopes, hash, 0, clock_wall_ms(), id, err);
+    return token_create(store, "supervisor", owner_name, owner_scopes, hash, 0, clock_wall_ms(), id, err);
 }
 
 int first_token(struct module *m, struct error *err)
@@ -58,7 +58,8 @@ int first_token(struct module *m, struct error *err)
     return rc;
 }
 
-int first_login_link(struct supervisor *s, char *url, size_t size, int64_t *expires_at, struct error *err)
+int first_login_link(struct supervisor *s, const char *by, char *url, size_t size, int64_t *expires_at,
+                     struct error *err)
 {
     char code[AUTH_TOKEN_LEN + 1];
     unsigned char hash[AUTH_HASH_LEN];
@@ -66,7 +67,7 @@ int first_login_link(struct supervisor *s, char *url, size_t size, int64_t *expi
     *expires_at = now + module_config(s->m)->values->security->login_link_ttl_ms;
     auth_token_make(code);
     auth_hash(code, hash);
-    int rc = login_code_create(module_store(s->m), hash, *expires_at, now, err);
+    int rc = login_code_create(module_store(s->m), by, hash, *expires_at, now, err);
     if (rc != 0)
         return rc;
     int n = snprintf(url, size, "http://%s:%d/login?code=%s", s->host, s->page_port, code);

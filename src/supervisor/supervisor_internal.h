@@ -134,7 +134,8 @@ bool exit_crash_report(const char *home, const char *module, int pid, char *out,
 
 /* first.c: what a first start makes */
 int first_token(struct module *m, struct error *err);
-int first_login_link(struct supervisor *s, char *url, size_t size, int64_t *expires_at, struct error *err);
+int first_login_link(struct supervisor *s, const char *by, char *url, size_t size, int64_t *expires_at,
+                     struct error *err);
 
 #endif
 /* api_maintain.c: what `vx11 db maintain` did */

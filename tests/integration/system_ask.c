@@ -137,7 +137,7 @@ void system_token(const struct system *s, const char *name, const char *scopes, 
     struct store *store = open_store(s);
     auth_token_make(token);
     auth_hash(token, hash);
-    assert_int_equal(token_create(store, name, scopes, hash, 0, clock_wall_ms(), id, &err), 0);
+    assert_int_equal(token_create(store, "tests", name, scopes, hash, 0, clock_wall_ms(), id, &err), 0);
     store_close(store);
     snprintf(out, 128, "%s", token);
 }
@@ -146,7 +146,7 @@ void system_token_revoke(const struct system *s, const char *name)
 {
     struct error err = {0};
     struct store *store = open_store(s);
-    assert_int_equal(token_revoke(store, name, clock_wall_ms(), &err), 0);
+    assert_int_equal(token_revoke(store, "tests", name, clock_wall_ms(), &err), 0);
     store_close(store);
 }
 

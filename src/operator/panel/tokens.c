@@ -129,7 +129,7 @@ void panel_tokens_new(struct request *r, void *module)
     auth_hash(secret, hash);
     int rc = str_eq(want->name, owner)
                  ? VX11_EEXISTS
-                 : token_create(module_store(o->m), want->name, scopes, hash,
+                 : token_create(module_store(o->m), request_principal(r)->name, want->name, scopes, hash,
                                 want->has_expires_in_ms ? now + want->expires_in_ms : 0, now, id, &err);
     if (rc == 0) {
         made_reply(r, o, id, secret);
@@ -176,7 +176,8 @@ void panel_tokens_rotate(struct request *r, void *module)
         return;
     auth_token_make(secret);
     auth_hash(secret, hash);
-    int rc = token_rotate(module_store(o->m), row.name, hash, clock_wall_ms(), id, &err);
+    int rc = token_rotate(module_store(o->m), request_principal(r)->name, row.name, hash, clock_wall_ms(), id,
+                          &err);
     if (rc == 0)
         made_reply(r, o, id, secret);
     else
@@ -201,7 +202,7 @@ void panel_tokens_promote(struct request *r, void *module)
     struct error err = {0};
     if (!token_of(r, o, &row))
         return;
-    int rc = token_promote(module_store(o->m), row.name, clock_wall_ms(), &err);
+    int rc = token_promote(module_store(o->m), request_principal(r)->name, row.name, clock_wall_ms(), &err);
     if (rc == VX11_ENOT_FOUND) {
         request_fail(r, 409, "no_next_token", "id", "token %s has no next one", row.name);
         return;
@@ -217,5 +218,7 @@ void panel_tokens_revoke(struct request *r, void *module)
     if (!token_of(r, o, &row))
         return;
     log_info("tokens", "a token is revoked", LOG_S("name", row.name), LOG_S("id", row.id));
-    done_reply(r, o, token_revoke(module_store(o->m), row.id, clock_wall_ms(), &err), &err);
+    done_reply(r, o,
+               token_revoke(module_store(o->m), request_principal(r)->name, row.id, clock_wall_ms(), &err),
+               &err);
 }

@@ -250,7 +250,7 @@ void budgets_set(struct request *r, void *module)
     struct token_row t;
     int rc = limits_from(body, &limits, &err);
     if (rc == 0)
-        rc = token_limits_set(module_store(sw->m), ref->token, &limits,
+        rc = token_limits_set(module_store(sw->m), request_principal(r)->name, ref->token, &limits,
                               body->has_expires_at ? &body->expires_at : NULL, h.now, &err);
     if (rc == 0)
         rc = token_find(module_store(sw->m), ref->token, false, &t, &err);

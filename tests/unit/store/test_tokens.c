@@ -45,9 +45,9 @@ static void test_create_and_find(void **state)
     struct error err = {0};
     struct token_row t;
     char id[ULID_LEN + 1], other[ULID_LEN + 1];
-    assert_ok(token_create(s, "first", "admin", hash_of(1), 0, NOW, id, &err), err);
+    assert_ok(token_create(s, "tests", "first", "admin", hash_of(1), 0, NOW, id, &err), err);
     assert_true(ulid_valid(id));
-    assert_ok(token_create(s, "second", "read,chat", hash_of(2), NOW + 1000, NOW, other, &err), err);
+    assert_ok(token_create(s, "tests", "second", "read,chat", hash_of(2), NOW + 1000, NOW, other, &err), err);
     assert_ok(token_find(s, id, false, &t, &err), err);
     assert_string_equal(t.id, id);
     assert_string_equal(t.name, "first");
@@ -72,18 +72,21 @@ static void test_create_refuses(void **state)
     struct store *s = open_store(p->path);
     struct error err = {0};
     char id[ULID_LEN + 1], again[ULID_LEN + 1], name[70];
-    assert_ok(token_create(s, "name", "read", hash_of(1), NOW + 10, NOW, id, &err), err);
-    assert_code(VX11_EEXISTS, token_create(s, "name", "read", hash_of(2), 0, NOW, again, &err), err);
-    assert_code(VX11_EEXISTS, token_create(s, "other", "read", hash_of(1), 0, NOW, again, &err), err);
-    assert_code(VX11_EINVALID, token_create(s, "", "read", hash_of(2), 0, NOW, again, &err), err);
-    assert_code(VX11_EINVALID, token_create(s, id, "read", hash_of(2), 0, NOW, again, &err), err);
-    assert_code(VX11_EINVALID, token_create(s, "\xff", "read", hash_of(2), 0, NOW, again, &err), err);
-    assert_code(VX11_EINVALID, token_create(s, "scopeless", "", hash_of(2), 0, NOW, again, &err), err);
+    assert_ok(token_create(s, "tests", "name", "read", hash_of(1), NOW + 10, NOW, id, &err), err);
+    assert_code(VX11_EEXISTS, token_create(s, "tests", "name", "read", hash_of(2), 0, NOW, again, &err), err);
+    assert_code(VX11_EEXISTS, token_create(s, "tests", "other", "read", hash_of(1), 0, NOW, again, &err),
+                err);
+    assert_code(VX11_EINVALID, token_create(s, "tests", "", "read", hash_of(2), 0, NOW, again, &err), err);
+    assert_code(VX11_EINVALID, token_create(s, "tests", id, "read", hash_of(2), 0, NOW, again, &err), err);
+    assert_code(VX11_EINVALID, token_create(s, "tests", "\xff", "read", hash_of(2), 0, NOW, again, &err),
+                err);
+    assert_code(VX11_EINVALID, token_create(s, "tests", "scopeless", "", hash_of(2), 0, NOW, again, &err),
+                err);
     memset(name, 'n', 64);
     name[64] = '\0';
-    assert_code(VX11_EINVALID, token_create(s, name, "read", hash_of(2), 0, NOW, again, &err), err);
+    assert_code(VX11_EINVALID, token_create(s, "tests", name, "read", hash_of(2), 0, NOW, again, &err), err);
     /* An expired one makes room for its name. */
-    assert_ok(token_create(s, "name", "read", hash_of(2), 0, NOW + 10, again, &err), err);
+    assert_ok(token_create(s, "tests", "name", "read", hash_of(2), 0, NOW + 10, again, &err), err);
     expect_names(s, true, NOW + 10, "name! name");
     store_close(s);
 }
@@ -95,20 +98,20 @@ static void test_rotate(void **state)
     struct error err = {0};
     struct token_row t;
     char first[ULID_LEN + 1], second[ULID_LEN + 1], third[ULID_LEN + 1];
-    assert_ok(token_create(s, "page", "read,act", hash_of(1), NOW + 5000, NOW, first, &err), err);
-    assert_code(VX11_ENOT_FOUND, token_promote(s, "page", NOW, &err), err);
+    assert_ok(token_create(s, "tests", "page", "read,act", hash_of(1), NOW + 5000, NOW, first, &err), err);
+    assert_code(VX11_ENOT_FOUND, token_promote(s, "tests", "page", NOW, &err), err);
     assert_ok(token_find(s, "page", false, &t, &err), err); /* a promotion that fails takes nothing away */
-    assert_code(VX11_ENOT_FOUND, token_rotate(s, "nobody", hash_of(9), NOW, second, &err), err);
-    assert_code(VX11_ENOT_FOUND, token_rotate(s, "page", hash_of(9), NOW + 5000, second, &err), err);
-    assert_ok(token_rotate(s, "page", hash_of(2), NOW + 1, second, &err), err);
+    assert_code(VX11_ENOT_FOUND, token_rotate(s, "tests", "nobody", hash_of(9), NOW, second, &err), err);
+    assert_code(VX11_ENOT_FOUND, token_rotate(s, "tests", "page", hash_of(9), NOW + 5000, second, &err), err);
+    assert_ok(token_rotate(s, "tests", "page", hash_of(2), NOW + 1, second, &err), err);
     expect_names(s, false, NOW + 1, "page page+");
     assert_ok(token_find(s, "page", true, &t, &err), err);
     assert_string_equal(t.id, second);
     assert_string_equal(t.scopes, "read,act");
     assert_true(t.expires_at == NOW + 5000);
-    assert_ok(token_rotate(s, "page", hash_of(3), NOW + 2, third, &err), err);
+    assert_ok(token_rotate(s, "tests", "page", hash_of(3), NOW + 2, third, &err), err);
     expect_names(s, true, NOW + 2, "page page+! page+");
-    assert_ok(token_promote(s, "page", NOW + 3, &err), err);
+    assert_ok(token_promote(s, "tests", "page", NOW + 3, &err), err);
     expect_names(s, false, NOW + 3, "page");
     assert_ok(token_find(s, "page", false, &t, &err), err);
     assert_string_equal(t.id, third);
@@ -123,16 +126,16 @@ static void test_revoke(void **state)
     struct store *s = open_store(p->path);
     struct error err = {0};
     char id[ULID_LEN + 1], next[ULID_LEN + 1];
-    assert_ok(token_create(s, "a", "read", hash_of(1), 0, NOW, id, &err), err);
-    assert_ok(token_rotate(s, "a", hash_of(2), NOW, next, &err), err);
-    assert_ok(token_revoke(s, next, NOW, &err), err);
+    assert_ok(token_create(s, "tests", "a", "read", hash_of(1), 0, NOW, id, &err), err);
+    assert_ok(token_rotate(s, "tests", "a", hash_of(2), NOW, next, &err), err);
+    assert_ok(token_revoke(s, "tests", next, NOW, &err), err);
     expect_names(s, false, NOW, "a");
-    assert_code(VX11_ENOT_FOUND, token_revoke(s, next, NOW, &err), err);
-    assert_ok(token_rotate(s, "a", hash_of(3), NOW, next, &err), err);
-    assert_ok(token_revoke(s, "a", NOW, &err), err);
+    assert_code(VX11_ENOT_FOUND, token_revoke(s, "tests", next, NOW, &err), err);
+    assert_ok(token_rotate(s, "tests", "a", hash_of(3), NOW, next, &err), err);
+    assert_ok(token_revoke(s, "tests", "a", NOW, &err), err);
     expect_names(s, false, NOW, "");
-    assert_code(VX11_ENOT_FOUND, token_revoke(s, "a", NOW, &err), err);
-    assert_ok(token_create(s, "a", "read", hash_of(4), 0, NOW, id, &err), err);
+    assert_code(VX11_ENOT_FOUND, token_revoke(s, "tests", "a", NOW, &err), err);
+    assert_ok(token_create(s, "tests", "a", "read", hash_of(4), 0, NOW, id, &err), err);
     store_close(s);
 }
 
@@ -145,7 +148,7 @@ static void test_touch(void **state)
     struct token_row t;
     struct session_row session;
     char id[ULID_LEN + 1], session_id[ULID_LEN + 1];
-    assert_ok(token_create(s, "a", "read", hash_of(1), 0, NOW, id, &err), err);
+    assert_ok(token_create(s, "tests", "a", "read", hash_of(1), 0, NOW, id, &err), err);
     assert_ok(session_create(s, hash_of(1), "read", NULL, NOW + 1000000, NOW, session_id, &err), err);
     static const int64_t times[] = {5, 6, 60004, 60005, 60006};
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
@@ -202,9 +205,9 @@ static void test_login_codes(void **state)
     struct place *p = *state;
     struct store *s = open_store(p->path);
     struct error err = {0};
-    assert_ok(login_code_create(s, hash_of(1), NOW + 1000, NOW, &err), err);
-    assert_ok(login_code_create(s, hash_of(2), NOW + 1000, NOW, &err), err);
-    assert_code(VX11_EEXISTS, login_code_create(s, hash_of(1), NOW + 1000, NOW, &err), err);
+    assert_ok(login_code_create(s, "tests", hash_of(1), NOW + 1000, NOW, &err), err);
+    assert_ok(login_code_create(s, "tests", hash_of(2), NOW + 1000, NOW, &err), err);
+    assert_code(VX11_EEXISTS, login_code_create(s, "tests", hash_of(1), NOW + 1000, NOW, &err), err);
     assert_ok(login_code_consume(s, hash_of(1), NOW + 999, &err), err);
     assert_code(VX11_ENOT_FOUND, login_code_consume(s, hash_of(1), NOW + 999, &err), err);
     assert_has(err.text, "used already");
@@ -229,7 +232,7 @@ static void test_one_of_many_gets_in(void **state)
     struct place *p = *state;
     struct error err = {0};
     struct store *s = open_store(p->path);
-    assert_ok(login_code_create(s, hash_of(7), NOW + 1000, NOW, &err), err);
+    assert_ok(login_code_create(s, "tests", hash_of(7), NOW + 1000, NOW, &err), err);
     store_close(s);
     int pids[5], in = 0;
     for (int i = 0; i < 5; i++)
@@ -252,12 +255,12 @@ static void test_purge(void **state)
     char id[ULID_LEN + 1];
     const int64_t month = INT64_C(2592000000);
     uint64_t deleted = 0;
-    assert_ok(token_create(s, "stays", "read", hash_of(1), 0, NOW, id, &err), err);
-    assert_ok(token_create(s, "expires", "read", hash_of(2), NOW + 10, NOW, id, &err), err);
-    assert_ok(token_create(s, "revoked", "read", hash_of(3), 0, NOW, id, &err), err);
-    assert_ok(token_revoke(s, "revoked", NOW + 20, &err), err);
+    assert_ok(token_create(s, "tests", "stays", "read", hash_of(1), 0, NOW, id, &err), err);
+    assert_ok(token_create(s, "tests", "expires", "read", hash_of(2), NOW + 10, NOW, id, &err), err);
+    assert_ok(token_create(s, "tests", "revoked", "read", hash_of(3), 0, NOW, id, &err), err);
+    assert_ok(token_revoke(s, "tests", "revoked", NOW + 20, &err), err);
     assert_ok(session_create(s, hash_of(1), "read", NULL, NOW + 10, NOW, id, &err), err);
-    assert_ok(login_code_create(s, hash_of(1), NOW + 10, NOW, &err), err);
+    assert_ok(login_code_create(s, "tests", hash_of(1), NOW + 10, NOW, &err), err);
     assert_ok(token_purge(s, NOW + 9, &deleted, &err), err);
     assert_int_equal(deleted, 0);
     assert_ok(token_purge(s, NOW + 10, &deleted, &err), err);

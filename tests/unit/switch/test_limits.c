@@ -83,7 +83,7 @@ static void token_make(const struct token_limits *limits)
     unsigned char hash[TOKEN_HASH_LEN];
     struct error err = {0};
     random_bytes(hash, sizeof hash);
-    check(token_create_limited(fx->store, "ci", "chat", hash, 0, limits, T0, fx->id, &err), &err);
+    check(token_create_limited(fx->store, "tests", "ci", "chat", hash, 0, limits, T0, fx->id, &err), &err);
 }
 
 static struct principal principal_of(const char *id, const char *name)
@@ -553,7 +553,7 @@ static void test_a_change_is_noticed(void **state)
     check(store_open(&(struct store_options){.path = fx->path}, &other, &err), &err);
     struct token_limits now = {.models = "b", .tokens_per_day = 5};
     int64_t expires = T0 + DAY_MS;
-    check(token_limits_set(other, "ci", &now, &expires, T0, &err), &err);
+    check(token_limits_set(other, "tests", "ci", &now, &expires, T0, &err), &err);
     store_close(other);
     limits_tick(fx->l, T0 + 1000);
     assert_true(limits_model_allowed(&h, "a", "p", "a"));
@@ -582,12 +582,12 @@ static void test_rotation_keeps_the_account(void **state)
     assert_int_equal(admit(40, 40, T0, &h, &why), 0);
     settle(&h, "p", T0, T0, 40, 40, 0);
     random_bytes(hash, sizeof hash);
-    check(token_rotate(fx->store, "ci", hash, T0, fx->id, &err), &err);
+    check(token_rotate(fx->store, "tests", "ci", hash, T0, fx->id, &err), &err);
     assert_int_equal(admit(40, 40, T0, &h, &why), VX11_EFULL);
     assert_int_equal(why.used, 80);
     assert_string_equal(limits_account_id(&h), first);
     settle(&h, NULL, T0, T0, -1, -1, -1);
-    check(token_promote(fx->store, "ci", T0, &err), &err);
+    check(token_promote(fx->store, "tests", "ci", T0, &err), &err);
     limits_open(T0);
     assert_int_equal(admit(40, 40, T0, &h, &why), VX11_EFULL);
     settle(&h, NULL, T0, T0, -1, -1, -1);
