@@ -34,6 +34,17 @@ const struct command cli_commands[] = {
      "  --watch    again every second, until q or Ctrl-C\n"
      "The exit code is 1 when something is not healthy.\n",
      "--json --watch", command_status},
+    {"top", "[-d SECONDS] [--sort COLUMN] [--reverse] [--filter TEXT] [--once] [--json] [--ascii]",
+     "What every module and engine does now, and did in the last minutes.",
+     "  -d SECONDS     draw so often (2); 500ms to 60s\n"
+     "  --sort COLUMN  order, name, state, health, cpu, memory, requests, p50, p95, errors, in-flight,\n"
+     "                 queue, tokens; --reverse turns it round\n"
+     "  --filter TEXT  only what has this in its name\n"
+     "  --once         one look, as text (also when standard output is no terminal)\n"
+     "  --json         one look, as JSON\n"
+     "  --ascii        no other characters (the default where the locale has none)\n"
+     "q leaves, h lists the keys.\n",
+     "-d --sort --reverse --filter --once --json --ascii", command_top},
     {"logs", "[MODULE] [-f] [--since TIME] [--level LEVEL] [-n RECORDS]",
      "Read the logs, of all modules by time.",
      "  -f, --follow   go on with what comes, after the last 10 records\n"
