@@ -3,12 +3,23 @@
  * or not. */
 #include "cli/db.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/str.h"
+#include "module/module.h"
 
 /* clang-format off */
 const struct command db_commands[] = {
+    {"map", "[--format markdown|json|mermaid] [--output FILE] [--sizes] [--file F | --new]",
+     "Every table: whose it is, what it holds, what points where.",
+     "  --format F     markdown (the default; with a drawing), json, or mermaid: the drawing alone\n"
+     "  --output FILE  write it there instead of printing it\n"
+     "  --sizes        count rows and pages too: reads the whole file\n"
+     "  --file F       of this file, also a backup or another program's\n"
+     "  --new          of a new database of this version\n",
+     "--format --output --sizes --file --new markdown json mermaid", command_db_map},
     {NULL, NULL, NULL, NULL, NULL, NULL},
 };
 /* clang-format on */
@@ -19,6 +30,31 @@ const struct command *db_command_find(const char *word)
         if (strcmp(c->name, word) == 0)
             return c;
     return NULL;
+}
+
+int db_file(const char *file, char *out, size_t size)
+{
+    char home[4096], config_file[4096];
+    struct error err = {0};
+    struct config *config = NULL;
+    if (file)
+        return (size_t)snprintf(out, size, "%s", file) < size
+                   ? 0
+                   : cli_fail(CLI_USAGE, "the path of --file is too long");
+    int rc = fs_home(home, sizeof home, &err);
+    if (rc == 0)
+        rc = config_path(config_file, sizeof config_file, &err);
+    if (rc == 0)
+        rc = config_load(config_file, &config, &err);
+    if (rc == 0 && (rc = module_store_path(config, home, out, size)) != 0)
+        error_set(&err, rc, "the path of the database is too long");
+    config_free(config);
+    return rc == 0 ? 0 : cli_fail(CLI_CONFIG, "%s", err.text);
+}
+
+int db_code_of(int rc)
+{
+    return rc == VX11_EPERMISSION ? CLI_REFUSED : rc == VX11_ETIMEOUT ? CLI_TIMEOUT : CLI_FAILED;
 }
 
 static int db_unknown(const char *word)

@@ -9,4 +9,12 @@
 extern const struct command db_commands[];
 const struct command *db_command_find(const char *word);
 
+/* The database's path: `file` when it is given, else as the configuration has it. 0, or an exit code after
+ * having said why. */
+int db_file(const char *file, char *out, size_t size);
+/* The exit code that goes with a VX11_E… of the store. */
+int db_code_of(int rc);
+
+int command_db_map(int argc, char **argv);
+
 #endif

@@ -55,6 +55,7 @@ static const request_handler operator_handlers[OPERATOR_ROUTE_COUNT] = {
     [OPERATOR_ROUTE_TOKENS_PROMOTE] = panel_tokens_promote,
     [OPERATOR_ROUTE_TOKENS_REVOKE] = panel_tokens_revoke,
     [OPERATOR_ROUTE_DATABASE] = panel_database,
+    [OPERATOR_ROUTE_DATABASE_MAP] = panel_database_map,
     [OPERATOR_ROUTE_DATABASE_GROWTH] = panel_database_growth,
     [OPERATOR_ROUTE_BROWSER_STATUS] = browser_route_status,
     [OPERATOR_ROUTE_BROWSER_ADD] = browser_route_add,

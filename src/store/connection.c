@@ -7,6 +7,7 @@
 #include "store/connection.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -132,7 +133,8 @@ struct pragma {
     const char *set, *get;
     const char *want; /* what get answers */
 };
-#define ALL_ROLES     (1u << CONNECTION_READ | 1u << CONNECTION_WRITE | 1u << CONNECTION_BATCH)
+#define READING_ROLES (1u << CONNECTION_READ | 1u << CONNECTION_STILL)
+#define ALL_ROLES     (READING_ROLES | 1u << CONNECTION_WRITE | 1u << CONNECTION_BATCH)
 #define WRITING_ROLES (1u << CONNECTION_WRITE | 1u << CONNECTION_BATCH)
 
 /* Caches are small because every module's process has three of these connections, and the kernel caches the
@@ -149,7 +151,7 @@ static const struct pragma pragmas[] = {
     {WRITING_ROLES, "PRAGMA journal_size_limit=16777216", "PRAGMA journal_size_limit", "16777216"},
     {1u << CONNECTION_BATCH, "PRAGMA wal_autocheckpoint=1000", "PRAGMA wal_autocheckpoint", "1000"},
     {1u << CONNECTION_WRITE, "PRAGMA wal_autocheckpoint=2000", "PRAGMA wal_autocheckpoint", "2000"},
-    {1u << CONNECTION_READ, "PRAGMA query_only=ON", "PRAGMA query_only", "1"},
+    {READING_ROLES, "PRAGMA query_only=ON", "PRAGMA query_only", "1"},
 };
 
 static int pragma_apply(sqlite3 *db, const struct pragma *p, struct error *err)
@@ -234,21 +236,40 @@ static int check_header(sqlite3 *db, const char *path, struct error *err)
 
 /* ---- open ---- */
 
+/* "file:PATH?immutable=1", with what a URI would read something into escaped. */
+static int still_name(const char *path, char *out, size_t size)
+{
+    size_t n = (size_t)snprintf(out, size, "file:%s", path[0] == '/' ? "//" : "");
+    for (; *path; path++) {
+        const unsigned char c = (unsigned char)*path;
+        const bool plain =
+            (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("/._-", c);
+        if (n + 4 > size)
+            return VX11_ETOO_LARGE;
+        n += (size_t)snprintf(out + n, size - n, plain ? "%c" : "%%%02X", c);
+    }
+    return (size_t)snprintf(out + n, size - n, "?immutable=1") < size - n ? 0 : VX11_ETOO_LARGE;
+}
+
 int connection_open(const char *path, enum connection_role role, int64_t busy_timeout_ms, sqlite3 **out,
                     struct error *err)
 {
     *out = NULL;
     sqlite3 *db = NULL;
-    int flags = (role == CONNECTION_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
-                SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    const bool reads = role == CONNECTION_READ || role == CONNECTION_STILL;
+    int flags = (reads ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) | SQLITE_OPEN_NOMUTEX |
+                SQLITE_OPEN_EXRESCODE | (role == CONNECTION_STILL ? SQLITE_OPEN_URI : 0);
+    char still[3 * PATH_MAX];
     int64_t timeout = busy_timeout_ms > 0 && busy_timeout_ms < INT32_MAX ? busy_timeout_ms : 5000;
     int result;
-    int rc = sqlite3_open_v2(path, &db, flags, NULL);
+    if (role == CONNECTION_STILL && still_name(path, still, sizeof still) != 0)
+        return error_set(err, VX11_ETOO_LARGE, "the path %.200s is too long", path);
+    int rc = sqlite3_open_v2(role == CONNECTION_STILL ? still : path, &db, flags, NULL);
     if (rc != SQLITE_OK) {
         result = sql_error(err, db, rc, "cannot open %s", path);
         goto out;
     }
-    if (role != CONNECTION_READ && sqlite3_db_readonly(db, "main") == 1) {
+    if (!reads && sqlite3_db_readonly(db, "main") == 1) {
         result = error_set(err, VX11_EPERMISSION, "%s cannot be written: it is read-only", path);
         goto out;
     }
@@ -256,7 +277,7 @@ int connection_open(const char *path, enum connection_role role, int64_t busy_ti
     if ((result = check_header(db, path, err)) != 0 || (result = configure(db, err)) != 0)
         goto out;
     /* A reader never has a reason to change the file when it leaves. */
-    if (role == CONNECTION_READ)
+    if (reads)
         sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     for (size_t i = 0; i < COUNT_OF(pragmas) && result == 0; i++)
         if (pragmas[i].roles & 1u << role && (result = pragma_apply(db, &pragmas[i], err)) != 0)

@@ -14,6 +14,7 @@
 
 enum connection_role {
     CONNECTION_READ,  /* queries; cannot write */
+    CONNECTION_STILL, /* as READ, of a file that nobody changes meanwhile: leaves no trace beside it */
     CONNECTION_WRITE, /* small writes on the loop's thread */
     CONNECTION_BATCH, /* the writer's thread; it does the checkpoints, so that the loop seldom waits for a
                          disk */

@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "embed/sql.h"
+#include "store/look.h"
 
 #define ROWS_MAX 512 /* tables, or columns of one */
 
@@ -21,7 +22,8 @@ static const char *module_of(const char *file)
         {"core", "core"},         {"models", "hermes"},   {"pool", "hermes"},      {"pulls", "hermes"},
         {"tools", "hermes"},      {"external", "hermes"}, {"routing", "switch"},   {"selection", "switch"},
         {"limits", "switch"},     {"queue", "switch"},    {"samples", "operator"}, {"panel", "operator"},
-        {"operator", "operator"},
+        {"operator", "operator"},  {"backup", "supervisor"},
+        {"maintenance", "supervisor"}, {"doctor", "supervisor"},
     };
     const char *word = strchr(file, '_');
     for (size_t i = 0; word && i < COUNT_OF(modules); i++)
@@ -144,6 +146,8 @@ struct reading {
     int64_t number;
     int64_t last_key;
     struct error *err;
+    bool counts;           /* rows and pages are wanted */
+    bool retains, exempts; /* there is a table retention, retention_exempt */
 };
 
 static const char *text_copy(struct reading *r, const struct store_row *row, int column)
@@ -162,7 +166,9 @@ static int take_table(void *ctx, const struct store_row *row)
     if (r->schema->table_count == ROWS_MAX)
         return full(r);
     struct schema_table *t = &r->schema->tables[r->schema->table_count++];
-    *t = (struct schema_table){.name = text_copy(r, row, 0), .bytes = -1, .index_bytes = -1};
+    *t = (struct schema_table){.name = text_copy(r, row, 0), .rows = -1, .bytes = -1, .index_bytes = -1};
+    r->retains = r->retains || str_eq(t->name, "retention");
+    r->exempts = r->exempts || str_eq(t->name, "retention_exempt");
     return t->name ? 0 : full(r);
 }
 
@@ -231,6 +237,14 @@ static int take_retention(void *ctx, const struct store_row *row)
     return 0;
 }
 
+static int take_kept(void *ctx, const struct store_row *row)
+{
+    struct reading *r = ctx;
+    r->table->kept = text_copy(r, row, 0);
+    r->table->kept_reason = text_copy(r, row, 1);
+    return 0;
+}
+
 static int take_number(void *ctx, const struct store_row *row)
 {
     ((struct reading *)ctx)->number = row_int(row, 0);
@@ -250,7 +264,8 @@ static int table_read(struct reading *r)
     t->columns = arena_array(r->a, ROWS_MAX, sizeof *t->columns);
     t->indexes = arena_array(r->a, ROWS_MAX, sizeof *t->indexes);
     t->keys = arena_array(r->a, ROWS_MAX, sizeof *t->keys);
-    const char *count = arena_printf(r->a, "SELECT count(*) FROM \"%s\"", t->name);
+    const char *quoted = look_quote(r->a, t->name);
+    const char *count = quoted ? arena_printf(r->a, "SELECT count(*) FROM %s", quoted) : NULL;
     if (!t->columns || !t->indexes || !t->keys || !count)
         return full(r);
     int rc = ask(r, "SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info(?1)", t->name,
@@ -270,12 +285,13 @@ static int table_read(struct reading *r)
                  "SELECT id, \"table\", \"from\", \"to\", on_delete FROM pragma_foreign_key_list(?1)"
                  " ORDER BY id, seq",
                  t->name, take_key);
-    if (rc == 0)
+    if (rc == 0 && r->retains)
         rc = ask(r, "SELECT time_column, max_age_ms, max_rows FROM retention WHERE table_name = ?1", t->name,
                  take_retention);
-    if (rc == 0)
-        rc = ask(r, count, NULL, take_number);
-    t->rows = r->number;
+    if (rc == 0 && r->exempts)
+        rc = ask(r, "SELECT kept, reason FROM retention_exempt WHERE table_name = ?1", t->name, take_kept);
+    if (rc == 0 && r->counts && (rc = ask(r, count, NULL, take_number)) == 0)
+        t->rows = r->number;
     table_describe(r->a, t);
     return rc;
 }
@@ -320,9 +336,9 @@ static void pages_read(struct reading *r)
     r->err = err;
 }
 
-int schema_read(struct store *s, struct arena *a, struct schema *out, struct error *err)
+static int read_all(struct store *s, struct arena *a, bool counts, struct schema *out, struct error *err)
 {
-    struct reading r = {.s = s, .a = a, .schema = out, .err = err};
+    struct reading r = {.s = s, .a = a, .schema = out, .err = err, .counts = counts};
     *out = (struct schema){.version = store_schema_version(s)};
     out->tables = arena_array(a, ROWS_MAX, sizeof *out->tables);
     if (!out->tables)
@@ -344,7 +360,17 @@ int schema_read(struct store *s, struct arena *a, struct schema *out, struct err
     if (rc == 0)
         rc = ask(&r, "SELECT freelist_count FROM pragma_freelist_count", NULL, take_number);
     out->free_pages = r.number;
-    if (rc == 0)
+    if (rc == 0 && counts)
         pages_read(&r);
     return rc;
+}
+
+int schema_read(struct store *s, struct arena *a, struct schema *out, struct error *err)
+{
+    return read_all(s, a, true, out, err);
+}
+
+int schema_read_shape(struct store *s, struct arena *a, struct schema *out, struct error *err)
+{
+    return read_all(s, a, false, out, err);
 }

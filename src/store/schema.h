@@ -31,7 +31,7 @@ struct schema_table {
     const char *name;
     const char *module;  /* "core": everybody's */
     const char *comment; /* NULL: none */
-    int64_t rows;
+    int64_t rows; /* -1: not counted */
     int64_t bytes, index_bytes; /* pages in the file; -1: SQLite does not tell */
     struct schema_column *columns;
     struct schema_index *indexes;
@@ -39,6 +39,7 @@ struct schema_table {
     size_t column_count, index_count, key_count;
     const char *time_column;      /* of its retention; NULL: its rows stay */
     int64_t max_age_ms, max_rows; /* 0: no limit */
+    const char *kept, *kept_reason; /* of retention_exempt: bounded, parent, owner, forever; NULL: not there */
 };
 struct schema {
     struct schema_table *tables; /* by name */
@@ -49,5 +50,7 @@ struct schema {
 
 /* All of it in the arena, which must outlive the store: statements are kept by their text. 0 or VX11_E…. */
 int schema_read(struct store *s, struct arena *a, struct schema *out, struct error *err);
+/* The same without counting: quick, whatever the file's size. */
+int schema_read_shape(struct store *s, struct arena *a, struct schema *out, struct error *err);
 
 #endif

@@ -21,6 +21,9 @@ void panel_logs_events(struct request *r, void *module);
 void panel_database(struct request *r, void *module);
 void panel_database_growth(struct request *r, void *module);
 
+/* database_map.c */
+void panel_database_map(struct request *r, void *module);
+
 /* config.c */
 void panel_config(struct request *r, void *module);
 

@@ -17,6 +17,7 @@ struct panel {
     struct log_follower *followers;
     unsigned follower_count;
     struct database_panel *database;
+    bool map_counting; /* a map with sizes is being made */
 };
 
 /* logs.c */
