@@ -415,8 +415,8 @@ static void draw_totals(struct draw *d)
         str_format_bytes((uint64_t)t->database_bytes, file);
     if (t->has_wal_bytes)
         str_format_bytes((uint64_t)t->wal_bytes, wal);
-    line_print(d, TOP_PLAIN, "requests %s/s, in flight %s, queue %s   tokens %s/s out, %s/s in", requests, flight,
-               queue, tokens, prompt);
+    line_print(d, TOP_PLAIN, "requests %s/s, in flight %s, queue %s   tokens %s/s out, %s/s in", requests,
+               flight, queue, tokens, prompt);
     line_print(d, TOP_PLAIN, "database %s, its log %s", file, wal);
 }
 
@@ -440,9 +440,9 @@ static void draw_head(struct draw *d)
         return;
     }
     str_format_duration(v->every_ms, every);
-    line_print(d, TOP_PLAIN, "%s, drawn every %s%s   by %s%s%s%s%s", sampled, every, v->paused ? ", PAUSED" : "",
-               top_column_name(v->sort), v->reverse ? ", reversed" : "", v->filter[0] ? ", only \"" : "",
-               v->filter, v->filter[0] ? "\"" : "");
+    line_print(d, TOP_PLAIN, "%s, drawn every %s%s   by %s%s%s%s%s", sampled, every,
+               v->paused ? ", PAUSED" : "", top_column_name(v->sort), v->reverse ? ", reversed" : "",
+               v->filter[0] ? ", only \"" : "", v->filter, v->filter[0] ? "\"" : "");
 }
 
 int top_draw(struct arena *a, const struct cli_top *t, const struct top_view *v, struct top_lines *out)

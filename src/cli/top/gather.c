@@ -58,7 +58,8 @@ static const struct {
     {&supervisor_status_message, "supervisor", "anything"},
     {&operator_map_reply_message, "operator", "requests in flight"},
     {&hermes_engine_list_message, "hermes", "engines"},
-    {&operator_metrics_reply_message, "operator", "requests, latency, errors, queues, tokens and what was before"},
+    {&operator_metrics_reply_message, "operator",
+     "requests, latency, errors, queues, tokens and what was before"},
 };
 
 static size_t kind_of(size_t i)
@@ -74,8 +75,7 @@ static void keep(struct question *q, size_t kind, const struct client_reply *rep
     struct contract_error bad;
     void *out = arena_alloc(l->a, kinds[kind].message->size);
     char *text = arena_strndup(l->a, reply->body, reply->body_len);
-    if (out && text &&
-        contract_parse(kinds[kind].message, l->a, text, reply->body_len, NULL, out, &bad) == 0)
+    if (out && text && contract_parse(kinds[kind].message, l->a, text, reply->body_len, NULL, out, &bad) == 0)
         q->message = out;
     else
         snprintf(q->reason, sizeof q->reason, "its answer cannot be read");
@@ -188,7 +188,8 @@ static bool latest(const struct top_look *l, const char *id, const char *name, d
     bool found = false;
     if (!s)
         return false;
-    yyjson_arr_foreach(s->values, i, n, v) {
+    yyjson_arr_foreach(s->values, i, n, v)
+    {
         if (of->since + (int64_t)(i + 1) * of->step_ms < l->top.at - l->window)
             continue;
         if (yyjson_is_num(v)) {
@@ -425,8 +426,7 @@ struct top_look *top_look_start(struct cli *c, bool say, top_look_fn fn, void *c
     for (size_t i = 0; i < ASKED; i++)
         l->asked[i].look = l;
     struct question *q = l->asked;
-    const int rc =
-        supervisor_status_call(c->client, cli_target(c, "supervisor"), &o, on_reply, q, &q->call);
+    const int rc = supervisor_status_call(c->client, cli_target(c, "supervisor"), &o, on_reply, q, &q->call);
     if (rc != 0) {
         top_look_free(l);
         return NULL;

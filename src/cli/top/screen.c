@@ -1,6 +1,6 @@
-/* Screen: the lines of a look in a terminal, drawn by ncurses (the library of `vx11 status --watch`). Keys, time
- * and signals come through the command's loop. A crash leaves the terminal as it was found too: what that takes
- * is written down before the first drawing. */
+/* Screen: the lines of a look in a terminal, drawn by ncurses (the library of `vx11 status --watch`). Keys,
+ * time and signals come through the command's loop. A crash leaves the terminal as it was found too: what
+ * that takes is written down before the first drawing. */
 #include "cli/top/top.h"
 
 #include <curses.h>

@@ -1,4 +1,5 @@
-/* Top: what every module and engine does now, and did in the last minutes. In a terminal a screen, else, or with
+/* Top: what every module and engine does now, and did in the last minutes. In a terminal a screen, else, or
+ * with
  * --once, one look as text. */
 #include "cli/top/top.h"
 
@@ -18,9 +19,9 @@ static void on_look(struct top_look *l, void *ctx)
 
 static const char *tone_begin(enum top_tone tone)
 {
-    static const char *const words[] = {[TOP_PLAIN] = "",         [TOP_OK] = "\033[32m",   [TOP_MIDDLE] = "\033[33m",
-                                        [TOP_BAD] = "\033[31m",   [TOP_DIM] = "\033[2m",   [TOP_BOLD] = "\033[1m",
-                                        [TOP_REVERSE] = "\033[7m"};
+    static const char *const words[] = {
+        [TOP_PLAIN] = "",      [TOP_OK] = "\033[32m",  [TOP_MIDDLE] = "\033[33m", [TOP_BAD] = "\033[31m",
+        [TOP_DIM] = "\033[2m", [TOP_BOLD] = "\033[1m", [TOP_REVERSE] = "\033[7m"};
     return cli_color() ? words[tone] : "";
 }
 
@@ -83,8 +84,9 @@ static int sort_read(const char *text, struct top_view *v)
     v->sort = top_column_named(text);
     if (v->sort <= TOP_COLUMNS)
         return 0;
-    return cli_usage("top", "--sort wants order, name, state, health, cpu, memory, requests, p50, p95, errors, "
-                            "in-flight, queue or tokens, not %s",
+    return cli_usage("top",
+                     "--sort wants order, name, state, health, cpu, memory, requests, p50, p95, errors, "
+                     "in-flight, queue or tokens, not %s",
                      text);
 }
 
