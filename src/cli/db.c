@@ -20,6 +20,40 @@ const struct command db_commands[] = {
      "  --file F       of this file, also a backup or another program's\n"
      "  --new          of a new database of this version\n",
      "--format --output --sizes --file --new markdown json mermaid", command_db_map},
+    {"backup", "[--output FILE] [--compress] [--encrypt] [--json] | --new-key FILE",
+     "Make a copy of the database while VX11 runs, and check it.",
+     "  --output FILE    write it there, not into the home's backups\n"
+     "  --compress       with zstd; --level 1-19, --long: look for repetitions further away\n"
+     "  --encrypt        seal it with the key of supervisor.backup.key_file, or of --key-file FILE\n"
+     "  --new-key FILE   make such a key; nothing else\n"
+     "  --configured     in the form that the configuration says\n"
+     "  --scheduled      the same, as daily, weekly or monthly one, and prune then\n"
+     "  --json           as JSON\n",
+     "--output --compress --level --long --encrypt --key-file --new-key --configured --scheduled --json", command_db_backup},
+    {"list", "[--json]",
+     "The backups: when, how large, and whether they are whole.",
+     "  --json         as JSON\n",
+     "--json", command_db_list},
+    {"verify", "NAME|FILE|--all [--key-file FILE] [--json]",
+     "Read backups to the last byte, and the database in them.",
+     "  --all            every one\n"
+     "  --key-file FILE  key of those that are sealed (supervisor.backup.key_file)\n"
+     "  --json           as JSON\n"
+     "The exit code is 1 when one is not whole.\n",
+     "--all --key-file --json", command_db_verify},
+    {"prune", "[--dry-run] [--json]",
+     "Delete the backups beyond the counts of supervisor.backup.keep_*.",
+     "  --dry-run      only say which\n"
+     "  --json         as JSON\n"
+     "The newest verified one always stays.\n",
+     "--dry-run --json", command_db_prune},
+    {"restore", "NAME|FILE [--stop] [--yes] [--key-file FILE] [--json]",
+     "Put a backup in the database's place; the present one is kept.",
+     "  --stop           stop VX11 for it, and start it again; --no-start: leave it stopped\n"
+     "  --yes            do not ask\n"
+     "  --key-file FILE  key, when it is sealed (supervisor.backup.key_file)\n"
+     "  --json           as JSON\n",
+     "--stop --no-start --yes --key-file --json", command_db_restore},
     {NULL, NULL, NULL, NULL, NULL, NULL},
 };
 /* clang-format on */

@@ -16,5 +16,10 @@ int db_file(const char *file, char *out, size_t size);
 int db_code_of(int rc);
 
 int command_db_map(int argc, char **argv);
+int command_db_backup(int argc, char **argv);
+int command_db_list(int argc, char **argv);
+int command_db_verify(int argc, char **argv);
+int command_db_prune(int argc, char **argv);
+int command_db_restore(int argc, char **argv);
 
 #endif

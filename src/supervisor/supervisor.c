@@ -70,6 +70,7 @@ void supervisor_child_gone(struct supervisor *s)
     for (size_t i = 0; i < s->child_count; i++)
         child_close(&s->children[i]);
     retain_stop(s);
+    chores_stop(s);
     if (s->health_open)
         uv_close((uv_handle_t *)&s->health, on_timer_closed);
     if (s->hurry_open)
@@ -86,6 +87,8 @@ void supervisor_child_gone(struct supervisor *s)
 
 static void supervisor_free(void *context)
 {
+    if (context)
+        chores_free(context);
     free(context);
 }
 
@@ -113,6 +116,7 @@ static void supervisor_stop(struct module *m, void *context, void (*done)(struct
     (void)m;
     s->stopping = true;
     s->stopped = done;
+    chores_stop(s);
     for (size_t i = 0; i < s->child_count; i++)
         if (child_is_alive(&s->children[i]))
             child_stop(&s->children[i], false);
@@ -144,6 +148,8 @@ static int supervisor_start(struct module *m, void **context, struct error *err)
     }
     if (rc == 0)
         rc = retain_start(s, err);
+    if (rc == 0)
+        rc = chores_start(s, err);
     if (rc != 0)
         return rc;
     uv_timer_init(module_loop(m), &s->hurry);
@@ -178,6 +184,7 @@ static void supervisor_health(void *context, struct health *h)
         if (c->wanted != COMMON_STATE_OFF && c->state != SUPERVISOR_PROCESS_RUNNING)
             health_add(h, c->what->name, 1, c->reason[0] ? c->reason : "not running");
     }
+    chores_health(s, h);
 }
 
 /* One supervisor for each home: the lock is held as long as the process lives. */

@@ -70,8 +70,11 @@ struct retain {
     size_t reports_deleted;
 };
 
+struct chores; /* chores.c */
+
 struct supervisor {
     struct module *m;
+    struct chores *chores;
     struct retain retain;
     struct child children[SUPERVISOR_MAX];
     size_t child_count;
@@ -111,6 +114,19 @@ void watch_take(struct child *c, const struct common_health_reply *reply, const 
 int retain_start(struct supervisor *s, struct error *err);
 void retain_stop(struct supervisor *s);
 
+/* chores.c: work that our own program does as a process of its own, by schedule or when asked */
+int chores_start(struct supervisor *s, struct error *err);
+void chores_stop(struct supervisor *s); /* tells the running one to end; may be called again */
+void chores_free(struct supervisor *s);
+void chores_health(const struct supervisor *s, struct health *h);
+
+/* api_chores.c */
+void api_chores_list(struct request *r, void *module);
+void api_chore_start(struct request *r, void *module);
+void api_chore_get(struct request *r, void *module);
+void api_chore_cancel(struct request *r, void *module);
+void api_backups(struct request *r, void *module);
+
 /* api.c */
 /* api_forensic.c: crash reports, read in a thread of the pool. */
 void api_forensic_list(struct request *r, void *module);
@@ -122,6 +138,10 @@ void api_child_settled(struct child *c); /* answers the requests that wait for i
 /* api_doctor.c: what `vx11 doctor` found */
 void api_doctor_list(struct request *r, void *module);
 void api_doctor_get(struct request *r, void *module);
+
+/* api_maintain.c: what `vx11 db maintain` did */
+void api_maintenance_list(struct request *r, void *module);
+void api_maintenance_get(struct request *r, void *module);
 
 /* tell.c: events of modules and their processes. Strings may be NULL. */
 void tell_state(struct child *c, enum common_state before, const char *by, const char *reason);
@@ -138,7 +158,3 @@ int first_login_link(struct supervisor *s, const char *by, char *url, size_t siz
                      struct error *err);
 
 #endif
-/* api_maintain.c: what `vx11 db maintain` did */
-void api_maintenance_list(struct request *r, void *module);
-void api_maintenance_get(struct request *r, void *module);
-
