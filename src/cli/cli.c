@@ -46,6 +46,22 @@ const struct command cli_commands[] = {
      "  --ascii        no other characters (the default where the locale has none)\n"
      "q leaves, h lists the keys.\n",
      "-d --sort --reverse --filter --once --json --ascii", command_top},
+    {"doctor", "[--json|--markdown] [--output FILE] [--only ID,...] [--fix] [--deep] [--history] [--timeout T]",
+     "Look whether VX11 is ready for use, and say what mends it.",
+     "  --json          the report as JSON\n"
+     "  --markdown      as Markdown\n"
+     "  --output FILE   write it there; what is not ok is still printed\n"
+     "  --only ID,...   only these checks, or groups of them: modules, database, models, backup,\n"
+     "                  machine, logs, queue, crashes, ports, permissions, sidecars, libraries, config\n"
+     "  --fix           mend what is safe to mend (permissions, folders, leftovers, a missing backup,\n"
+     "                  a scan of the models, a large write-ahead log), then look again\n"
+     "  --deep          hash every model and have Hermes load it\n"
+     "  --history       the reports of earlier looks\n"
+     "  --timeout T     longest time for one check, 500ms to 1h (doctor.timeout_ms)\n"
+     "  --scheduled     keep it as a look that nobody asked for\n"
+     "What cannot be measured counts as failed. The exit code is 0 when ready, 1 when not, 2 when ready with\n"
+     "warnings, 3 when it could not run.\n",
+     "--json --markdown --output --only --fix --deep --history --timeout --scheduled", command_doctor},
     {"logs", "[MODULE] [-f] [--since TIME] [--level LEVEL] [-n RECORDS]",
      "Read the logs, of all modules by time.",
      "  -f, --follow   go on with what comes, after the last 10 records\n"

@@ -107,6 +107,7 @@ int command_up(int argc, char **argv);
 int command_down(int argc, char **argv);
 int command_restart(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_top(int argc, char **argv);
 int command_logs(int argc, char **argv);
 int command_run(int argc, char **argv);
