@@ -217,6 +217,19 @@ const struct command cli_commands[] = {
      "The database: check it, look into it, look after it.",
      NULL, /* from db_commands */
      "", command_db},
+    {"forensic", "list|show ID|bundle|prune",
+     "Crash reports: what crashed where, and a bundle for a bug report.",
+     "  list [--limit N]   the newest first\n"
+     "  show ID            where it crashed, with functions and lines where they can be known;\n"
+     "                     ID may be last\n"
+     "  bundle [--output FILE] [--include-crashes N] [--log-records N] [--force]\n"
+     "                     a .tar.zst of versions, configuration, logs, schema, health and crash\n"
+     "                     reports, secrets hidden; 5 reports and 2000 records of each log\n"
+     "  prune [--dry-run]  delete the reports beyond supervisor.forensic.keep_*\n"
+     "  --json             as JSON\n"
+     "All of it works whether VX11 runs or not.\n",
+     "list show last bundle prune --limit --output --include-crashes --log-records --force --dry-run --json",
+     command_forensic},
     {"run", "MODULE [ARGUMENTS]",
      "Run one module in the foreground (what `up` does for each).",
      NULL,
