@@ -128,6 +128,7 @@ int command_token(int argc, char **argv);
 int command_login(int argc, char **argv);
 int command_config(int argc, char **argv);
 int command_db(int argc, char **argv);
+int command_ledger(int argc, char **argv);
 int command_forensic(int argc, char **argv);
 int command_completion(int argc, char **argv);
 int command_version(int argc, char **argv);

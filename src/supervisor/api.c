@@ -251,6 +251,8 @@ static void on_restart(struct request *r, void *module)
     const struct supervisor_restart *body = request_body(r);
     c->backoff_ms = supervisor_config(s)->backoff_min_ms;
     stop_reason(c, r, "restarted", body ? body->reason : NULL);
+    supervisor_note(s, "module.restart", request_principal(r)->name, c->what->name, "reason",
+                    body ? body->reason : NULL);
     const bool at_once = through_it(c, r);
     if (!at_once)
         child_wait(c, r);
@@ -274,6 +276,9 @@ static void on_set_state(struct request *r, void *module)
                      c->what->name, c->what->name, c->what->name);
         return;
     }
+    if (body->confirm)
+        supervisor_note(s, "confirmation.given", request_principal(r)->name, c->what->name, "to",
+                        common_state_names[body->state]);
     int rc = module_state_set(module_store(s->m), c->what->name, (enum module_state)body->state,
                               request_principal(r)->name, body->reason, clock_wall_ms(), &err);
     if (rc != 0) {
@@ -316,10 +321,24 @@ static void on_stop(struct request *r, void *module)
         module_set_drain_limit(s->m, body->limit_ms);
         s->stop_limit_ms = body->limit_ms;
     }
+    supervisor_note(s, "stop", request_principal(r)->name, NULL, NULL, NULL);
+    s->stop_noted = true;
     /* Kept open, the caller's connection would hold the end up until the drain looks for idle ones. */
     request_reply_header(r, "Connection", "close");
     request_reply(r, 202, &common_ok_message, &ok);
     module_stop(s->m);
+}
+
+/* The keys, never their values. */
+static void reload_note(struct supervisor *s, const char *by, const struct supervisor_reload_reply *reply)
+{
+    struct buf keys = BUF_INIT;
+    for (size_t i = 0; i < reply->changed_count; i++)
+        buf_printf(&keys, "%s%s", keys.len ? ", " : "", reply->changed[i]);
+    for (size_t i = 0; i < reply->needs_restart_count; i++)
+        buf_printf(&keys, "%s%s", keys.len ? ", " : "", reply->needs_restart[i]);
+    supervisor_note(s, "config.reload", by, NULL, "changed", keys.failed || !keys.data ? "" : keys.data);
+    buf_free(&keys);
 }
 
 static void on_reload(struct request *r, void *module)
@@ -328,7 +347,9 @@ static void on_reload(struct request *r, void *module)
     struct error err = {0};
     struct config_change *changes = NULL;
     size_t n = 0;
+    s->reload_noted = true; /* below, with who asked and what changed */
     int rc = module_reload(s->m, request_arena(r), &changes, &n, &err);
+    s->reload_noted = false;
     if (rc != 0) {
         request_fail(r, 422, "bad_configuration", NULL, "%s", err.text);
         return;
@@ -346,6 +367,7 @@ static void on_reload(struct request *r, void *module)
         else
             reply.changed[reply.changed_count++] = changes[i].key;
     }
+    reload_note(s, request_principal(r)->name, &reply);
     request_reply(r, 200, &supervisor_reload_reply_message, &reply);
 }
 
@@ -373,6 +395,8 @@ const request_handler supervisor_handlers[SUPERVISOR_ROUTE_COUNT] = {
     [SUPERVISOR_ROUTE_FORENSIC_REPORT] = api_forensic_show,
     [SUPERVISOR_ROUTE_DOCTOR_REPORTS] = api_doctor_list,
     [SUPERVISOR_ROUTE_DOCTOR_REPORT] = api_doctor_get,
+    [SUPERVISOR_ROUTE_LEDGER] = api_ledger_list,
+    [SUPERVISOR_ROUTE_LEDGER_VERIFY] = api_ledger_verify,
     [SUPERVISOR_ROUTE_MAINTENANCE_RUNS] = api_maintenance_list,
     [SUPERVISOR_ROUTE_MAINTENANCE_REPORT] = api_maintenance_get,
     [SUPERVISOR_ROUTE_CHORES] = api_chores_list,

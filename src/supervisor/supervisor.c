@@ -116,6 +116,9 @@ static void supervisor_stop(struct module *m, void *context, void (*done)(struct
     (void)m;
     s->stopping = true;
     s->stopped = done;
+    __atomic_store_n(&s->stop_verifying, true, __ATOMIC_RELAXED);
+    if (!s->stop_noted) /* SIGTERM, Ctrl-C */
+        supervisor_note(s, "stop", "signal", NULL, NULL, NULL);
     chores_stop(s);
     for (size_t i = 0; i < s->child_count; i++)
         if (child_is_alive(&s->children[i]))
@@ -147,6 +150,8 @@ static int supervisor_start(struct module *m, void **context, struct error *err)
         s->child_count++;
     }
     if (rc == 0)
+        supervisor_note(s, "start", "supervisor", NULL, "version", module_version());
+    if (rc == 0)
         rc = retain_start(s, err);
     if (rc == 0)
         rc = chores_start(s, err);
@@ -169,6 +174,8 @@ static void supervisor_reload(struct module *m, void *context, const struct conf
 {
     struct supervisor *s = context;
     (void)m;
+    if (!s->reload_noted)
+        supervisor_note(s, "config.reload", "signal", NULL, NULL, NULL);
     if (before->values->supervisor->health_interval_ms != now->values->supervisor->health_interval_ms)
         watch_interval(s);
     for (size_t i = 0; i < s->child_count; i++)

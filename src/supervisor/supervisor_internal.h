@@ -88,6 +88,8 @@ struct supervisor {
     void (*stopped)(struct module *m);
     int open_handles;
     int reading_reports; /* requests for crash reports that threads work on */
+    bool verifying_ledger, stop_noted, reload_noted;
+    volatile bool stop_verifying; /* written and read by __atomic_…: a thread looks at it */
 };
 
 const struct config_supervisor *supervisor_config(struct supervisor *s);
@@ -138,6 +140,13 @@ void api_child_settled(struct child *c); /* answers the requests that wait for i
 /* api_doctor.c: what `vx11 doctor` found */
 void api_doctor_list(struct request *r, void *module);
 void api_doctor_get(struct request *r, void *module);
+
+/* api_ledger.c: the ledger, and what the supervisor itself writes into it */
+void api_ledger_list(struct request *r, void *module);
+void api_ledger_verify(struct request *r, void *module);
+/* As ledger_note, with one pair (name may be NULL); what fails is logged. */
+void supervisor_note(struct supervisor *s, const char *kind, const char *actor, const char *subject,
+                     const char *name, const char *value);
 
 /* api_maintain.c: what `vx11 db maintain` did */
 void api_maintenance_list(struct request *r, void *module);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "store/ledger/ledger.h"
 
 static void loop_next(struct chat_turn *t);
 
@@ -299,7 +300,14 @@ void chat_on_decision(struct request *r, void *module)
     struct error err = {0};
     if (k && k->row.status == OPERATOR_TOOL_CALL_STATUS_WAITING) {
         struct chat_turn *t = k->turn;
-        k->row.confirmed_by = arena_strdup(t->a, who && who->name[0] ? who->name : "local");
+        const char *by = who && who->name[0] ? who->name : "local";
+        /* What is not in the ledger is not done. */
+        if (ledger_note(module_store(o->m), q->approve ? "confirmation.given" : "confirmation.refused", by,
+                        k->row.name, &err, "call", k->row.id, NULL) != 0) {
+            session_fail(r, &err);
+            return;
+        }
+        k->row.confirmed_by = arena_strdup(t->a, by);
         if (q->approve)
             call_run(k);
         else

@@ -108,7 +108,7 @@ static int verify_row(void *ctx, const struct store_row *row)
     bool sound = ledger_row_take(row, &out);
     ledger_walk_row(&v->walk, &out, sound);
     v->taken++;
-    return v->stop && *v->stop ? VX11_ECANCELLED : 0;
+    return v->stop && __atomic_load_n(v->stop, __ATOMIC_RELAXED) ? VX11_ECANCELLED : 0;
 }
 
 /* A trigger is ours when a migration has its text; any other one on this table is not. */
