@@ -43,7 +43,8 @@ INSERT INTO retention (table_name, time_column, max_age_ms, max_rows) VALUES ('i
 CREATE TABLE import_row (
     source BLOB NOT NULL PRIMARY KEY CHECK (length(source) = 16),                -- first half of the SHA-256 of table and row as they were read
     at     INTEGER NOT NULL,                                                     -- epoch ms
-    id     TEXT                                                                  -- what became of it: the id here; NULL: merged into another
+    id     TEXT,                                                                 -- what became of it: the id here
+    until  INTEGER                                                               -- epoch ms: of what is merged by fingerprint, sights up to then were taken over; NULL: this is one row
 ) STRICT, WITHOUT ROWID;
 INSERT INTO retention_exempt (table_name, kept, reason) VALUES
     ('import_row', 'bounded', 'one row for each row of a predecessor''s file; without them a second import would double what the first took over');

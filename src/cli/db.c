@@ -12,6 +12,16 @@
 
 /* clang-format off */
 const struct command db_commands[] = {
+    {"check", "[--quick] [--timeout T] [--limit N] [--file F] [--json]",
+     "Is it sound? Pages, keys, values, JSON, orphans, schema; growth and forecast.",
+     "  --quick        without the steps that read every row\n"
+     "  --timeout T    longest time for all of it; what is not done then is said\n"
+     "  --limit N      list so many findings at most (200); all are counted\n"
+     "  --file F       this file, also a backup or another program's\n"
+     "  --json         as JSON\n"
+     "The exit code is 0 when it is sound, 1 with problems, 2 with warnings only, 3 when it could not be\n"
+     "checked, or not to its end.\n",
+     "--quick --timeout --limit --file --json", command_db_check},
     {"map", "[--format markdown|json|mermaid] [--output FILE] [--sizes] [--file F | --new]",
      "Every table: whose it is, what it holds, what points where.",
      "  --format F     markdown (the default; with a drawing), json, or mermaid: the drawing alone\n"
@@ -54,6 +64,16 @@ const struct command db_commands[] = {
      "  --key-file FILE  key, when it is sealed (supervisor.backup.key_file)\n"
      "  --json           as JSON\n",
      "--stop --no-start --yes --key-file --json", command_db_restore},
+    {"import", "FILE [--dry-run] [--report F] [--json]",
+     "Take over what has a place here from a predecessor's vx11.db.",
+     "  FILE         is only read; nothing appears beside it\n"
+     "  --dry-run    say what would become of each table; write nothing\n"
+     "  --report F   write the report there, as Markdown\n"
+     "  --json       the report as JSON\n"
+     "A second run takes over only what is new. Sessions come with their messages, and of incidents each once\n"
+     "with a count; the report names every other table with the reason why it was left. The exit code is 1 when\n"
+     "the file could not be read to its end.\n",
+     "--dry-run --report --json", command_db_import},
     {NULL, NULL, NULL, NULL, NULL, NULL},
 };
 /* clang-format on */

@@ -15,11 +15,13 @@ int db_file(const char *file, char *out, size_t size);
 /* The exit code that goes with a VX11_E… of the store. */
 int db_code_of(int rc);
 
+int command_db_check(int argc, char **argv);
 int command_db_map(int argc, char **argv);
 int command_db_backup(int argc, char **argv);
 int command_db_list(int argc, char **argv);
 int command_db_verify(int argc, char **argv);
 int command_db_prune(int argc, char **argv);
 int command_db_restore(int argc, char **argv);
+int command_db_import(int argc, char **argv);
 
 #endif
