@@ -74,7 +74,8 @@ static int link_start(struct module *m, void **context, struct error *err)
     link_breakers(l);
     const struct config_link *c = module_config(m)->values->link;
     snprintf(l->page, sizeof l->page, "http://%s:%d/", c->host, (int)c->page_port);
-    int rc = events_create(l, &l->events, err);
+    l->ready = ready_create(l);
+    int rc = l->ready ? events_create(l, &l->events, err) : error_set(err, VX11_ENOMEM, "out of memory");
     if (rc == 0)
         module_on_event(m, events_publish);
     return rc;
@@ -91,6 +92,7 @@ static void link_free(void *context)
 {
     struct link *l = context;
     events_destroy(l->events);
+    ready_destroy(l->ready);
     free(l);
 }
 
@@ -107,6 +109,8 @@ static void link_reload(struct module *m, void *context, const struct config *be
 }
 
 static const request_handler handlers[LINK_ROUTE_COUNT] = {
+    [LINK_ROUTE_HEALTHZ] = ready_alive,
+    [LINK_ROUTE_READYZ] = ready_get,
     [LINK_ROUTE_STATUS] = status_get,
     [LINK_ROUTE_OVERVIEW] = status_overview,
     [LINK_ROUTE_BREAKERS] = status_breakers,

@@ -3,6 +3,7 @@
  *   request ──> relay.c ──breaker──> run/switch.sock           /v1, /switch
  *                       ──breaker──> run/MODULE.sock           /hermes, /operator, /intent, /supervisor
  *           ──> status.c ──probes──> every module's socket     /vx11/status, overview, breakers
+ *           ──> ready.c  ──probes──> the same, now and then    /readyz; /healthz from nothing
  *           ──> events.c ──> ring + event table ──> streams.c  /events, /ws
  *           ──> page.c   ──> embedded files, login             /, /ui, /assets, /login
  */
@@ -24,12 +25,14 @@ struct link_peer {
 #define LINK_PEERS   4
 
 struct link_events;
+struct link_ready;
 
 struct link {
     struct module *m;
     char page[300]; /* address of the page: as started, which a reload does not change */
     struct link_peer peers[LINK_PEERS];
     struct link_events *events;
+    struct link_ready *ready;
 };
 
 struct link_peer *link_peer_find(struct link *l, const char *name);
@@ -43,6 +46,12 @@ void relay_to_owner(struct request *r, void *module);  /* a mounted route */
 void status_get(struct request *r, void *module);
 void status_overview(struct request *r, void *module);
 void status_breakers(struct request *r, void *module);
+
+/* ready.c: liveness and readiness, for whoever asks. */
+struct link_ready *ready_create(struct link *l); /* NULL: no memory */
+void ready_destroy(struct link_ready *y);        /* NULL is fine */
+void ready_alive(struct request *r, void *module);
+void ready_get(struct request *r, void *module);
 
 /* events.c: the log of events. */
 int events_create(struct link *l, struct link_events **out, struct error *err);

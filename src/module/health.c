@@ -27,6 +27,13 @@ void module_look(struct module *m)
     metric_set(m->writer_lost, (double)(now.failed + now.rejected));
 }
 
+bool module_can_write(const struct module *m)
+{
+    const int64_t now = clock_mono_ms();
+    return !m->store_unreadable && !(m->writes_stuck_since && now - m->writes_stuck_since >= STUCK_MS) &&
+           !(m->rows_lost_at && now - m->rows_lost_at < LOST_MS);
+}
+
 void module_health(void *module, struct health *h)
 {
     struct module *m = module;

@@ -94,6 +94,8 @@ struct server *module_server(struct module *m);
 const char *module_home(struct module *m); /* $VX11_HOME, absolute */
 /* Target of another module's Unix socket: run/NAME.sock. Cached; valid as long as the module. */
 const struct client_target *module_peer(struct module *m, const char *name);
+/* Whether the database takes rows, as far as the last second showed: nothing is tried. */
+bool module_can_write(const struct module *m);
 /* Publishes an event (type and payload as in Link's event schemas): handed to Link over its socket, in order,
  * from a bounded queue that survives Link being away for a while; lost ones are counted in
  * vx11_events_lost_total. payload_json is an object, copied. In Link itself the function given to

@@ -56,8 +56,10 @@ static void judge_private(struct doctor_run *r, const char *subject, const char 
         result_ok(x);
         return;
     }
-    if (is == -1)
+    if (is == -1) {
         result_mend(r, x, "vx11 up");
+        x->v.fixable = x->v.fixable && folder && subject; /* a folder of the home can be made */
+    }
     result_judge(r, x, is == 0, "%s", why);
 }
 

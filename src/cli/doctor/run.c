@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/str.h"
 
 #define ANSWER_MAX ((size_t)256 << 10)
@@ -103,6 +104,8 @@ struct store *doctor_store(struct doctor_run *r, struct doctor_result *x)
     if (store_open(&options, &store, &err) == 0)
         return store;
     result_unknown(r, x, "the database cannot be read: %s", err.text);
+    if (!fs_exists(r->d->database))
+        result_mend(r, x, "vx11 up");
     return NULL;
 }
 
