@@ -74,6 +74,28 @@ const struct command db_commands[] = {
      "with a count; the report names every other table with the reason why it was left. The exit code is 1 when\n"
      "the file could not be read to its end.\n",
      "--dry-run --report --json", command_db_import},
+    {"maintain", "[--dry-run] [--compact [--stop]] [--no-backup] [--report FILE] [--json] | --last",
+     "Look after the database: back up, let old rows leave, give room back, check.",
+     "  --dry-run        say what would leave; change nothing\n"
+     "  --compact        make the file anew as a whole: nothing else may run\n"
+     "  --stop           stop VX11 for that, and start it again; --no-start: leave it stopped\n"
+     "  --no-backup      make no backup before rows leave\n"
+     "  --key-file FILE  seal the backup with it (supervisor.backup.key_file)\n"
+     "  --report FILE    write the report there: NAME.json as JSON, all else as Markdown\n"
+     "  --last           the report of the latest run; nothing is done\n"
+     "  --json           the report as JSON\n"
+     "  --scheduled      as the supervisor does it: waits for other work on the file\n"
+     "Rows that leave are in the archive first (vx11 db archive). The exit code is 1 when a step failed; what was\n"
+     "not safe after that was left out, and the report says so.\n",
+     "--dry-run --compact --stop --no-start --no-backup --key-file --report --last --json --scheduled", command_db_maintain},
+    {"archive", "[list|verify [TABLE] [--json]] | show FILE",
+     "Rows that left the database: which files there are, and whether they are whole.",
+     "  list         files, rows, bytes, times\n"
+     "  verify       read every byte, and compare it with what was noted when it was written\n"
+     "  show FILE    its lines: a header, then a row on each as JSON, named after its table\n"
+     "  --json       as JSON\n"
+     "The exit code is 1 when a file is missing or damaged.\n",
+     "list verify show --json", command_db_archive},
     {NULL, NULL, NULL, NULL, NULL, NULL},
 };
 /* clang-format on */

@@ -23,5 +23,7 @@ int command_db_verify(int argc, char **argv);
 int command_db_prune(int argc, char **argv);
 int command_db_restore(int argc, char **argv);
 int command_db_import(int argc, char **argv);
+int command_db_maintain(int argc, char **argv);
+int command_db_archive(int argc, char **argv);
 
 #endif

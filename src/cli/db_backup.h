@@ -17,6 +17,11 @@ struct db_work {
 int db_work_open(struct db_work *w, const char *what, int64_t lock_wait_ms);
 void db_work_close(struct db_work *w);
 bool db_interrupted(void *ctx);
+/* db_restore.c: takes the supervisor's own lock: while it is open nothing can be started in this home. 0, or
+ * an exit code after having said why. */
+int supervisor_keep_out(const struct cli *c, int *lock_fd);
+/* `vx11 up --detach`; what it says goes to stderr. */
+int supervisor_start_again(void);
 /* Says it; the exit code for it. */
 int db_failed(int rc, const struct error *err);
 /* A row of the ledger with one pair; a ledger that cannot take it is said on stderr. */

@@ -65,11 +65,10 @@ static int restore_confirm(const struct restore_arguments *a)
     return 0;
 }
 
-/* The supervisor's own lock: while it is ours nothing can be started in this home. */
-static int supervisor_keep_out(const struct db_work *w, int *fd)
+int supervisor_keep_out(const struct cli *c, int *fd)
 {
     char path[4200];
-    snprintf(path, sizeof path, "%s/run/supervisor.lock", w->cli.home);
+    snprintf(path, sizeof path, "%s/run/supervisor.lock", c->home);
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (*fd < 0)
         return cli_fail(CLI_FAILED, "%s cannot be opened: %s", path, strerror(errno));
@@ -113,7 +112,7 @@ static int restore_run(struct db_work *w, const struct restore_arguments *a,
                           err.text);
 }
 
-static int start_again(void)
+int supervisor_start_again(void)
 {
     char *argv[] = {(char[]){"up"}, (char[]){"--detach"}, NULL};
     signal(SIGXFSZ, SIG_DFL); /* not for those that are started here to inherit */
@@ -161,14 +160,14 @@ int command_db_restore(int argc, char **argv)
         code = down_wait(&w.cli, -1);
     const bool stopped = code == 0 && ran && a.stop;
     if (code == 0)
-        code = supervisor_keep_out(&w, &fd);
+        code = supervisor_keep_out(&w.cli, &fd);
     if (code == 0)
         code = restore_run(&w, &a, &reply);
     if (fd >= 0)
         close(fd);
     if (stopped && !a.no_start) {
         maintenance_unlock(&w.lock);
-        const int started = start_again();
+        const int started = supervisor_start_again();
         reply.restarted = started == 0;
         code = code != 0 ? code : started;
     }

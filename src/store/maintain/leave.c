@@ -210,7 +210,10 @@ static int pick_one(struct leave *l, struct chunk *c, struct error *err)
     if (!l->archive)
         return 0;
     int64_t children;
-    int rc = row_lines(l, c, l->pick, 2, false, p->hash, &children, err);
+    /* No part without a row. */
+    int rc = c->count == 1 ? archive_begin(l->archive, l->s, l->table, l->now_ms, err) : 0;
+    if (rc == 0)
+        rc = row_lines(l, c, l->pick, 2, false, p->hash, &children, err);
     if (rc == 0)
         rc = archive_put(l->archive, c->lines.data, c->lines.len, 1, children, p->at, err);
     return rc;
@@ -355,12 +358,10 @@ static int settle_chunk(struct leave *l, struct chunk *c, struct error *err)
 static int leave_chunk(struct leave *l, struct chunk *c, int64_t before, int64_t *at, int64_t *rowid,
                        int64_t at_most, struct error *err)
 {
-    int rc = l->archive ? archive_begin(l->archive, l->s, l->table, l->now_ms, err) : 0;
-    if (rc == 0)
-        rc = pick_chunk(l, c, before, at, rowid, at_most, err);
+    int rc = pick_chunk(l, c, before, at, rowid, at_most, err);
     if (rc == 0 && c->count > 0)
         rc = settle_chunk(l, c, err);
-    if (l->archive && (rc != 0 || c->count == 0))
+    if (rc != 0 && l->archive)
         archive_abandon(l->archive);
     return rc == 0 ? drop_chunk(l, c, err) : rc;
 }
