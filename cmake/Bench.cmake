@@ -26,3 +26,9 @@ add_executable(vx11-synth EXCLUDE_FROM_ALL ${synth_sources})
 target_link_libraries(vx11-synth PRIVATE vx11_flags vx11_base m)
 set_target_properties(vx11-synth PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
 add_dependencies(bench vx11-synth)
+
+# Rows of years, for tests and measurements of the database's care.
+add_executable(vx11-fill EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tools/fill/fill.c)
+target_link_libraries(vx11-fill PRIVATE vx11_flags vx11_store PkgConfig::sqlite3 PkgConfig::sodium)
+set_target_properties(vx11-fill PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
+add_dependencies(bench vx11-fill)

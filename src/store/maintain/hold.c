@@ -27,11 +27,16 @@ void hold_init(struct hold *h, struct store *s, const volatile bool *stop)
 {
     *h = (struct hold){.s = s, .stop = stop, .budget_ms = BUDGET_MOST_MS / 2, .version = -1};
     sqlite3_wal_hook(s->write, on_log, h);
+    /* Indices without an order of time are touched all over: with the small cache of connection.c each row
+     * would cost several reads. What fails here makes it slower, not wrong. */
+    sql_run(s->write, "PRAGMA cache_size=-32768", NULL);
 }
 
 void hold_end(struct hold *h)
 {
     sqlite3_wal_autocheckpoint(h->s->write, LOG_USUAL); /* takes the hook's place */
+    sql_run(h->s->write, "PRAGMA cache_size=-1024", NULL);
+    sqlite3_db_release_memory(h->s->write);
 }
 
 bool hold_stopped(const struct hold *h)
