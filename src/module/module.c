@@ -432,6 +432,8 @@ static int module_open(struct module *m, struct error *err)
     struct crash_options crash = {.dir = forensic, .module = module_name(m), .version = VX11_VERSION};
     if (rc == 0)
         rc = crash_install(&crash, err);
+    if (rc == 0 && m->spec->prepare)
+        rc = m->spec->prepare(m->config, m->home, err);
     if (rc == 0)
         rc = module_open_store(m, err);
     if (rc == 0)

@@ -58,6 +58,8 @@ struct module_spec {
     void (*state)(struct module *m, void *context, enum server_state state);
     /* Asked to stop once more while stopping: what still runs is cut short. May be NULL. */
     void (*hurry)(struct module *m, void *context);
+    /* NULL: nothing. Before the database is opened, which may migrate it; an error ends the start. */
+    int (*prepare)(const struct config *config, const char *home, struct error *err);
     bool stays; /* goes on when the process that started it ends: the supervisor */
 };
 

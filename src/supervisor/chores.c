@@ -153,9 +153,9 @@ static void reason_of_tail(struct chore *c)
 
 static bool exit_is_done(const struct chore *c)
 {
-    /* A doctor that found something did its work: the report says what. */
-    return c->exit_code == 0 ||
-           (c->kind == SUPERVISOR_CHORE_KIND_DOCTOR && (c->exit_code == 1 || c->exit_code == 2));
+    /* A doctor or a check that found something did its work: the report says what. */
+    const bool reports = c->kind == SUPERVISOR_CHORE_KIND_DOCTOR || c->kind == SUPERVISOR_CHORE_KIND_CHECK;
+    return c->exit_code == 0 || (reports && (c->exit_code == 1 || c->exit_code == 2));
 }
 
 static void chore_judge(struct chore *c)

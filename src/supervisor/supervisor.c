@@ -232,6 +232,7 @@ int supervisor_run(void)
     static const struct module_spec spec = {
         .contract = &supervisor_module,
         .handlers = supervisor_handlers,
+        .prepare = chores_before_start,
         .start = supervisor_start,
         .stop = supervisor_stop,
         .free = supervisor_free,

@@ -118,6 +118,8 @@ void retain_stop(struct supervisor *s);
 
 /* chores.c: work that our own program does as a process of its own, by schedule or when asked */
 int chores_start(struct supervisor *s, struct error *err);
+/* migrating.c: a backup of a database that this program is about to migrate. */
+int chores_before_start(const struct config *config, const char *home, struct error *err);
 void chores_stop(struct supervisor *s); /* tells the running one to end; may be called again */
 void chores_free(struct supervisor *s);
 void chores_health(const struct supervisor *s, struct health *h);

@@ -65,6 +65,16 @@ int backup_make(const struct backup_place *place, const struct backup_options *o
 /* Of a scheduled one: monthly when this calendar month (UTC) has none yet, else weekly, else daily. */
 enum backup_kind backup_kind_due(const struct backup_list *list, int64_t now_ms);
 
+struct backup_keep {
+    int64_t daily, weekly, monthly, manual, before; /* how many of each; before: of each before_* kind */
+};
+/* A backup of kind before_migrate when the database is there and has an older schema than this program, as
+ * one that the next store_open with `migrate` would change. *made: whether it was needed. Takes the
+ * maintenance lock. Keeps the newest `keep` of that kind. */
+int backup_before_migrate(const char *home, const struct backup_place *place,
+                          const struct backup_options *options, const struct backup_keep *keep, bool *made,
+                          struct error *err);
+
 /* ---- read ---- */
 
 /* Every backup in the folder, newest first, damaged ones with the reason in `problem`. Reads manifests and
@@ -82,9 +92,6 @@ int backup_verify(const struct backup_place *place, const char *name, const char
 
 /* ---- prune ---- */
 
-struct backup_keep {
-    int64_t daily, weekly, monthly, manual, before; /* how many of each; before: of each before_* kind */
-};
 /* Deletes what is beyond the counts, oldest first, and what dead processes left unfinished. The newest
  * verified one always stays. dry_run: only says what would go. *out (in the arena): what went. The caller
  * holds the maintenance lock. */

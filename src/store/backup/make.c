@@ -241,7 +241,8 @@ int backup_make(const struct backup_place *place, const struct backup_options *o
     out->duration_ms = clock_mono_ms() - begun;
     if (rc != 0)
         error_prefix(&why, rc, "no backup was made");
-    if (rc != VX11_ECANCELLED)
+    /* A schema that is about to be migrated may not have the table yet. */
+    if (rc != VX11_ECANCELLED && options->kind != BACKUP_KIND_BEFORE_MIGRATE)
         backup_note(place, "make", out, k->manifest.made_at, out->duration_ms, rc == 0 ? NULL : why.text);
     if (err && rc != 0)
         *err = why;
