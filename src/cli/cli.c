@@ -217,7 +217,7 @@ const struct command cli_commands[] = {
      "The database: check it, look into it, look after it.",
      NULL, /* from db_commands */
      "", command_db},
-    {"ledger", "verify|tail|export",
+    {"ledger", "verify|tail|export|accept",
      "What was decided and changed, and by whom: a chain that shows any change to it.",
      "  verify [--file EXPORT] [--head NUMBER:HASH]\n"
      "                     walk along the whole chain, or along an export of it (- is standard input);\n"
@@ -227,10 +227,14 @@ const struct command cli_commands[] = {
      "                     stands for all that begin so\n"
      "  export [--output FILE] [--format jsonl|json] [--force]\n"
      "                     all that verify --file needs, one row a line\n"
+     "  accept --reason TEXT\n"
+     "                     the anchor beside the database knows rows that are not there, and you know why\n"
+     "                     (a file copied back by hand): from now on it says what the ledger says\n"
      "  --json             as JSON\n"
      "The exit code of verify is 0 when the ledger is sound, 1 when not, 3 when it could not be read. All of\n"
      "it works whether VX11 runs or not.\n",
-     "verify tail export --file --head -n -f --kind --output --format --force --json", command_ledger},
+     "verify tail export accept --file --head -n -f --kind --output --format --force --reason --json",
+     command_ledger},
     {"forensic", "list|show ID|bundle|prune",
      "Crash reports: what crashed where, and a bundle for a bug report.",
      "  list [--limit N]   the newest first\n"

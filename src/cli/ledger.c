@@ -23,15 +23,16 @@
 #define UNKNOWN     3 /* verify could not look */
 
 struct ledger_command {
-    const char *file, *head, *rows, *kind, *output, *format;
+    const char *file, *head, *rows, *kind, *output, *format, *reason;
     bool json, follow, force;
 };
 
 static int arguments_read(struct ledger_command *c, int argc, char **argv)
 {
-    static const char *const names[] = {"--file", "--head", "-n", "--kind", "--output", "--format"};
+    static const char *const names[] = {"--file",   "--head",   "-n",      "--kind",
+                                        "--output", "--format", "--reason"};
     for (int i = 2; i < argc; i++) {
-        const char **values[] = {&c->file, &c->head, &c->rows, &c->kind, &c->output, &c->format};
+        const char **values[] = {&c->file, &c->head, &c->rows, &c->kind, &c->output, &c->format, &c->reason};
         int is = 0;
         for (size_t k = 0; is == 0 && k < COUNT_OF(names); k++)
             is = cli_option("ledger", argc, argv, &i, names[k], values[k]);
@@ -51,14 +52,14 @@ static int arguments_read(struct ledger_command *c, int argc, char **argv)
     return 0;
 }
 
-static int open_store(struct store **out)
+static int open_store(bool write, struct store **out)
 {
     char path[4200];
     struct error err = {0};
     int code = db_file(NULL, path, sizeof path);
     if (code != 0)
         return code;
-    const struct store_options options = {.path = path, .read_only = true};
+    const struct store_options options = {.path = path, .read_only = !write};
     int rc = store_open(&options, out, &err);
     return rc == 0 ? 0 : cli_fail(db_code_of(rc), "%s", err.text);
 }
@@ -142,7 +143,7 @@ static int ledger_verify_command(struct ledger_command *c)
     if (c->file) {
         rc = verify_file(c->file, c->head ? &head : NULL, &report, &err);
     } else {
-        if (open_store(&store) != 0)
+        if (open_store(false, &store) != 0)
             return UNKNOWN; /* said already */
         rc = ledger_verify(store, c->head ? &head : NULL, NULL, &report, &err);
         store_close(store);
@@ -238,7 +239,7 @@ static int ledger_tail_command(struct ledger_command *c)
     struct error err = {0};
     if (c->rows && str_to_i64(c->rows, 1, TAIL_MOST, &n) != 0)
         return cli_usage("ledger", "-n takes a number from 1 to %d", TAIL_MOST);
-    int code = open_store(&store);
+    int code = open_store(false, &store);
     if (code != 0)
         return code;
     struct tail *t = calloc(1, sizeof *t);
@@ -311,7 +312,7 @@ static int ledger_export_command(struct ledger_command *c)
     const bool json = c->json || str_eq(c->format, "json");
     if (c->format && !str_eq(c->format, "json") && !str_eq(c->format, "jsonl"))
         return cli_usage("ledger", "--format is jsonl or json, not %s", c->format);
-    int code = open_store(&store);
+    int code = open_store(false, &store);
     if (code != 0)
         return code;
     int rc = export_to(store, c, json, &rows, &err);
@@ -324,21 +325,42 @@ static int ledger_export_command(struct ledger_command *c)
     return cli_flushed(CLI_OK);
 }
 
+/* ---- accept ---- */
+
+static int ledger_accept_command(struct ledger_command *c)
+{
+    struct store *store = NULL;
+    struct error err = {0};
+    if (!c->reason || !c->reason[0])
+        return cli_usage("ledger", "accept wants to know why: --reason TEXT");
+    int code = open_store(true, &store);
+    if (code != 0)
+        return code;
+    int rc = ledger_accept(store, "cli", c->reason, &err);
+    store_close(store);
+    if (rc != 0)
+        return cli_fail(db_code_of(rc), "%s", err.text);
+    printf("The anchor says what the ledger says now; that it was made to is in the ledger.\n");
+    return cli_flushed(CLI_OK);
+}
+
 int command_ledger(int argc, char **argv)
 {
     static const struct {
         const char *word;
         int (*run)(struct ledger_command *c);
-    } words[] = {
-        {"verify", ledger_verify_command}, {"tail", ledger_tail_command}, {"export", ledger_export_command}};
+    } words[] = {{"verify", ledger_verify_command},
+                 {"tail", ledger_tail_command},
+                 {"export", ledger_export_command},
+                 {"accept", ledger_accept_command}};
     struct ledger_command c = {0};
     if (argc < 2)
-        return cli_usage("ledger", "verify, tail or export?");
+        return cli_usage("ledger", "verify, tail, export or accept?");
     for (size_t i = 0; i < COUNT_OF(words); i++) {
         if (strcmp(argv[1], words[i].word) != 0)
             continue;
         int code = arguments_read(&c, argc, argv);
         return code != 0 ? code : words[i].run(&c);
     }
-    return cli_usage("ledger", "there is no ledger %s: verify, tail or export", argv[1]);
+    return cli_usage("ledger", "there is no ledger %s: verify, tail, export or accept", argv[1]);
 }

@@ -323,6 +323,8 @@ test("a tool's steps are shown; one that changes something waits for the person"
       await answers(page).last().getByText(/^The tool said/).waitFor({ timeout: 20_000 });
       await rests(page);
     }
+    const { rows } = await api("GET", "/supervisor/ledger?kind=confirmation.&limit=2");
+    assert.deepEqual(rows.map((x) => [x.kind, x.subject]), [["confirmation.given", acts.name], ["confirmation.refused", acts.name]]);
   }
   await page.getByRole("switch", { name: "Tools" }).click();
   assert.deepEqual(problems, []);

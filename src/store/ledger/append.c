@@ -192,24 +192,37 @@ int ledger_note(struct store *s, const char *kind, const char *actor, const char
     return note(s, kind, actor, subject, &detail, err);
 }
 
-int ledger_note_restore(struct store *s, const char *actor, const char *subject, struct error *err, ...)
+/* The row first: while only one of the two is done, verify still says that something is not as it was. */
+static int anchor_anew(struct store *s, const char *kind, const char *actor, const char *subject,
+                       struct buf *detail, struct error *err)
 {
-    struct buf detail = BUF_INIT;
     struct ledger_head anchor, now;
     struct error why = {0};
     char text[LEDGER_HEAD_TEXT];
+    if (ledger_anchor_read(s->path, &anchor, &why) == 0) {
+        ledger_head_format(&anchor, text);
+        put_pair(detail, detail->len == 0, "anchor", text);
+    } else
+        put_pair(detail, detail->len == 0, "anchor_error", why.text);
+    int rc = note(s, kind, actor, subject, detail, err);
+    if (rc == 0)
+        rc = ledger_head(s, &now, err);
+    return rc != 0 ? rc : ledger_anchor_write(s->path, &now, err);
+}
+
+int ledger_note_restore(struct store *s, const char *actor, const char *subject, struct error *err, ...)
+{
+    struct buf detail = BUF_INIT;
     va_list args;
     va_start(args, err);
     put_pairs(&detail, args);
     va_end(args);
-    if (ledger_anchor_read(s->path, &anchor, &why) == 0) {
-        ledger_head_format(&anchor, text);
-        put_pair(&detail, detail.len == 0, "anchor", text);
-    } else
-        put_pair(&detail, detail.len == 0, "anchor_error", why.text);
-    /* The row first: while only one of the two is done, verify still says that something is not as it was. */
-    int rc = note(s, "restore", actor, subject, &detail, err);
-    if (rc == 0)
-        rc = ledger_head(s, &now, err);
-    return rc != 0 ? rc : ledger_anchor_write(s->path, &now, err);
+    return anchor_anew(s, "restore", actor, subject, &detail, err);
+}
+
+int ledger_accept(struct store *s, const char *actor, const char *reason, struct error *err)
+{
+    struct buf detail = BUF_INIT;
+    put_pair(&detail, true, "reason", reason);
+    return anchor_anew(s, "ledger.accepted", actor, NULL, &detail, err);
 }

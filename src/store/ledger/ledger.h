@@ -50,6 +50,11 @@ int ledger_note(struct store *s, const char *kind, const char *actor, const char
 int ledger_note_restore(struct store *s, const char *actor, const char *subject, struct error *err, ...)
     __attribute__((sentinel));
 
+/* A person looked at an anchor that knows more than the chain (a file copied back by hand), and accepts the
+ * chain as it is: a row "ledger.accepted" with the reason and what the anchor said, then the anchor anew. It
+ * mends nothing inside the chain. */
+int ledger_accept(struct store *s, const char *actor, const char *reason, struct error *err);
+
 /* ---- the end of the chain ---- */
 
 struct ledger_head {

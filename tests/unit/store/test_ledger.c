@@ -402,6 +402,27 @@ static void test_cut_off(void **state)
     assert_found(p->path, LEDGER_SOUND, 0);
 }
 
+/* A file that was copied back by hand, and a person who says so. */
+static void test_accepted(void **state)
+{
+    struct place *p = *state;
+    struct error err = {0};
+    char text[600];
+    fill(p->path, 5);
+    tamper(p->path, "DELETE FROM ledger WHERE n > 3");
+    struct store *s = open_store(p->path);
+    assert_ok(ledger_accept(s, "cli", "copied back", &err), err);
+    store_close(s);
+    raw_text(p->path, "SELECT kind || detail FROM ledger WHERE n = 4", text, sizeof text);
+    assert_has(text, "ledger.accepted{\"reason\":\"copied back\",\"anchor\":\"5:");
+    assert_found(p->path, LEDGER_SOUND, 0);
+    tamper(p->path, "UPDATE ledger SET actor = 'eve' WHERE n = 2");
+    s = open_store(p->path);
+    assert_ok(ledger_accept(s, "cli", "no", &err), err);
+    store_close(s);
+    assert_found(p->path, LEDGER_CONTENTS, 2); /* that is not to be accepted away */
+}
+
 /* All of it gone, and the file as new. */
 static void test_emptied(void **state)
 {
@@ -696,6 +717,7 @@ int main(void)
         IN_PLACE(test_reordered),
         IN_PLACE(test_other_number),
         IN_PLACE(test_cut_off),
+        IN_PLACE(test_accepted),
         IN_PLACE(test_emptied),
         IN_PLACE(test_anchor_gone),
         IN_PLACE(test_expected_head),
