@@ -92,6 +92,8 @@ static void each_secret(const struct doctor *d,
     for (size_t i = 0; i < c->switch_->providers_count; i++)
         if (c->switch_->providers[i].key_file[0])
             fn(ctx, c->switch_->providers[i].name, c->switch_->providers[i].key_file, true);
+    if (c->supervisor->backup->key_file[0])
+        fn(ctx, "supervisor.backup", c->supervisor->backup->key_file, true);
     if (c->hermes->hub->token_file[0])
         fn(ctx, "hermes.hub", c->hermes->hub->token_file, true);
 }
