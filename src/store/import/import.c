@@ -233,6 +233,7 @@ int import_run(struct store *s, const struct import_options *options, struct are
             rc = run_end(&x, err);
     }
     source_close(&x.src);
+    free(x.would);
     return rc;
 }
 

@@ -20,7 +20,7 @@ struct source {
 /* Nothing appears beside the file. A log beside it (-wal, -journal) makes a private copy necessary. */
 int source_open(const char *path, const char *scratch, struct source *out, struct error *err);
 int source_unchanged(const struct source *src,
-                     struct error *err); /* VX11_ECANCELLED: somebody wrote into it */
+                     struct error *err); /* VX11_EBUSY: somebody wrote into it */
 void source_close(struct source *src);
 /* SELECT rowid and these columns, NULL for those that the table does not have. order: of its columns, used as
  * far as they exist; NULL: by rowid. NULL: out of memory. */
@@ -41,7 +41,10 @@ struct importing {
     struct arena *a;
     struct import_report *report;
     int64_t now;
-    size_t tables_room, candidates_room;
+    size_t candidates_room;
+    /* Of a dry run: keys of what would have been taken over so far. Open addressing; zero: free. */
+    unsigned char (*would)[IMPORT_KEY];
+    size_t would_room, would_count;
 };
 bool import_stopped(const struct importing *x);
 /* Its line in the report. */
@@ -54,6 +57,8 @@ void import_candidate(struct importing *x, const char *kind, const char *name, c
 void import_key(const char *table, const char *const *parts, size_t n, unsigned char out[IMPORT_KEY]);
 /* VX11_ENOT_FOUND. id (27 bytes) and until may be NULL. */
 int import_seen(struct importing *x, const unsigned char *key, char *id, int64_t *until, struct error *err);
+/* A dry run's: import_seen knows it then, with an id that is empty. */
+int import_would(struct importing *x, const unsigned char *key, struct error *err);
 /* Inside a transaction. */
 int import_remember(struct store *s, const unsigned char *key, int64_t at, const char *id,
                     const int64_t *until, struct error *err);

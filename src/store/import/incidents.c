@@ -185,6 +185,14 @@ static int state_write(struct store *s, const struct group *e, sqlite3_stmt *row
         COUNT_OF(values), NULL, err);
 }
 
+/* By the time of its last sight alone it would be too old to stay, as all that a predecessor saw. */
+static int age_write(struct store *s, const struct group *e, int64_t now, struct error *err)
+{
+    const struct store_value values[] = {store_blob(e->fingerprint, INCIDENT_FINGERPRINT), STORE_I(now)};
+    return store_exec(s, "UPDATE incident SET updated_at = max(updated_at, ?2) WHERE fingerprint = ?1",
+                      values, COUNT_OF(values), NULL, err);
+}
+
 static int group_write(struct writing *w, struct store *s, const struct group *e, struct error *err)
 {
     struct names names;
@@ -212,6 +220,8 @@ static int group_write(struct writing *w, struct store *s, const struct group *e
     int rc = incident_see(s, &sight, &added, err);
     if (rc == 0 && added)
         rc = state_write(s, e, w->one, err);
+    if (rc == 0)
+        rc = age_write(s, e, w->x->now, err);
     hex_encode(e->fingerprint, INCIDENT_FINGERPRINT, hex);
     import_key("incidents", (const char *const[]){hex}, 1, key);
     if (rc == 0)

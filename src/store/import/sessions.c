@@ -99,7 +99,7 @@ static int session_one(struct batch *b, struct store *s, struct error *err)
         return rc;
     b->imported++;
     if (b->x->o->dry_run)
-        return 0;
+        return import_would(b->x, key, err);
     ulid_make(id);
     const bool known_source = str_eq(from, "web") || str_eq(from, "cli");
     const struct store_value values[] = {STORE_T(id), STORE_T(known_source ? from : "api"),
@@ -175,14 +175,12 @@ static const char *session_of(struct batch *b, const char *name, char id[ULID_LE
         return NULL;
     import_key("operator_session", (const char *const[]){name}, 1, key);
     *rc = import_seen(b->x, key, id, NULL, err);
-    if (*rc == VX11_ENOT_FOUND && b->x->o->dry_run) {
-        *rc = 0;
-        return "";
-    }
     if (*rc != 0) {
         *rc = *rc == VX11_ENOT_FOUND ? 0 : *rc;
         return NULL;
     }
+    if (!id[0])
+        return id; /* it would be there */
     const struct store_value value = STORE_T(id);
     *rc = store_query(b->x->store, "SELECT count(*) FROM operator_session WHERE id = ?1", &value, 1,
                       take_count, &there, err);
@@ -226,24 +224,26 @@ static int message_one(struct batch *b, struct store *s, struct error *err)
         return rc != 0 ? rc : skip(b, reason);
     b->imported++;
     if (b->x->o->dry_run)
-        return 0;
+        return import_would(b->x, key, err);
     rc = message_write(b, s, session, role, content, at, ulid_make(id), err);
     return rc == 0 ? import_remember(s, key, b->x->now, id, NULL, err) : rc;
 }
 
-/* Sessions without a question. */
+/* Sessions that came without a question. One that was begun here meanwhile has no title yet, and gets its
+ * own. */
 static int titles_end(void *ctx, struct store *s, struct error *err)
 {
     (void)ctx;
     int rc =
         store_exec(s,
                    "INSERT INTO operator_session_words (rowid, title) SELECT n, 'Imported conversation' FROM"
-                   " operator_session WHERE title = ''",
+                   " operator_session WHERE title = '' AND id IN (SELECT id FROM import_row)",
                    NULL, 0, NULL, err);
-    return rc == 0
-               ? store_exec(s, "UPDATE operator_session SET title = 'Imported conversation' WHERE title = ''",
-                            NULL, 0, NULL, err)
-               : rc;
+    return rc == 0 ? store_exec(s,
+                                "UPDATE operator_session SET title = 'Imported conversation' WHERE title = ''"
+                                " AND id IN (SELECT id FROM import_row)",
+                                NULL, 0, NULL, err)
+                   : rc;
 }
 
 int import_messages(struct importing *x, struct import_table *t, struct error *err)
@@ -277,11 +277,11 @@ static int tool_call_one(struct batch *b, struct store *s, struct error *err)
         return rc;
     message_key(parent, session, message_at, of_message);
     rc = import_seen(b->x, of_message, message, NULL, err);
-    if (rc != 0 && !(rc == VX11_ENOT_FOUND && b->x->o->dry_run && session))
+    if (rc != 0)
         return rc == VX11_ENOT_FOUND ? skip(b, "its message was not taken over") : rc;
     b->imported++;
     if (b->x->o->dry_run)
-        return 0;
+        return import_would(b->x, key, err);
     const bool failed =
         str_eq(status, "error") || str_eq(status, "failed") || sqlite3_column_type(b->rows, 6) != SQLITE_NULL;
     const struct store_value values[] = {STORE_T(ulid_make(id)),

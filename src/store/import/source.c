@@ -71,6 +71,31 @@ static int copy_file(const char *path, const char *suffix, const char *folder, s
     return rc;
 }
 
+/* Size and time of the file and of its logs: what a writer changes. */
+enum { STATES_LEN = 200 };
+static void states_read(const char *path, char out[STATES_LEN])
+{
+    static const char *const suffixes[] = {"", "-wal", "-journal"};
+    size_t n = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
+        char name[4200];
+        struct stat st = {0};
+        snprintf(name, sizeof name, "%s%s", path, suffixes[i]);
+        if (stat(name, &st) != 0)
+            st = (struct stat){0};
+        n += (size_t)snprintf(out + n, STATES_LEN - n, "%lld %lld;", (long long)st.st_size,
+                              (long long)mtime_of(&st));
+    }
+}
+
+static int error_written_to(const char *path, struct error *err)
+{
+    return error_set(err, VX11_EBUSY,
+                     "%s was written to while it was read: stop the predecessor and run this once more",
+                     path);
+}
+
 static int copy_make(struct source *src, const char *scratch, struct error *err)
 {
     if (!scratch ||
@@ -81,12 +106,16 @@ static int copy_make(struct source *src, const char *scratch, struct error *err)
         src->copy[0] = '\0';
         return rc;
     }
+    /* A checkpoint between the two would leave what is neither the one state nor the other. */
+    char before[STATES_LEN], after[STATES_LEN];
+    states_read(src->path, before);
     int rc = copy_file(src->path, "", src->copy, err);
     if (rc == 0)
         rc = copy_file(src->path, "-wal", src->copy, err);
     if (rc == 0)
         rc = copy_file(src->path, "-journal", src->copy, err);
-    return rc;
+    states_read(src->path, after);
+    return rc == 0 && strcmp(before, after) != 0 ? error_written_to(src->path, err) : rc;
 }
 
 static void copy_remove(struct source *src)
@@ -146,8 +175,15 @@ int source_open(const char *path, const char *scratch, struct source *out, struc
     struct stat st;
     char name[4300];
     *out = (struct source){0};
-    if (snprintf(out->path, sizeof out->path, "%s", path) >= (int)sizeof out->path)
+    /* SQLite keeps the logs beside the file itself, not beside a link to it. */
+    char *real = realpath(path, NULL);
+    if (!real)
+        return error_set_errno(err, errno, "%s cannot be read", path);
+    const bool fits = snprintf(out->path, sizeof out->path, "%s", real) < (int)sizeof out->path;
+    free(real);
+    if (!fits)
         return error_set(err, VX11_ETOO_LARGE, "the path is too long");
+    path = out->path;
     if (stat(path, &st) != 0)
         return error_set_errno(err, errno, "%s cannot be read", path);
     if (!S_ISREG(st.st_mode) || st.st_size == 0)
@@ -180,9 +216,7 @@ int source_unchanged(const struct source *src, struct error *err)
     if (src->copy[0] ||
         (stat(src->path, &st) == 0 && st.st_size == src->bytes && mtime_of(&st) == src->mtime_ns))
         return 0;
-    return error_set(err, VX11_ECANCELLED,
-                     "%s was written to while it was read: stop the predecessor and run this once more",
-                     src->path);
+    return error_written_to(src->path, err);
 }
 
 void source_close(struct source *src)
