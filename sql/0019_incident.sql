@@ -13,14 +13,16 @@ CREATE TABLE incident (
     count         INTEGER NOT NULL DEFAULT 1 CHECK (count >= 1),                 -- times it was seen
     first_seen_at INTEGER NOT NULL,                                              -- epoch ms
     last_seen_at  INTEGER NOT NULL,                                              -- epoch ms
+    updated_at    INTEGER NOT NULL,                                              -- epoch ms: last seen, or taken over from a predecessor since; its age counts from then
     resolved_at   INTEGER,                                                       -- epoch ms; NULL: it is not, or not any more
     decision      TEXT CHECK (length(decision) <= 4096),                         -- what was decided about it; NULL: nothing yet
     CHECK (first_seen_at <= last_seen_at),
     CHECK (resolved_at IS NULL OR state = 'resolved')
 ) STRICT;
 CREATE INDEX incident_seen ON incident (last_seen_at);
+CREATE INDEX incident_updated ON incident (updated_at);
 CREATE INDEX incident_state ON incident (state, severity, last_seen_at);
-INSERT INTO retention (table_name, time_column, max_age_ms, max_rows, tight_max_rows) VALUES ('incident', 'last_seen_at', 7776000000, 100000, 20000);
+INSERT INTO retention (table_name, time_column, max_age_ms, max_rows, tight_max_rows) VALUES ('incident', 'updated_at', 7776000000, 100000, 20000);
 
 -- Each time a predecessor's file was read.
 CREATE TABLE import_run (

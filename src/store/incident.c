@@ -13,7 +13,7 @@ static const char *const severities[] = {"info", "warning", "error", "critical"}
 /* An older sight, as an import may bring one, only widens the times and counts. */
 const char incident_sql[] =
     "INSERT INTO incident (id, fingerprint, kind, severity, source, location, detail, count, first_seen_at,"
-    " last_seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+    " last_seen_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)"
     " ON CONFLICT (fingerprint) DO UPDATE SET"
     " severity = iif(excluded.last_seen_at >= last_seen_at, excluded.severity, severity),"
     " detail = iif(excluded.last_seen_at >= last_seen_at, excluded.detail, detail),"
@@ -22,7 +22,8 @@ const char incident_sql[] =
     " resolved_at = iif(excluded.last_seen_at > coalesce(resolved_at, last_seen_at), NULL, resolved_at),"
     " count = count + excluded.count,"
     " first_seen_at = min(first_seen_at, excluded.first_seen_at),"
-    " last_seen_at = max(last_seen_at, excluded.last_seen_at)";
+    " last_seen_at = max(last_seen_at, excluded.last_seen_at),"
+    " updated_at = max(updated_at, excluded.updated_at)";
 
 static void hash_text(crypto_hash_sha256_state *state, const char *text)
 {

@@ -255,7 +255,8 @@ static void test_with_a_log(void **state)
     store_close(s);
 }
 
-/* What came over is old, and stays for as long as what is new; what was begun here meanwhile is left alone. */
+/* What came over is old, and stays for as long as what is new; what was begun here meanwhile is left alone.
+ */
 static void test_beside_what_is_here(void **state)
 {
     struct place *p = *state;
