@@ -85,8 +85,8 @@ static void fill_incidents(int64_t count, int64_t now)
     static const char *const kinds[] = {"fs_drift", "orphan_import", "memory_leak", "slow_query", "blocked"};
     static const char *const severities[] = {"info", "warning", "error", "critical"};
     sqlite3_stmt *stmt = prepare("INSERT INTO incident (id, fingerprint, kind, severity, source, location,"
-                                 " detail, state, count, first_seen_at, last_seen_at, resolved_at)"
-                                 " VALUES (?1, ?2, ?3, ?4, 'scanner', ?5, ?6, ?7, ?8, ?9, ?9, ?10)");
+                                 " detail, state, count, first_seen_at, last_seen_at, updated_at, resolved_at)"
+                                 " VALUES (?1, ?2, ?3, ?4, 'scanner', ?5, ?6, ?7, ?8, ?9, ?9, ?9, ?10)");
     for (int64_t i = 0; i < count; i++) {
         char id[27], place[128], detail[256];
         unsigned char print[32];
