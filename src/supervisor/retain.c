@@ -1,17 +1,45 @@
-/* Retain: keeps every growing table within the bounds that it declared, and drops tokens, sessions and codes
- * that have expired. Every few minutes, in a thread of the pool with a store of its own: counting a table of
- * a million rows takes longer than a loop may stand still. */
+/* Retain: keeps every growing table within the bounds that it declared and the file below its target size,
+ * and drops tokens, sessions and codes that have expired. Every few minutes, in a thread of the pool with a
+ * store of its own: counting a table of a million rows takes longer than a loop may stand still. */
 #include "supervisor/supervisor_internal.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "store/maintain/retain.h"
 #include "store/tokens.h"
 
 #define RETAIN_FIRST_MS (60 * 1000)
 #define RETAIN_EVERY_MS (10 * 60 * 1000)
+#define RETAIN_PAGES    1000 /* given back to the file system per run; the daily maintenance gives back all */
+
+static int retain_rows(struct retain *t, struct store *store, struct error *err)
+{
+    const struct retain_options options = {.now_ms = clock_wall_ms(),
+                                           .archive_folder = t->archive,
+                                           .target_bytes = t->target_bytes,
+                                           .actor = "supervisor",
+                                           .lazy = true,
+                                           .vacuum_pages = RETAIN_PAGES,
+                                           .stop = &t->stop};
+    struct retain_result *result = malloc(sizeof *result);
+    if (!result)
+        return error_set(err, VX11_ENOMEM, "out of memory");
+    int rc = retain_run(store, &options, result, err);
+    t->rows = (uint64_t)(result->rows + result->children);
+    t->tier = result->tier;
+    if (result->used_bytes > 0)
+        t->used_bytes = result->used_bytes;
+    free(result);
+    if (rc == VX11_EBUSY)
+        log_info("retain", "left to another process", LOG_S("reason", err->text));
+    return rc == VX11_EBUSY || rc == VX11_ECANCELLED ? 0 : rc;
+}
 
 static void retain_work(uv_work_t *work)
 {
@@ -20,9 +48,10 @@ static void retain_work(uv_work_t *work)
     struct store_options options = {.path = t->path};
     t->err = (struct error){0};
     t->rows = t->credentials = 0;
+    t->tier = 0;
     t->rc = store_open(&options, &store, &t->err);
     if (t->rc == 0)
-        t->rc = store_retain(store, clock_wall_ms(), &t->rows, &t->err);
+        t->rc = retain_rows(t, store, &t->err);
     if (t->rc == 0)
         t->rc = token_purge(store, clock_wall_ms(), &t->credentials, &t->err);
     if (store)
@@ -36,6 +65,39 @@ static void retain_work(uv_work_t *work)
     }
 }
 
+/* Never silently: each time when less is kept, and once when the warning's size is passed. */
+static void tell_size(struct retain *t)
+{
+    const bool large = t->warn_bytes > 0 && t->used_bytes >= t->warn_bytes;
+    if (t->tier > 0)
+        module_alert(
+            t->s->m, LINK_ALERT_SEVERITY_L4,
+            "The database reached its target size of %lld bytes: less is kept (tier %d of %d), and it "
+            "holds %lld bytes now.",
+            (long long)t->target_bytes, t->tier, RETAIN_TIERS, (long long)t->used_bytes);
+    else if (large && !t->warned)
+        module_alert(t->s->m, LINK_ALERT_SEVERITY_L3,
+                     "The database holds %lld bytes; from %lld on less of it will be kept.",
+                     (long long)t->used_bytes, (long long)t->target_bytes);
+    if (large && !t->warned)
+        log_warn("retain", "the database is large", LOG_I("bytes", t->used_bytes),
+                 LOG_I("warn_bytes", t->warn_bytes), LOG_I("target_bytes", t->target_bytes));
+    t->warned = large;
+}
+
+void retain_health(const struct supervisor *s, struct health *h)
+{
+    const struct config_store *c = module_config(s->m)->values->store;
+    const int64_t used = s->retain.used_bytes;
+    char words[160];
+    if (used < 0 || used < c->warn_bytes)
+        return;
+    snprintf(words, sizeof words, "it holds %lld bytes, %s %lld", (long long)used,
+             used >= c->max_bytes ? "the most is" : "the warning begins at",
+             (long long)(used >= c->max_bytes ? c->max_bytes : c->warn_bytes));
+    health_add(h, "database", 1, words);
+}
+
 static void retain_done(uv_work_t *work, int status)
 {
     struct retain *t = work->data;
@@ -47,6 +109,8 @@ static void retain_done(uv_work_t *work, int status)
     else if (t->rows + t->credentials > 0)
         log_info("retain", "old rows were deleted", LOG_I("rows", t->rows),
                  LOG_I("expired_logins", t->credentials));
+    if (status != UV_ECANCELED)
+        tell_size(t);
     if (status != UV_ECANCELED && t->reports_deleted > 0)
         log_info("retain", "old crash reports were deleted", LOG_I("reports", t->reports_deleted));
     supervisor_child_gone(s);
@@ -60,6 +124,9 @@ static void on_timer(uv_timer_t *timer)
     const struct config_supervisor_forensic *keep = supervisor_config(t->s)->forensic;
     t->keep_reports = (struct crash_keep){
         .count = (uint64_t)keep->keep_count, .age_ms = keep->keep_ms, .bytes = (uint64_t)keep->keep_bytes};
+    const struct config_store *size = module_config(t->s->m)->values->store;
+    t->warn_bytes = size->warn_bytes;
+    t->target_bytes = size->max_bytes;
     t->work.data = t;
     if (uv_queue_work(module_loop(t->s->m), &t->work, retain_work, retain_done) != 0)
         return;
@@ -82,6 +149,10 @@ int retain_start(struct supervisor *s, struct error *err)
         return error_set(err, VX11_ETOO_LARGE, "the path of the database is too long");
     if (fs_path(t->reports, sizeof t->reports, module_home(s->m), "forensic") != 0)
         return error_set(err, VX11_ETOO_LARGE, "the path of the crash reports is too long");
+    if (fs_path(t->archive, sizeof t->archive, module_home(s->m), "archive") != 0)
+        return error_set(err, VX11_ETOO_LARGE, "the path of the archive is too long");
+    struct stat st; /* until the first look tells how much of it is in use */
+    t->used_bytes = stat(t->path, &st) == 0 ? (int64_t)st.st_size : -1;
     uv_timer_init(module_loop(s->m), &t->timer);
     t->timer.data = t;
     t->timer_open = true;
@@ -93,6 +164,7 @@ int retain_start(struct supervisor *s, struct error *err)
 void retain_stop(struct supervisor *s)
 {
     struct retain *t = &s->retain;
+    t->stop = true;
     if (t->running)
         uv_cancel((uv_req_t *)&t->work); /* when it has begun already, the stop waits for it */
     if (t->timer_open)

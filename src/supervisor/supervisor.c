@@ -191,6 +191,7 @@ static void supervisor_health(void *context, struct health *h)
         if (c->wanted != COMMON_STATE_OFF && c->state != SUPERVISOR_PROCESS_RUNNING)
             health_add(h, c->what->name, 1, c->reason[0] ? c->reason : "not running");
     }
+    retain_health(s, h);
     chores_health(s, h);
 }
 

@@ -65,6 +65,12 @@ struct retain {
     int rc;
     struct error err;
     uint64_t rows, credentials;
+    int tier;              /* bounds that were applied; 0: the usual ones */
+    int64_t used_bytes;    /* of the database, at the last look; -1: not known */
+    int64_t warn_bytes, target_bytes; /* given to the thread */
+    char archive[4096];    /* folder of rows that left */
+    volatile bool stop;    /* told to the thread */
+    bool warned;           /* about the size, since it passed warn_bytes */
     struct crash_keep keep_reports; /* given to the thread */
     char reports[4096];             /* folder of crash reports */
     size_t reports_deleted;
@@ -115,6 +121,7 @@ void watch_take(struct child *c, const struct common_health_reply *reply, const 
 /* retain.c */
 int retain_start(struct supervisor *s, struct error *err);
 void retain_stop(struct supervisor *s);
+void retain_health(const struct supervisor *s, struct health *h);
 
 /* chores.c: work that our own program does as a process of its own, by schedule or when asked */
 int chores_start(struct supervisor *s, struct error *err);

@@ -199,6 +199,9 @@ static int write_all(struct archive *a, const char *data, size_t len, struct err
         ssize_t n = pwrite(a->fd, data, len, (off_t)a->end);
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno == EFBIG)
+            return error_set(err, VX11_EFULL, "%s cannot be written: the limit on file sizes is too low",
+                             a->full);
         if (n < 0)
             return error_set_errno(err, errno, "%s cannot be written", a->full);
         data += n;
