@@ -30,6 +30,18 @@ const struct command db_commands[] = {
      "  --file F       of this file, also a backup or another program's\n"
      "  --new          of a new database of this version\n",
      "--format --output --sizes --file --new markdown json mermaid", command_db_map},
+    {"query", "\"SELECT …\"|- [--format table|json|jsonl|csv] [--limit N] [--timeout T] [--bytes N] [--file F]",
+     "Ask the database something; it only reads.",
+     "  -              the statement comes in by standard input\n"
+     "  --format F     table (the default), json, jsonl (an object on each line) or csv; --json is --format json\n"
+     "  --limit N      so many rows at most (1000); a note on stderr says when there are more\n"
+     "  --bytes N      so many bytes of values at most (16 MiB)\n"
+     "  --timeout T    longest time (10s)\n"
+     "  --file F       of this file, also a backup or another program's\n"
+     "One statement that reads: nothing is written, attached or loaded. Hashes of tokens, cookies and login codes\n"
+     "and the leases of jobs read as NULL. The exit code is 64 for a statement that is wrong, 77 for one that is\n"
+     "not allowed, 124 when its time ran out.\n",
+     "- --format --limit --timeout --bytes --file --json table json jsonl csv", command_db_query},
     {"backup", "[--output FILE] [--compress] [--encrypt] [--json] | --new-key FILE",
      "Make a copy of the database while VX11 runs, and check it.",
      "  --output FILE    write it there, not into the home's backups\n"

@@ -17,6 +17,7 @@ int db_code_of(int rc);
 
 int command_db_check(int argc, char **argv);
 int command_db_map(int argc, char **argv);
+int command_db_query(int argc, char **argv);
 int command_db_backup(int argc, char **argv);
 int command_db_list(int argc, char **argv);
 int command_db_verify(int argc, char **argv);
