@@ -172,6 +172,8 @@ static int take_line(struct ledger_import *x, const char *text, size_t len, stru
     x->lines++;
     if (len == 0)
         return 0;
+    if (memchr(text, '\0', len))
+        return malformed(x, "it has a zero byte", err);
     if (!x->begun)
         return take_header(x, text, len, err);
     if (x->ended)

@@ -680,6 +680,9 @@ static void test_export(void **state)
     }
     buf_clear(&b);
     assert_int_equal(import(&b, NULL, &r), VX11_ESYNTAX);
+    buf_append(&b, "{\"format\":\"vx11-ledger\"}\0,\"rows\":[\n", 36);
+    assert_int_equal(import(&b, NULL, &r), VX11_ESYNTAX);
+    buf_clear(&b);
     buf_puts(&b, "{\"format\":\"other\"}\n");
     assert_int_equal(import(&b, NULL, &r), VX11_ESYNTAX);
     buf_free(&b);

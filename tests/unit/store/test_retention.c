@@ -233,9 +233,10 @@ static sqlite3 *open_loose(const char *path)
 
 static int64_t rows_of(const char *path, const struct rule *r, const char *what)
 {
-    char sql[300];
-    snprintf(sql, sizeof sql, "SELECT %s FROM \"%s\"", what, r->table);
-    return raw_int(path, sql);
+    char *sql = sqlite3_mprintf("SELECT %s FROM \"%w\"", what, r->table);
+    int64_t rows = raw_int(path, sql);
+    sqlite3_free(sql);
+    return rows;
 }
 
 static void retain(const char *path)
