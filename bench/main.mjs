@@ -21,8 +21,10 @@ import * as json from './lines/json.mjs';
 import * as lookup from './lines/lookup.mjs';
 import * as back from './lines/return.mjs';
 import * as swap from './lines/swap.mjs';
+import * as database from './lines/database.mjs';
+import * as week from './lines/week.mjs';
 
-const LINES = [startup, memory, gateway, latency, streams, writer, decode, prompt, shared, mixed, json, lookup, load, back, swap];
+const LINES = [startup, memory, gateway, latency, streams, writer, database, week, decode, prompt, shared, mixed, json, lookup, load, back, swap];
 const GROUPS = [...new Set(LINES.map((l) => l.group).filter(Boolean))];
 const BUSY = 0.3; // cores that others use: above this the figures of a line are marked
 

@@ -32,3 +32,9 @@ add_executable(vx11-fill EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tools/fill/fill.c)
 target_link_libraries(vx11-fill PRIVATE vx11_flags vx11_store PkgConfig::sqlite3 PkgConfig::sodium)
 set_target_properties(vx11-fill PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
 add_dependencies(bench vx11-fill)
+
+# A week of traffic at an accelerated clock.
+add_executable(vx11-week EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tools/week/week.c ${CMAKE_SOURCE_DIR}/tools/week/traffic.c)
+target_link_libraries(vx11-week PRIVATE vx11_flags vx11_store)
+set_target_properties(vx11-week PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
+add_dependencies(bench vx11-week)

@@ -15,6 +15,7 @@ set(VX11_TEST_ENV
     VX11_BIN=${CMAKE_BINARY_DIR}/vx11
     VX11_SYNTH=${CMAKE_BINARY_DIR}/bench/vx11-synth # writes models: see Bench.cmake
     VX11_FILL=${CMAKE_BINARY_DIR}/bench/vx11-fill # writes rows: see Bench.cmake
+    VX11_WEEK=${CMAKE_BINARY_DIR}/bench/vx11-week
     ASAN_OPTIONS=abort_on_error=0:detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
     UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
     LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0
@@ -101,7 +102,7 @@ function(vx11_tests_integration)
             add_dependencies(${name} vx11)
         endif()
         if(TARGET vx11-engine)
-            add_dependencies(${name} vx11-engine vx11-synth vx11-fill)
+            add_dependencies(${name} vx11-engine vx11-synth vx11-fill vx11-week)
         endif()
     endforeach()
 endfunction()

@@ -11,13 +11,13 @@ export class System {
         system.home = join(ctx.dir, name);
         system.bin = join(ctx.build, 'vx11');
         system.env = { VX11_HOME: system.home };
-        const [link, page, sw, hermes] = await freePorts(4);
-        system.ports = { link, page, switch: sw, hermes };
+        const [link, page, sw, hermes, operator] = await freePorts(5);
+        system.ports = { link, page, switch: sw, hermes, operator };
         system.address = `127.0.0.1:${link}`;
         const providers = provider
             ? `[{ name: mock, kind: openai, base_url: "http://${provider}/v1", models: [${MODEL}] }]`
             : '[{ name: local, kind: local }]';
-        system.config = `link: { port: ${link}, page_port: ${page} }\nhermes: { port: ${hermes} }\n` +
+        system.config = `link: { port: ${link}, page_port: ${page} }\nhermes: { port: ${hermes} }\noperator: { port: ${operator} }\n` +
             `switch: { port: ${sw}, providers: ${providers} }\n`;
         system.fresh();
         return system;
