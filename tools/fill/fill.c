@@ -84,9 +84,10 @@ static void fill_incidents(int64_t count, int64_t now)
 {
     static const char *const kinds[] = {"fs_drift", "orphan_import", "memory_leak", "slow_query", "blocked"};
     static const char *const severities[] = {"info", "warning", "error", "critical"};
-    sqlite3_stmt *stmt = prepare("INSERT INTO incident (id, fingerprint, kind, severity, source, location,"
-                                 " detail, state, count, first_seen_at, last_seen_at, updated_at, resolved_at)"
-                                 " VALUES (?1, ?2, ?3, ?4, 'scanner', ?5, ?6, ?7, ?8, ?9, ?9, ?9, ?10)");
+    sqlite3_stmt *stmt =
+        prepare("INSERT INTO incident (id, fingerprint, kind, severity, source, location,"
+                " detail, state, count, first_seen_at, last_seen_at, updated_at, resolved_at)"
+                " VALUES (?1, ?2, ?3, ?4, 'scanner', ?5, ?6, ?7, ?8, ?9, ?9, ?9, ?10)");
     for (int64_t i = 0; i < count; i++) {
         char id[27], place[128], detail[256];
         unsigned char print[32];
@@ -118,12 +119,12 @@ static void fill_incidents(int64_t count, int64_t now)
 /* Over 30 days; one in a hundred still waits. */
 static void fill_jobs(int64_t count, int64_t now)
 {
-    sqlite3_stmt *stmt =
-        prepare("INSERT INTO job (id, source, priority, task_type, payload, payload_bytes, state, attempts,"
-                " max_attempts, not_before, enqueued_at, started_at, finished_at, run_timeout_ms, result,"
-                " principal_id, principal_name, principal_scopes)"
-                " VALUES (?1, 'shub', ?2, 'analysis', ?3, length(?3), ?4, 1, 3, ?5, ?5, ?6, ?7, 60000, ?8,"
-                " 'local', 'local', 'read,chat')");
+    sqlite3_stmt *stmt = prepare(
+        "INSERT INTO job (id, source, priority, task_type, payload, payload_bytes, state, attempts,"
+        " max_attempts, not_before, enqueued_at, started_at, finished_at, run_timeout_ms, result, outside,"
+        " principal_id, principal_name, principal_scopes)"
+        " VALUES (?1, 'shub', ?2, 'analysis', ?3, length(?3), ?4, 1, 3, ?5, ?5, ?6, ?7, 60000, ?8, ?9,"
+        " 'local', 'local', 'read,chat')");
     for (int64_t i = 0; i < count; i++) {
         char id[27], payload[256], result[256];
         const int64_t at = moment(now, 30, i, count);
@@ -142,6 +143,7 @@ static void fill_jobs(int64_t count, int64_t now)
         waits ? sqlite3_bind_null(stmt, 6) : sqlite3_bind_int64(stmt, 6, at + 10);
         waits ? sqlite3_bind_null(stmt, 7) : sqlite3_bind_int64(stmt, 7, at + 900);
         text(stmt, 8, waits ? NULL : result); /* NULL binds NULL */
+        sqlite3_bind_int(stmt, 9, waits);     /* what waits is for others: no module of ours begins it */
         put(stmt);
     }
     sqlite3_finalize(stmt);

@@ -7,9 +7,9 @@
 
 #include "base/clock.h"
 
-#define BUDGET_MOST_MS  12.0
+#define BUDGET_MOST_MS  8.0
 #define BUDGET_LEAST_MS 0.5
-#define AIM_MS          20.0 /* for a whole transaction */
+#define AIM_MS          15.0 /* for a whole transaction */
 #define PAUSE_MOST_MS   40.0
 #define LOG_PAGES       1000 /* then the log is moved into the file */
 #define LOG_USUAL       2000 /* as connection.c sets it */
