@@ -1838,6 +1838,32 @@ export interface HermesCatalogueFile {
   models: Array<HermesCatalogueModel>;
 }
 
+/** This process is alive. */
+export interface LinkAlive {
+  /** Always true. */
+  ok: boolean;
+}
+
+/** Whether VX11 can do its work. */
+export interface LinkReadyReply {
+  /** Whether there are no reasons. */
+  ready: boolean;
+  /** When that was so. [epoch ms] */
+  measured_at: number;
+  /** Why not. */
+  reasons: Array<LinkReadyReason>;
+  /** Modules that somebody switched off: they do not count, but for link and switch, without which nothing is answered. */
+  off: Array<string>;
+}
+
+/** Why VX11 is not ready. */
+export interface LinkReadyReason {
+  /** Which module. */
+  module: string;
+  /** What is the matter with it. */
+  reason: string;
+}
+
 /** The system, measured now, in parallel, with a deadline. */
 export interface LinkStatusReply {
   /** Whether every active module is ok. */
@@ -3570,6 +3596,108 @@ export interface OperatorDatabaseRetention {
   max_rows: number | null;
 }
 
+/** How the map is wanted. */
+export interface OperatorDatabaseMapParams {
+  /** json: database.Map. markdown: with a drawing. mermaid: the drawing alone. */
+  format?: "markdown" | "json" | "mermaid";
+  /** Count rows and pages too. */
+  sizes?: boolean;
+}
+
+/** DB_SCHEMA: every table, whose it is, and what points where. */
+export interface DatabaseMap {
+  /** Latest migration; null: none. */
+  schema_version: number | null;
+  /** By name. */
+  tables: Array<DatabaseTable>;
+  /** Size of a page; absent: sizes were not asked for. [bytes] */
+  page_bytes?: number;
+  /** Of the file; absent as page_bytes. */
+  pages?: number;
+  /** Of these, hold nothing; absent as page_bytes. */
+  free_pages?: number;
+}
+
+/** A table. */
+export interface DatabaseTable {
+  /** Its name. */
+  name: string;
+  /** Whose it is; core: everybody's. */
+  module: string;
+  /** What it holds. */
+  comment?: string;
+  /** In order. */
+  columns: Array<DatabaseColumn>;
+  /** Foreign keys and plain ids. */
+  keys: Array<DatabaseKey>;
+  /** By name. */
+  indexes: Array<DatabaseIndex>;
+  /** Absent: its rows do not go by age or number. */
+  retention?: DatabaseRetention;
+  /** How it stays small without a retention: bounded, parent (goes with what it points at), owner (its module deletes), forever. */
+  kept?: string;
+  /** The same, as a sentence. */
+  kept_reason?: string;
+  /** Absent: not asked for. [rows] */
+  rows?: number;
+  /** Its pages; absent: not asked for, or SQLite does not tell. [bytes] */
+  bytes?: number;
+  /** Pages of its indices; absent as bytes. [bytes] */
+  index_bytes?: number;
+}
+
+/** A column of a table. */
+export interface DatabaseColumn {
+  /** Its name. */
+  name: string;
+  /** As declared. */
+  type: string;
+  /** NOT NULL. */
+  required: boolean;
+  /** Part of the primary key. */
+  primary: boolean;
+  /** As SQL. */
+  default_value?: string;
+  /** What it holds, from its migration. */
+  comment?: string;
+}
+
+/** What a table's columns point at. */
+export interface DatabaseKey {
+  /** Of this table. */
+  columns: Array<string>;
+  /** That they point at. */
+  table: string;
+  /** Columns there. */
+  to: Array<string>;
+  /** What becomes of the row when the other goes; absent: a plain id, which SQLite does not watch. */
+  on_delete?: string;
+  /** Of a plain id: the row it names may have gone by its own retention. */
+  may_be_gone: boolean;
+}
+
+/** An index of a table. */
+export interface DatabaseIndex {
+  /** Its name. */
+  name: string;
+  /** In order; (…): an expression. */
+  columns: Array<string>;
+  /** No two rows have the same. */
+  unique: boolean;
+  /** Of some rows only. */
+  partial: boolean;
+}
+
+/** How long rows are kept. */
+export interface DatabaseRetention {
+  /** Column that rows age by. */
+  time_column: string;
+  /** Older rows go; absent: no limit. [ms] */
+  max_age_ms?: number;
+  /** Beyond this many the oldest go; absent: no limit. [rows] */
+  max_rows?: number;
+}
+
 /** From when to when. */
 export interface OperatorGrowthParams {
   /** A day ago when absent. [epoch ms] */
@@ -3804,6 +3932,126 @@ export interface OperatorLogGap {
   skipped: number | null;
 }
 
+/** Which runs. */
+export interface SupervisorChoreListParams {
+  /** Only these. */
+  kind?: "backup" | "verify" | "maintain" | "check" | "doctor";
+  /** Most that have ended. [chores] */
+  limit?: number;
+}
+
+/** Schedule and runs. */
+export interface SupervisorChoreList {
+  /** One for each kind. */
+  schedule: Array<SupervisorChoreSchedule>;
+  /** What waits and runs, then what ended, newest first. */
+  chores: Array<SupervisorChore>;
+}
+
+/** When a chore is done by itself. */
+export interface SupervisorChoreSchedule {
+  /** Which. */
+  kind: "backup" | "verify" | "maintain" | "check" | "doctor";
+  /** How often; 0: only when asked. [ms] */
+  every_ms: number;
+  /** When it last went well; null: never, as far as the database remembers. [epoch ms] */
+  last_done_at: number | null;
+  /** When it is due; null: only when asked. [epoch ms] */
+  next_at: number | null;
+  /** Why the last one failed; null: it did not. */
+  failing: string | null;
+}
+
+/** A chore: one run. */
+export interface SupervisorChore {
+  /** Its id. */
+  id: string;
+  /** Which. */
+  kind: "backup" | "verify" | "maintain" | "check" | "doctor";
+  /** How far it is. */
+  state: "queued" | "running" | "done" | "failed" | "cancelled";
+  /** schedule, or who asked. */
+  asked_by: string;
+  /** When. [epoch ms] */
+  asked_at: number;
+  /** When its process was started. [epoch ms] */
+  started_at: number | null;
+  /** When that ended. [epoch ms] */
+  ended_at: number | null;
+  /** Of its process, while it runs. */
+  pid: number | null;
+  /** Of its process; null: it did not exit by itself, or not yet. */
+  exit_code: number | null;
+  /** Why it failed. */
+  reason: string | null;
+  /** What the command printed with --json; null: nothing, too much, or not yet. Left out in lists. */
+  output: Json | null;
+}
+
+/** A chore to do now. */
+export interface SupervisorChoreRequest {
+  /** Which. */
+  kind: "backup" | "verify" | "maintain" | "check" | "doctor";
+  /** verify: the backup to read; all of them when absent. */
+  name?: string;
+  /** maintain: a full compaction instead of an incremental one. */
+  full?: boolean;
+}
+
+/** A chore. */
+export interface SupervisorChoreId {
+  /** Its id. */
+  id: string;
+}
+
+/** Every backup, newest first. */
+export interface BackupList {
+  /** Where they lie. */
+  folder: string;
+  /** Of all of them. [bytes] */
+  bytes: number;
+  /** Free there. [bytes] */
+  free_bytes: number | null;
+  /** Newest first. */
+  backups: Array<BackupItem>;
+}
+
+/** A backup. */
+export interface BackupItem {
+  /** Its file: a name in the folder of backups, or a path. */
+  name: string;
+  /** Why it was made; null: its manifest cannot be read. */
+  kind: "manual" | "daily" | "weekly" | "monthly" | "before_maintain" | "before_migrate" | null;
+  /** What was committed before is in it. [epoch ms] */
+  made_at: number | null;
+  /** Of the file; null: it is not there. [bytes] */
+  bytes: number | null;
+  /** Of the database in it. [bytes] */
+  database_bytes: number | null;
+  /** Of the file, as its manifest says. */
+  sha256: string | null;
+  /** Highest migration. */
+  schema_version: number | null;
+  /** Of all tables. [rows] */
+  rows: number | null;
+  /** With zstd. */
+  compressed: boolean;
+  /** Needs its key. */
+  encrypted: boolean;
+  /** Which key that is. */
+  key_id: string | null;
+  /** Version of VX11 that made it. */
+  program: string | null;
+  /** When all of it was last read and found whole. [epoch ms] */
+  verified_at: number | null;
+  /** It was found whole, and nothing since says otherwise. */
+  verified: boolean;
+  /** What is wrong with it. */
+  problem: string | null;
+  /** How long this work on it took; null in lists. [ms] */
+  duration_ms: number | null;
+}
+
 /** The whole system. */
 export interface SupervisorStatus {
   /** Program version. */
@@ -3908,6 +4156,494 @@ export interface SupervisorLoginLink {
   url: string;
   /** Until when. [epoch ms] */
   expires_at: number;
+}
+
+/** How many crash reports. */
+export interface SupervisorForensicQuery {
+  /** At most so many, the newest first. [reports] */
+  limit?: number;
+}
+
+/** The crash reports in forensic/. */
+export interface SupervisorForensicList {
+  /** The newest first. */
+  reports: Array<SupervisorForensicReport>;
+  /** How many there are. [reports] */
+  total: number;
+  /** Of all of them. [bytes] */
+  bytes: number;
+  /** Most that are kept. [reports] */
+  keep_count: number;
+  /** How long they are kept. [ms] */
+  keep_ms: number;
+  /** Most bytes that are kept; the newest stays in any case. [bytes] */
+  keep_bytes: number;
+}
+
+/** What a crash report says at its head. What it does not say, or says in a way that cannot be read, is null. */
+export interface SupervisorForensicReport {
+  /** MODULE-TIME-PID, as in the file's name. */
+  id: string;
+  /** Path below $VX11_HOME. */
+  file: string;
+  /** Size of the file. [bytes] */
+  bytes: number;
+  /** Which module crashed; an engine worker is `engine`. */
+  module: string;
+  /** When, as in the file's name. [epoch ms] */
+  at: number;
+  /** Of the process. */
+  pid: number;
+  /** Whether it could be read; false: reason says why not, and what follows is null. */
+  readable: boolean;
+  /** Whether it was written to its end; false: the process could not finish it. */
+  complete: boolean;
+  /** Why it is not readable or not complete. */
+  reason: string | null;
+  /** SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL. */
+  signal: string | null;
+  /** The same as a number. */
+  signal_number: number | null;
+  /** What it reached for, in hexadecimal; null when a process sent the signal. */
+  address: string | null;
+  /** The process that sent the signal; null when the kernel did. */
+  sent_by_pid: number | null;
+  /** Thread id. */
+  thread: number | null;
+  /** Of the program. */
+  version: string | null;
+  /** Of the program, from its own notes. */
+  build_id: string | null;
+  /** The request that the thread worked on. */
+  request_id: string | null;
+}
+
+/** A crash report by its id. */
+export interface SupervisorForensicId {
+  /** As in the list: MODULE-TIME-PID. */
+  id: string;
+}
+
+/** A crash report with its backtrace symbolised. */
+export interface SupervisorForensicShow {
+  /** Its head. */
+  report: SupervisorForensicReport;
+  /** What crashed where, as a sentence. */
+  summary: string;
+  /** Program that read the debug information; null: none was used. */
+  symbolizer: string | null;
+  /** From where it crashed outwards; those of the crash handler are left out. */
+  frames: Array<SupervisorForensicFrame>;
+  /** Of the thread that crashed. */
+  registers: Array<SupervisorForensicRegister>;
+  /** The last log records before it, oldest first, secrets hidden. */
+  log: Array<string>;
+  /** Null: no run of that process is recorded (engine workers have none). */
+  run: SupervisorForensicRun | null;
+  /** Why run is null. */
+  run_reason: string | null;
+}
+
+/** One frame of the backtrace. */
+export interface SupervisorForensicFrame {
+  /** Innermost 0, counted from where it crashed. An inlined call has the number of the frame it is in. */
+  number: number;
+  /** In hexadecimal. */
+  address: string;
+  /** File that the code is from. */
+  object: string | null;
+  /** Place in that file, in hexadecimal. */
+  offset: string | null;
+  /** Its name; null: not known. */
+  function: string | null;
+  /** Source file. */
+  source: string | null;
+  /** Line in it. */
+  line: number | null;
+  /** Whether the call was inlined into the next frame. */
+  inlined: boolean;
+  /** debug: debug information. symbols: a table of symbols, so no line, and perhaps a neighbour's name. offset: nothing but the place. */
+  known_from: "debug" | "symbols" | "offset";
+  /** Why it is not known from debug information. */
+  reason: string | null;
+}
+
+/** A register at the crash. */
+export interface SupervisorForensicRegister {
+  /** Its name. */
+  name: string;
+  /** In hexadecimal. */
+  value: string;
+}
+
+/** The process that crashed, as the supervisor recorded it. */
+export interface SupervisorForensicRun {
+  /** Id of the run. */
+  id: string;
+  /** When it was started. [epoch ms] */
+  started_at: number;
+  /** When it ended; null: not recorded. [epoch ms] */
+  ended_at: number | null;
+  /** Signal that ended it. */
+  signal: number | null;
+  /** Exit status, when it had one. */
+  exit_code: number | null;
+  /** Killed for want of memory. */
+  oom: boolean;
+  /** Why it ended. */
+  reason: string | null;
+}
+
+/** Which reports. */
+export interface SupervisorDoctorListParams {
+  /** Only older ones: next_before of the page before. */
+  before?: string;
+  /** Most of them. [reports] */
+  limit?: number;
+}
+
+/** vx11 doctor --history --json: reports, newest first. */
+export interface SupervisorDoctorHistory {
+  /** Newest first. */
+  reports: Array<SupervisorDoctorSummary>;
+  /** For the next page; null: there are no older ones. */
+  next_before: string | null;
+}
+
+/** A report without its checks. */
+export interface SupervisorDoctorSummary {
+  /** Of the report. */
+  id: string;
+  /** When it began. [epoch ms] */
+  at: number;
+  /** Who asked. */
+  origin: "manual" | "scheduled";
+  /** What came of it. */
+  verdict: "ready" | "ready_with_warnings" | "not_ready";
+  /** Results in it. */
+  checks: number;
+  /** Failed or unknown ones of severity block. */
+  blocking: number;
+  /** The same of severity warn. */
+  warnings: number;
+  /** The same of severity info. */
+  notes: number;
+  /** Of all these, the unknown ones. */
+  unknown: number;
+  /** Of the whole look. [ms] */
+  duration_ms: number;
+  /** VX11 that looked. */
+  version: string;
+}
+
+/** A report. */
+export interface SupervisorDoctorId {
+  /** Its id. */
+  id: string;
+}
+
+/** vx11 doctor --json. */
+export interface SupervisorDoctorReport {
+  /** Of the report in the history; null: it is not kept, not_kept says why. */
+  id: string | null;
+  /** Why it is not in the history. */
+  not_kept: string | null;
+  /** When it began. [epoch ms] */
+  at: number;
+  /** Who asked. */
+  origin: "manual" | "scheduled";
+  /** What came of it. */
+  verdict: "ready" | "ready_with_warnings" | "not_ready";
+  /** VX11 that looked. */
+  version: string;
+  /** $VX11_HOME that was looked at. */
+  home: string;
+  /** Of the whole look. [ms] */
+  duration_ms: number;
+  /** Failed or unknown ones of severity block. */
+  blocking: number;
+  /** The same of severity warn. */
+  warnings: number;
+  /** The same of severity info. */
+  notes: number;
+  /** Of all these, the unknown ones. */
+  unknown: number;
+  /** Checks that were asked for; empty: all. The verdict is about these alone. */
+  only: Array<string>;
+  /** By group, in the order of docs/doctor.md. */
+  checks: Array<SupervisorDoctorCheck>;
+  /** What --fix did before these checks ran again. */
+  fixes: Array<SupervisorDoctorFix>;
+}
+
+/** One result of vx11 doctor. */
+export interface SupervisorDoctorCheck {
+  /** Which check; docs/doctor.md explains each. */
+  id: string;
+  /** Of what, where a check looks at several: a module, a model, a port. Null: there is one. */
+  subject: string | null;
+  /** What it is about. */
+  group: "modules" | "database" | "models" | "backup" | "machine" | "logs" | "queue" | "crashes" | "ports" | "permissions" | "sidecars" | "libraries" | "config";
+  /** What it means when it is not ok. block: not ready. warn: ready, with a warning. info: nothing. */
+  severity: "block" | "warn" | "info";
+  /** What has to be so. */
+  title: string;
+  /** unknown: it could not be measured; that counts as failed. */
+  state: "ok" | "failed" | "unknown";
+  /** What was found; null: nothing. */
+  measured: string | null;
+  /** The same as a number; null: it is none. */
+  value: number | null;
+  /** Of value. */
+  unit: string | null;
+  /** What it is held against. */
+  limit: string | null;
+  /** Why it is not ok; null: it is. */
+  reason: string | null;
+  /** What mends it: a command, or what to do; null: nothing needs it. */
+  mend: string | null;
+  /** Whether vx11 doctor --fix mends it. */
+  fixable: boolean;
+  /** How long it took. [ms] */
+  duration_ms: number;
+}
+
+/** What vx11 doctor --fix did. */
+export interface SupervisorDoctorFix {
+  /** For which check. */
+  check: string;
+  /** What was done, or tried. */
+  action: string;
+  /** Whether it went well. */
+  ok: boolean;
+  /** Why it did not. */
+  reason: string | null;
+}
+
+/** Which rows: the newest first, or with after the oldest first. */
+export interface SupervisorLedgerParams {
+  /** Only rows with a smaller n: next_before of the page before. */
+  before?: number;
+  /** Only rows with a larger n, the oldest first. */
+  after?: number;
+  /** Most of them. [rows] */
+  limit?: number;
+  /** Only this kind; with a dot at its end all that begin so (token.). */
+  kind?: string;
+}
+
+/** Rows of the ledger. */
+export interface SupervisorLedgerList {
+  /** The rows. */
+  rows: Array<SupervisorLedgerRow>;
+  /** There are older ones: before of the next page. */
+  next_before?: number;
+  /** With after: n of the last row here, to go on from. */
+  next_after?: number;
+  /** The last row of all, as NUMBER:HASH; kept elsewhere it proves later that nothing before it was changed. */
+  head: string;
+}
+
+/** Something that was decided or changed. */
+export interface SupervisorLedgerRow {
+  /** Its place in the chain: 1, 2, 3 … */
+  n: number;
+  /** Its id. */
+  id: string;
+  /** When. [epoch ms] */
+  at: number;
+  /** What happened: token.created, module.state, confirmation.given, restore … */
+  kind: string;
+  /** Who: name of a token or session, cli, supervisor … */
+  actor: string;
+  /** To what; absent: to the system. */
+  subject?: string;
+  /** What more there is to say, an object. */
+  detail?: Json;
+  /** Hash of the row before, in hex. */
+  prev: string;
+  /** Its own: SHA-256 of prev and the fields. */
+  hash: string;
+}
+
+/** What a walk along the whole ledger found. */
+export interface SupervisorLedgerReport {
+  /** Nothing was found. */
+  sound: boolean;
+  /** Rows that were looked at. [rows] */
+  rows: number;
+  /** Of those, with a fault of their own. [rows] */
+  bad: number;
+  /** Rows that are not there, as far as is known. [rows] */
+  missing: number;
+  /** The first fault. contents: a field was changed. hash, prev: that column was. missing: rows before it are gone. order: it does not come after the row before. shape: a field has another type or size. end: the last rows are gone. head: the chain was made anew. unguarded: the triggers that keep the table append-only are gone. */
+  fault: "sound" | "contents" | "hash" | "prev" | "missing" | "order" | "shape" | "end" | "head" | "unguarded";
+  /** Row where it shows. */
+  n?: number;
+  /** That row's id, as it stands there. */
+  id?: string;
+  /** The first fault as a sentence. */
+  reason?: string;
+  /** The last row that was looked at, as NUMBER:HASH. */
+  head: string;
+  /** When the first row was written. [epoch ms] */
+  first_at?: number;
+  /** When the last one was. [epoch ms] */
+  last_at?: number;
+  /** The anchor beside the database was there: without it a cut end cannot be seen. */
+  anchored: boolean;
+  /** The last row that the anchor knows, as NUMBER:HASH. */
+  anchor?: string;
+  /** Why the anchor could not be used. */
+  anchor_reason?: string;
+  /** How long the walk took. [ms] */
+  duration_ms: number;
+}
+
+/** Which runs. */
+export interface SupervisorMaintenanceListParams {
+  /** Only older ones: next_before of the page before. */
+  before?: string;
+  /** Most of them. [runs] */
+  limit?: number;
+}
+
+/** Runs, newest first. */
+export interface MaintenanceRuns {
+  /** Newest first. */
+  runs: Array<MaintenanceRun>;
+  /** Give this as before to get older ones; null: there are none. */
+  next_before: string | null;
+}
+
+/** A run in a list. */
+export interface MaintenanceRun {
+  /** Its id. */
+  id: string;
+  /** When it began. [epoch ms] */
+  at: number;
+  /** When it ended; null: it has not, or could not say so. [epoch ms] */
+  ended_at: number | null;
+  /** Who asked for it. */
+  origin: "manual" | "scheduled";
+  /** How it ended. */
+  state: "running" | "done" | "failed" | "interrupted";
+  /** First step that failed, and why. */
+  error: string | null;
+  /** Size of the file. [bytes] */
+  bytes_before: number;
+  /** Size of the file; null: not known. [bytes] */
+  bytes_after: number | null;
+  /** That left. [rows] */
+  deleted_rows: number;
+  /** That were written to the archive. [rows] */
+  archived_rows: number;
+}
+
+/** A run. */
+export interface SupervisorMaintenanceId {
+  /** Its id. */
+  id: string;
+}
+
+/** One run of vx11 db maintain. */
+export interface MaintenanceReport {
+  /** Of the run. */
+  id: string;
+  /** When it began. [epoch ms] */
+  at: number;
+  /** When it ended. [epoch ms] */
+  ended_at: number;
+  /** Who asked for it. */
+  origin: "manual" | "scheduled";
+  /** VX11 that did it. */
+  version: string;
+  /** The file. */
+  database: string;
+  /** Nothing was changed: it says what would go. */
+  dry_run: boolean;
+  /** A full compaction was asked for. */
+  compact: boolean;
+  /** No step failed. */
+  ok: boolean;
+  /** First step that failed, and why. */
+  error: string | null;
+  /** Of all of it. [ms] */
+  duration_ms: number;
+  /** Size of the file. [bytes] */
+  bytes_before: number;
+  /** Size of the file. [bytes] */
+  bytes_after: number;
+  /** Of pages that hold something. [bytes] */
+  used_before: number;
+  /** Of pages that hold something. [bytes] */
+  used_after: number;
+  /** Of the write-ahead log. [bytes] */
+  wal_before: number;
+  /** Of the write-ahead log. [bytes] */
+  wal_after: number;
+  /** From this size on there is a warning. [bytes] */
+  warn_bytes: number;
+  /** From this size on less is kept. [bytes] */
+  target_bytes: number;
+  /** Tightest bounds that had to be applied; see Table. */
+  tier: number;
+  /** That left, with those of other tables that went with them. [rows] */
+  deleted_rows: number;
+  /** That were written to the archive. [rows] */
+  archived_rows: number;
+  /** What they take there. [bytes] */
+  archive_bytes: number;
+  /** Longest time that other writers were kept out at a stretch. [ms] */
+  longest_hold_ms: number;
+  /** The backup that was made before; null: none. */
+  backup: string | null;
+  /** In their order. */
+  steps: Array<MaintenanceStep>;
+  /** Tables that rows left, or that could not be kept within their bounds. */
+  tables: Array<MaintenanceTable>;
+}
+
+/** One step of a run. */
+export interface MaintenanceStep {
+  /** quick_check, backup, retention, rollup, foreign_keys, checkpoint, vacuum, compact, optimize, integrity or archive. */
+  name: string;
+  /** How it ended. */
+  state: "done" | "failed" | "skipped";
+  /** How long it took. [ms] */
+  duration_ms: number;
+  /** Longest time that it kept other writers out at a stretch; null: it writes nothing into the database. [ms] */
+  longest_hold_ms: number | null;
+  /** What it did or found. */
+  summary: string | null;
+  /** Why it failed or was skipped. */
+  reason: string | null;
+}
+
+/** What retention did to a table. */
+export interface MaintenanceTable {
+  /** The table. */
+  name: string;
+  /** Bounds that were applied: 0 its usual ones, 1 the tight ones, 2-4 half, a quarter, an eighth of these. */
+  tier: number;
+  /** That left, or, in a dry run, would leave. [rows] */
+  rows: number;
+  /** Of other tables, that went with them. [rows] */
+  children: number;
+  /** Its rows are written to the archive before they go. */
+  archives: boolean;
+  /** Rows and children that were written to the archive. [rows] */
+  archived: number;
+  /** What they take there. [bytes] */
+  archive_bytes: number;
+  /** Rows that were archived and stayed, because somebody changed them meanwhile. [rows] */
+  changed: number;
+  /** In which they left. */
+  transactions: number;
+  /** The longest of these kept other writers out for so long. [ms] */
+  longest_hold_ms: number;
+  /** Why the table is not within its bounds. */
+  error: string | null;
 }
 
 /** A chat in VX11's own words; the /v1 pair takes OpenAI's. */
@@ -5352,6 +6088,8 @@ export const routes = {
   "hermes.register_local_model": { method: "POST", path: "/hermes/register/local_model", scope: "act", stream: null },
   "hermes.shub_health": { method: "GET", path: "/hermes/shub/health", scope: "read", stream: null },
   "hermes.resources": { method: "GET", path: "/hermes/resources", scope: "read", stream: null },
+  "link.healthz": { method: "GET", path: "/healthz", scope: "open", stream: null },
+  "link.readyz": { method: "GET", path: "/readyz", scope: "open", stream: null },
   "link.status": { method: "GET", path: "/vx11/status", scope: "read", stream: null },
   "link.overview": { method: "GET", path: "/vx11/overview", scope: "read", stream: null },
   "link.breakers": { method: "GET", path: "/vx11/circuit-breaker/status", scope: "read", stream: null },
@@ -5414,6 +6152,7 @@ export const routes = {
   "operator.tokens_promote": { method: "POST", path: "/operator/tokens/{id}/promote", scope: "admin", stream: null },
   "operator.tokens_revoke": { method: "DELETE", path: "/operator/tokens/{id}", scope: "admin", stream: null },
   "operator.database": { method: "GET", path: "/operator/database", scope: "read", stream: null },
+  "operator.database_map": { method: "GET", path: "/operator/database/map", scope: "read", stream: null },
   "operator.database_growth": { method: "GET", path: "/operator/database/growth", scope: "read", stream: null },
   "operator.browser_status": { method: "GET", path: "/operator/browser/status", scope: "read", stream: null },
   "operator.browser_add": { method: "POST", path: "/operator/browser/task", scope: "act", stream: null },
@@ -5422,12 +6161,25 @@ export const routes = {
   "operator.browser_cancel": { method: "DELETE", path: "/operator/browser/task/{id}", scope: "act", stream: null },
   "operator.browser_events": { method: "GET", path: "/operator/browser/task/{id}/events", scope: "read", stream: "sse" },
   "operator.browser_screenshot": { method: "GET", path: "/operator/browser/screenshots/{id}", scope: "read", stream: null },
+  "supervisor.chores": { method: "GET", path: "/supervisor/chores", scope: "read", stream: null },
+  "supervisor.chore_start": { method: "POST", path: "/supervisor/chores", scope: "admin", stream: null },
+  "supervisor.chore": { method: "GET", path: "/supervisor/chores/{id}", scope: "read", stream: null },
+  "supervisor.chore_cancel": { method: "DELETE", path: "/supervisor/chores/{id}", scope: "admin", stream: null },
+  "supervisor.backups": { method: "GET", path: "/supervisor/backups", scope: "read", stream: null },
   "supervisor.status": { method: "GET", path: "/supervisor/status", scope: "read", stream: null },
   "supervisor.restart": { method: "POST", path: "/supervisor/modules/{name}/restart", scope: "admin", stream: null },
   "supervisor.set_state": { method: "POST", path: "/supervisor/modules/{name}/state", scope: "admin", stream: null },
   "supervisor.stop": { method: "POST", path: "/supervisor/stop", scope: "admin", stream: null },
   "supervisor.reload": { method: "POST", path: "/supervisor/reload", scope: "admin", stream: null },
   "supervisor.login_link": { method: "POST", path: "/supervisor/login-link", scope: "admin", stream: null },
+  "supervisor.forensic": { method: "GET", path: "/supervisor/forensic", scope: "read", stream: null },
+  "supervisor.forensic_report": { method: "GET", path: "/supervisor/forensic/{id}", scope: "read", stream: null },
+  "supervisor.doctor_reports": { method: "GET", path: "/supervisor/doctor", scope: "read", stream: null },
+  "supervisor.doctor_report": { method: "GET", path: "/supervisor/doctor/{id}", scope: "read", stream: null },
+  "supervisor.ledger": { method: "GET", path: "/supervisor/ledger", scope: "admin", stream: null },
+  "supervisor.ledger_verify": { method: "GET", path: "/supervisor/ledger/verify", scope: "admin", stream: null },
+  "supervisor.maintenance_runs": { method: "GET", path: "/supervisor/maintenance", scope: "read", stream: null },
+  "supervisor.maintenance_report": { method: "GET", path: "/supervisor/maintenance/{id}", scope: "read", stream: null },
   "switch.chat": { method: "POST", path: "/switch/chat", scope: "chat", stream: null },
   "switch.providers": { method: "GET", path: "/switch/providers", scope: "read", stream: null },
   "switch.budgets": { method: "GET", path: "/switch/budgets", scope: "read", stream: null },
@@ -5544,6 +6296,8 @@ export interface RouteTypes {
   "hermes.register_local_model": { params: undefined; request: HermesRegisterLocalModel; response: HermesModel; };
   "hermes.shub_health": { params: undefined; request: undefined; response: HermesShubHealth; };
   "hermes.resources": { params: undefined; request: undefined; response: HermesSystemResources; };
+  "link.healthz": { params: undefined; request: undefined; response: LinkAlive; };
+  "link.readyz": { params: undefined; request: undefined; response: LinkReadyReply; };
   "link.status": { params: undefined; request: undefined; response: LinkStatusReply; };
   "link.overview": { params: undefined; request: undefined; response: LinkOverview; };
   "link.breakers": { params: undefined; request: undefined; response: LinkBreakerReply; };
@@ -5606,6 +6360,7 @@ export interface RouteTypes {
   "operator.tokens_promote": { params: OperatorTokenId; request: undefined; response: undefined; };
   "operator.tokens_revoke": { params: OperatorTokenId; request: undefined; response: undefined; };
   "operator.database": { params: undefined; request: undefined; response: OperatorDatabaseReply; };
+  "operator.database_map": { params: OperatorDatabaseMapParams; request: undefined; response: DatabaseMap; };
   "operator.database_growth": { params: OperatorGrowthParams; request: undefined; response: OperatorGrowthReply; };
   "operator.browser_status": { params: undefined; request: undefined; response: OperatorBrowserStatusReply; };
   "operator.browser_add": { params: undefined; request: OperatorBrowserRequest; response: OperatorBrowserTask; };
@@ -5614,12 +6369,25 @@ export interface RouteTypes {
   "operator.browser_cancel": { params: OperatorBrowserTaskId; request: undefined; response: OperatorBrowserTask; };
   "operator.browser_events": { params: OperatorBrowserTaskId; request: undefined; response: OperatorBrowserTask; };
   "operator.browser_screenshot": { params: OperatorBrowserTaskId; request: undefined; response: undefined; };
+  "supervisor.chores": { params: SupervisorChoreListParams; request: undefined; response: SupervisorChoreList; };
+  "supervisor.chore_start": { params: undefined; request: SupervisorChoreRequest; response: SupervisorChore; };
+  "supervisor.chore": { params: SupervisorChoreId; request: undefined; response: SupervisorChore; };
+  "supervisor.chore_cancel": { params: SupervisorChoreId; request: undefined; response: SupervisorChore; };
+  "supervisor.backups": { params: undefined; request: undefined; response: BackupList; };
   "supervisor.status": { params: undefined; request: undefined; response: SupervisorStatus; };
   "supervisor.restart": { params: SupervisorModuleName; request: SupervisorRestart; response: SupervisorModule; };
   "supervisor.set_state": { params: SupervisorModuleName; request: SupervisorSetState; response: SupervisorModule; };
   "supervisor.stop": { params: undefined; request: SupervisorStop; response: CommonOk; };
   "supervisor.reload": { params: undefined; request: undefined; response: SupervisorReloadReply; };
   "supervisor.login_link": { params: undefined; request: undefined; response: SupervisorLoginLink; };
+  "supervisor.forensic": { params: SupervisorForensicQuery; request: undefined; response: SupervisorForensicList; };
+  "supervisor.forensic_report": { params: SupervisorForensicId; request: undefined; response: SupervisorForensicShow; };
+  "supervisor.doctor_reports": { params: SupervisorDoctorListParams; request: undefined; response: SupervisorDoctorHistory; };
+  "supervisor.doctor_report": { params: SupervisorDoctorId; request: undefined; response: SupervisorDoctorReport; };
+  "supervisor.ledger": { params: SupervisorLedgerParams; request: undefined; response: SupervisorLedgerList; };
+  "supervisor.ledger_verify": { params: undefined; request: undefined; response: SupervisorLedgerReport; };
+  "supervisor.maintenance_runs": { params: SupervisorMaintenanceListParams; request: undefined; response: MaintenanceRuns; };
+  "supervisor.maintenance_report": { params: SupervisorMaintenanceId; request: undefined; response: MaintenanceReport; };
   "switch.chat": { params: undefined; request: SwitchChatRequest; response: SwitchChatReply; };
   "switch.providers": { params: undefined; request: undefined; response: SwitchProviderList; };
   "switch.budgets": { params: undefined; request: undefined; response: SwitchBudgetList; };

@@ -1,10 +1,10 @@
 /* The screens there are, in the order of the navigation. A screen is a folder here whose index.tsx exports the
  * component as default; its name is in i18n/{en,es}/common.ts as "screen.NAME". It is loaded when it is opened. */
 import type { ComponentType } from "react";
-import { Boxes, CircleHelp, Database, Globe, LayoutDashboard, MessagesSquare, ScrollText, Settings, Waypoints } from "lucide-react";
+import { Boxes, CircleHelp, Database, Globe, LayoutDashboard, MessagesSquare, ScrollText, Settings, ShieldCheck, Waypoints } from "lucide-react";
 import type { LucideIcon } from "lucide-react";
 
-export type ScreenName = "chat" | "overview" | "models" | "requests" | "browser" | "logs" | "database" | "settings" | "help";
+export type ScreenName = "chat" | "overview" | "models" | "requests" | "browser" | "logs" | "database" | "readiness" | "settings" | "help";
 export interface ScreenSpec {
   name: ScreenName;
   icon: LucideIcon;
@@ -25,6 +25,7 @@ export const screens: readonly ScreenSpec[] = [
   { name: "browser", icon: Globe, key: "b", load: () => import("./browser") },
   { name: "logs", icon: ScrollText, key: "l", fill: true, load: () => import("./logs") },
   { name: "database", icon: Database, key: "d", load: () => import("./database") },
+  { name: "readiness", icon: ShieldCheck, key: "y", load: () => import("./readiness") },
   { name: "settings", icon: Settings, key: ",", load: () => import("./settings"), foot: true },
   { name: "help", icon: CircleHelp, key: "h", load: () => import("./help"), foot: true },
 ];

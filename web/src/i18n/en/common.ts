@@ -15,6 +15,7 @@ export default {
   "screen.browser": "Browser",
   "screen.logs": "Logs",
   "screen.database": "Database",
+  "screen.readiness": "Readiness",
   "screen.settings": "Settings",
   "screen.help": "Help",
   "screen.loading": "Loading {name}",

@@ -15,6 +15,7 @@ export default {
   "screen.browser": "Navegador",
   "screen.logs": "Registros",
   "screen.database": "Base de datos",
+  "screen.readiness": "Disponibilidad",
   "screen.settings": "Ajustes",
   "screen.help": "Ayuda",
   "screen.loading": "Cargando {name}",

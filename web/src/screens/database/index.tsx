@@ -2,7 +2,7 @@
 import { useMemo, useRef, useState } from "react";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useLocation, useSearch } from "wouter";
-import { Database as Icon, Network, Search } from "lucide-react";
+import { Archive, Database as Icon, Network, Search, Wrench } from "lucide-react";
 import type { OperatorDatabaseReply } from "../../api";
 import { useCommands } from "../../app/commands";
 import { useText } from "../../i18n";
@@ -11,6 +11,8 @@ import { useFormat } from "../../lib/format";
 import { Card, CopyButton, EmptyState, ErrorState, Meter, Page, SearchField, Select, Skeleton, SkeletonLines, Table, Tabs, Time, Tooltip, Unknown } from "../../ui";
 import type { Column } from "../../ui";
 import { DataChart } from "../../ui/DataChart";
+import { Backups } from "./Backups";
+import { Maintenance } from "./Maintenance";
 import { Sheet } from "./Sheet";
 import { TableMap } from "./TableMap";
 import type { Table as Tab } from "./graph";
@@ -20,16 +22,18 @@ import s from "./database.module.css";
 
 const RANGES = { "24h": 86_400_000, "7d": 604_800_000, "30d": 2_592_000_000 } as const;
 type Range = keyof typeof RANGES;
+const VIEWS = ["tables", "map", "backups", "maintenance"] as const;
+type View = (typeof VIEWS)[number];
 
 export default function Database() {
   const t = useText(text);
   const db = useApi("operator.database", { refetchInterval: 30_000 });
   const [, go] = useLocation();
   const p = new URLSearchParams(useSearch());
-  const tab = p.get("view") === "map" ? "map" : "tables";
-  const at = (view: string, table: string | null) => {
+  const tab = VIEWS.find((v) => v === p.get("view")) ?? "tables";
+  const at = (view: View, table: string | null) => {
     const q = new URLSearchParams();
-    if (view === "map") q.set("view", "map");
+    if (view !== "tables") q.set("view", view);
     if (table !== null) q.set("table", table);
     go(`/database${q.size > 0 ? `?${q.toString()}` : ""}`);
   };
@@ -38,19 +42,21 @@ export default function Database() {
   useCommands(() => [
     { id: "database.find", label: t("cmd_find"), icon: Search, keys: "/", run: () => { at("tables", null); requestAnimationFrame(() => find.current?.focus()); } },
     { id: "database.map", label: t("cmd_map"), icon: Network, keys: "m", run: () => at("map", null) },
+    { id: "database.backups", label: t("tab.backups"), icon: Archive, keys: "b", run: () => at("backups", null) },
+    { id: "database.maintenance", label: t("tab.maintenance"), icon: Wrench, run: () => at("maintenance", null) },
   ], [t]);
   const tables = db.data?.tables ?? [];
   return (
     <Page title={t("title")} actions={db.data && <span className="soft">{t("measured")} <Time at={db.data.measured_at} /></span>}>
       {db.error && <ErrorState error={db.error} onRetry={() => void db.refetch()} />}
       {db.data ? <Sizes db={db.data} /> : !db.error && <Skeleton height="4.5rem" />}
-      <Growth />
-      {db.data ? (
-        <Tabs label={t("title")} value={tab} onChange={(v) => at(v, null)} tabs={[
-          { id: "tables", label: t("tab.tables"), panel: () => <Groups tables={tables} onOpen={open} field={find} /> },
-          { id: "map", label: t("tab.map"), panel: () => <div className={s.panel}><TableMap tables={tables} onOpen={open} /></div> },
-        ]} />
-      ) : !db.error && <SkeletonLines lines={8} />}
+      {(tab === "tables" || tab === "map") && <Growth />}
+      <Tabs label={t("title")} value={tab} onChange={(v) => at(v, null)} tabs={[
+        { id: "tables", label: t("tab.tables"), panel: () => (db.data ? <Groups tables={tables} onOpen={open} field={find} /> : !db.error && <SkeletonLines lines={8} />) },
+        { id: "map", label: t("tab.map"), panel: () => (db.data ? <div className={s.panel}><TableMap tables={tables} onOpen={open} /></div> : !db.error && <SkeletonLines lines={8} />) },
+        { id: "backups", label: t("tab.backups"), panel: () => <Backups /> },
+        { id: "maintenance", label: t("tab.maintenance"), panel: () => <Maintenance /> },
+      ]} />
       <Sheet table={tables.find((x) => x.name === p.get("table")) ?? null} tables={tables} onOpen={open} onClose={() => open(null)} />
     </Page>
   );

@@ -16,12 +16,12 @@ export function Charts({ range, onRange }: { range: Range; onRange: (r: Range) =
     <Card title={t("load.title")} actions={
       <Select label={t("load.range")} hideLabel value={range} onChange={onRange} options={(Object.keys(RANGES) as Range[]).map((r) => ({ value: r, label: t(`range.${r}`) }))} />
     }>
-      {metrics.data ? <Grid reply={metrics.data} /> : metrics.error ? <ErrorState error={metrics.error} onRetry={() => void metrics.refetch()} /> : <SkeletonLines lines={6} />}
+      {metrics.data ? <>{!metrics.data.engines && <p className="soft">{t("load.no_engines")}</p>}<Grid reply={metrics.data} /></> : metrics.error ? <ErrorState error={metrics.error} onRetry={() => void metrics.refetch()} /> : <SkeletonLines lines={6} />}
     </Card>
   );
 }
 
-const NAMES = ["tension", "cpu", "memory", "requests", "errors", "latency_p95", "tokens"] as const;
+const NAMES = ["tension", "cpu", "memory", "requests", "errors", "latency_p95", "queue_depth", "tokens"] as const;
 
 function Grid({ reply }: { reply: OperatorMetricsReply }) {
   const t = useWords();
@@ -50,6 +50,7 @@ function Grid({ reply }: { reply: OperatorMetricsReply }) {
       <DataChart title={t("chart.requests")} series={of.get("requests") ?? []} format={perSecond} {...rest} />
       <DataChart title={t("chart.errors")} series={of.get("errors") ?? []} format={perSecond} {...rest} />
       <DataChart title={t("chart.latency")} series={of.get("latency_p95") ?? []} format={(v) => f.duration(v)} {...rest} />
+      <DataChart title={t("chart.queue")} series={of.get("queue_depth") ?? []} format={small} {...rest} />
       <DataChart title={t("chart.tokens")} series={of.get("tokens") ?? []} format={perSecond} {...rest} />
     </div>
   );

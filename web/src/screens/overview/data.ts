@@ -2,7 +2,7 @@
 import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback } from "react";
 import type { LinkBreakerReply, LinkOverview, OperatorMapEdge, OperatorMapNode, OperatorMapReply, SupervisorModule, SupervisorStatus } from "../../api";
-import { call, keyOf, useApi } from "../../lib/api";
+import { ApiError, call, keyOf, useApi } from "../../lib/api";
 
 export type { SupervisorModule } from "../../api";
 export type MapNode = OperatorMapNode;
@@ -24,16 +24,25 @@ export function useRefresh(): () => void {
   }, [client]);
 }
 
-export const RANGES = { "15m": 900_000, "1h": 3_600_000, "6h": 21_600_000, "24h": 86_400_000, "7d": 604_800_000 } as const;
+export const RANGES = { "15m": 900_000, "1h": 3_600_000, "6h": 21_600_000, "24h": 86_400_000, "7d": 604_800_000, "90d": 7_776_000_000 } as const;
 export type Range = keyof typeof RANGES;
 export const isRange = (v: unknown): v is Range => typeof v === "string" && v in RANGES;
 
-export const METRICS = "cpu,memory,requests,errors,latency_p95,tokens,tension";
+export const METRICS = "cpu,memory,requests,errors,latency_p95,tokens,queue_depth,tension";
 
 export function useMetrics(range: Range) {
   return useQuery({
     queryKey: ["operator.metrics", range],
-    queryFn: ({ signal }) => call("operator.metrics_series", { params: { names: METRICS, since: Date.now() - RANGES[range] }, signal }),
+    queryFn: async ({ signal }) => {
+      const params = { names: METRICS, since: Date.now() - RANGES[range] };
+      try {
+        return { ...(await call("operator.metrics_series", { params, signal })), engines: true };
+      } catch (e) {
+        // There were more engines than one reply has room for: what the modules did is worth more than nothing.
+        if (!(e instanceof ApiError) || e.code !== "too_many_series") throw e;
+        return { ...(await call("operator.metrics_series", { params: { ...params, modules: "link,switch,hermes,operator,supervisor" }, signal })), engines: false };
+      }
+    },
     refetchInterval: RANGES[range] <= 3_600_000 ? MAP_MS : 60_000,
     placeholderData: keepPreviousData,
     retry: false,
