@@ -79,6 +79,15 @@ int supervisor_keep_out(const struct cli *c, int *fd)
     return cli_fail(CLI_FAILED, "VX11 runs in this home: stop it first, or say --stop");
 }
 
+static int restore_verify(struct db_work *w, const struct restore_arguments *a)
+{
+    const struct backup_watch watch = {.cancelled = db_interrupted};
+    const char *key_file = a->key_file ? a->key_file : w->config->key_file;
+    struct error err = {0};
+    int rc = backup_verify(&w->place, a->name, key_file, &watch, w->cli.arena, NULL, &err);
+    return rc == 0 ? 0 : db_failed(rc, &err);
+}
+
 static int restore_note(struct db_work *w, const struct backup_restore_reply *r, struct error *err)
 {
     struct store *s = NULL;
@@ -156,6 +165,8 @@ int command_db_restore(int argc, char **argv)
         return code;
     code = db_work_open(&w, "restore", LOCK_WAIT_MS);
     const bool ran = code == 0 && supervisor_lives(&w.cli);
+    if (code == 0 && ran && a.stop) /* read to its end while everything still runs */
+        code = restore_verify(&w, &a);
     if (code == 0 && ran && a.stop)
         code = down_wait(&w.cli, -1);
     const bool stopped = code == 0 && ran && a.stop;

@@ -194,6 +194,11 @@ void api_chore_start(struct request *r, void *module)
         request_fail(r, 400, "invalid_value", "full", "only maintain can be full");
         return;
     }
+    if (b->full) {
+        request_fail(r, 409, "needs_stop", "full",
+                     "a full compaction needs everything else stopped: vx11 db maintain --compact --stop");
+        return;
+    }
     if (s->stopping) {
         request_fail(r, 503, "stopping", NULL, "VX11 is being stopped");
         return;
