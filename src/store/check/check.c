@@ -239,6 +239,7 @@ static int check_closed(struct check *c, const struct error *why)
     c->step = "file";
     check_found(c, (struct database_finding){.severity = DATABASE_SEVERITY_PROBLEM,
                                              .text = check_text(c, "%s", why->text)});
+    check_length_closed(c);
     for (size_t i = 0; i < COUNT_OF(steps); i++)
         c->out->steps[c->out->steps_count++] =
             (struct database_step){.name = steps[i].name,

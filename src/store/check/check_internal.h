@@ -42,6 +42,8 @@ bool check_has_column(struct check *c, const char *table, const char *column);
 
 /* One function for each step. */
 void check_file(struct check *c);
+/* pages.c: was the file cut off? For one that SQLite does not open. */
+void check_length_closed(struct check *c);
 void check_pages(struct check *c);
 void check_keys(struct check *c);
 void check_values(struct check *c);

@@ -28,6 +28,8 @@ const struct declared_json declared_json[] = {
     {"operator_browser_task", "result", DECLARED_JSON, NULL},
     {"ledger", "detail", DECLARED_OBJECT, NULL},
     {"chore", "output", DECLARED_JSON, NULL},
+    {"maintenance_run", "report", DECLARED_OBJECT, NULL},
+    {"import_run", "report", DECLARED_JSON, NULL},
     {"doctor_report", "report", DECLARED_OBJECT, NULL},
 };
 const size_t declared_json_count = COUNT_OF(declared_json);

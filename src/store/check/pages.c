@@ -28,14 +28,12 @@ static int64_t size_of(const char *path, const char *suffix)
 }
 
 /* The header says how many pages there are; a file that was cut off has fewer. */
-static void check_length(struct check *c)
+static void length_of(struct check *c, sqlite3_file *file)
 {
-    sqlite3_file *file = NULL;
     unsigned char h[HEADER_LEN];
     sqlite3_int64 size = 0;
-    if (sqlite3_file_control(c->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file ||
-        !file->pMethods || file->pMethods->xFileSize(file, &size) != SQLITE_OK ||
-        file->pMethods->xRead(file, h, HEADER_LEN, 0) != SQLITE_OK)
+    if (file->pMethods->xFileSize(file, &size) != SQLITE_OK || size < HEADER_LEN ||
+        file->pMethods->xRead(file, h, HEADER_LEN, 0) != SQLITE_OK || memcmp(h, "SQLite format 3", 16) != 0)
         return;
     int64_t page = (int64_t)h[16] << 8 | h[17];
     int64_t pages = header_u32(h, 28);
@@ -56,6 +54,31 @@ static void check_length(struct check *c)
                                          .page = size / page + 1,
                                          .text = check_text(c, "the file ends in the middle of page %lld",
                                                             (long long)(size / page + 1))});
+}
+
+static void check_length(struct check *c)
+{
+    sqlite3_file *file = NULL;
+    if (sqlite3_file_control(c->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK && file &&
+        file->pMethods)
+        length_of(c, file);
+}
+
+/* Through SQLite's own way to files: closing a descriptor of ours would drop the locks of this process. */
+void check_length_closed(struct check *c)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    sqlite3_file *file = vfs ? arena_zalloc(c->arena, (size_t)vfs->szOsFile) : NULL;
+    char full[4200] = "";
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_MAIN_DB;
+    /* A VFS wants the full path, and the name followed by a second NUL. */
+    if (!file || vfs->xFullPathname(vfs, c->options->path, (int)sizeof full - 2, full) != SQLITE_OK)
+        return;
+    full[strlen(full) + 1] = '\0';
+    if (vfs->xOpen(vfs, full, file, flags, &flags) == SQLITE_OK)
+        length_of(c, file);
+    if (file->pMethods)
+        file->pMethods->xClose(file);
 }
 
 void check_file(struct check *c)
@@ -154,7 +177,7 @@ static void page_finding(struct check *c, const char *line)
     /* The rows and the constraint are found by the step for values. */
     if (!c->options->quick && strstr(line, "CHECK constraint failed in "))
         return;
-    int64_t page = number_behind(line, "page ");
+    int64_t page = number_behind(line, str_starts(line, "Page ") ? "Page " : "page ");
     int64_t row = str_starts(line, "row ") ? number_behind(line, "row ") : 0;
     const char *table = table_named_in(c, line);
     check_found(c, (struct database_finding){.severity = DATABASE_SEVERITY_PROBLEM,
@@ -166,15 +189,19 @@ static void page_finding(struct check *c, const char *line)
                                              .text = check_text(c, "%s", line)});
 }
 
-void check_pages(struct check *c)
+/* All pages, or those of one table (quoted). false: nothing was reported, not even that all is well. */
+static bool pages_check(struct check *c, const struct check_table *t)
 {
-    const char *sql = arena_printf(c->arena, "PRAGMA %s(%zu)",
-                                   c->options->quick ? "quick_check" : "integrity_check", c->findings_max);
+    const char *sql =
+        t ? arena_printf(c->arena, "PRAGMA %s(%s)", c->options->quick ? "quick_check" : "integrity_check",
+                         t->quoted)
+          : arena_printf(c->arena, "PRAGMA %s(%zu)", c->options->quick ? "quick_check" : "integrity_check",
+                         c->findings_max);
     /* The reports are kept first: looking for owners reads the same pages. */
     const char **lines = arena_array(c->arena, c->findings_max + 1, sizeof *lines);
     size_t n = 0;
-    sqlite3_stmt *stmt = lines ? check_prepare(c, NULL, sql) : NULL;
-    while (stmt && n <= c->findings_max && check_step(c, NULL, stmt)) {
+    sqlite3_stmt *stmt = lines ? check_prepare(c, t ? t->name : NULL, sql) : NULL;
+    while (stmt && n <= c->findings_max && check_step(c, t ? t->name : NULL, stmt)) {
         const char *text = (const char *)sqlite3_column_text(stmt, 0);
         if (text && (lines[n] = arena_strdup(c->arena, text)) != NULL)
             n++;
@@ -189,6 +216,16 @@ void check_pages(struct check *c)
             if (*line && !str_starts(line, "*** in database"))
                 page_finding(c, line);
     }
+    return n > 0;
+}
+
+void check_pages(struct check *c)
+{
+    /* Damage that stops the walk is not located by SQLite: then table by table tells whose it is. */
+    if (!pages_check(c, NULL) && !c->expired && !c->look.unreadable)
+        for (size_t i = 0; i < c->table_count && !check_expired(c); i++)
+            if (!c->tables[i].virtual_shadow)
+                (void)pages_check(c, &c->tables[i]);
 }
 
 /* ---- room ---- */

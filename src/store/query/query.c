@@ -37,10 +37,10 @@ static const struct {
     {"foreign_key_list", true}, {"foreign_key_check", true}, {"quick_check", true},
     {"integrity_check", true},  {"page_count", false},       {"page_size", false},
     {"freelist_count", false},  {"user_version", false},     {"application_id", false},
-    {"schema_version", false},  {"journal_mode", false},     {"auto_vacuum", false},
-    {"encoding", false},        {"compile_options", false},  {"collation_list", false},
-    {"function_list", false},   {"module_list", false},      {"pragma_list", false},
-    {"data_version", false},    {"foreign_keys", false},     {"query_only", false},
+    {"schema_version", false},  {"auto_vacuum", false},      {"encoding", false},
+    {"compile_options", false}, {"collation_list", false},   {"function_list", false},
+    {"module_list", false},     {"pragma_list", false},      {"data_version", false},
+    {"foreign_keys", false},    {"query_only", false},
 };
 
 /* What stands for a secret. */
