@@ -20,7 +20,9 @@
 
 #include "base/fs.h"
 #include "base/str.h"
+#include "embed/sql.h"
 #include "store/backup/backup.h"
+#include "store/store_internal.h"
 
 #define BACKUPS 100
 #define FORMS   4
@@ -687,6 +689,44 @@ static void test_newer_is_refused(void **state)
     world_close(&w);
 }
 
+static void test_before_migrate(void **state)
+{
+    struct place *p = *state;
+    struct world w;
+    struct store *s = NULL;
+    struct backup_list list;
+    struct backup_restore_reply reply;
+    bool made = true;
+    const struct backup_options o = {.compress = true};
+    const struct backup_keep keep = {.before = 1};
+    world_open(&w, p);
+    /* nothing there yet, then a database of an earlier version, then one of this */
+    assert_ok(backup_before_migrate(p->dir, &w.place, &o, &keep, &made, &w.err), w.err);
+    assert_false(made);
+    const struct store_options old = {.path = p->path, .migrate = true};
+    assert_ok(store_open_with(&old, embed_sql_files, 15, &s, &w.err), w.err);
+    store_close(s);
+    raw_exec(p->path, "CREATE TABLE t (n INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2)");
+    assert_ok(backup_before_migrate(p->dir, &w.place, &o, &keep, &made, &w.err), w.err);
+    assert_true(made);
+    store_close(open_store(p->path));
+    assert_ok(backup_before_migrate(p->dir, &w.place, &o, &keep, &made, &w.err), w.err);
+    assert_false(made);
+    assert_ok(backup_list(&w.place, w.a, &list, &w.err), w.err);
+    assert_int_equal(list.backups_count, 1);
+    assert_int_equal(list.backups[0].kind, BACKUP_KIND_BEFORE_MIGRATE);
+    assert_int_equal(list.backups[0].schema_version, 15);
+    /* the way back brings it up again */
+    raw_exec(p->path, "DELETE FROM t");
+    const struct backup_restore_options r = {.name = list.backups[0].name, .by = "test"};
+    assert_ok(backup_restore(&w.place, &r, w.a, &reply, &w.err), w.err);
+    assert_int_equal(reply.schema_before, 15);
+    assert_int_equal(reply.schema_version, store_schema_current());
+    assert_int_equal(raw_int(p->path, "SELECT count(*) FROM t"), 2);
+    assert_sound(p->path);
+    world_close(&w);
+}
+
 static void test_lock(void **state)
 {
     struct place *p = *state;
@@ -745,6 +785,7 @@ int main(void)
         TEST(test_restore_busy),
         TEST(test_restore_over_damage),
         TEST(test_newer_is_refused),
+        TEST(test_before_migrate),
         TEST(test_lock),
         TEST(test_cancelled),
     };
