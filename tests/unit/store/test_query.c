@@ -1,152 +1,395 @@
-/* Query: it reads, and nothing else, whatever the statement tries; time, rows and bytes are bounded. */
+/* Queries and single writes: values there and back, errors, transactions, the statement cache. */
 #include "helper.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/str.h"
-#include "store/query/query.h"
+#include "store/store_internal.h"
 
-static int no_columns(void *ctx, const struct query_column *columns, size_t n)
+static const char insert_setting[] = "INSERT INTO setting (key, value, updated_at) VALUES (?1, ?2, ?3)";
+
+static int put(struct store *s, const char *key, int64_t at, struct error *err)
 {
-    (void)ctx;
-    (void)columns;
-    return n > 0 ? 0 : VX11_EINTERNAL;
+    return store_exec(s, insert_setting, (struct store_value[]){STORE_T(key), STORE_T("1"), STORE_I(at)}, 3,
+                      NULL, err);
 }
 
-/* The values, each followed by a bar. */
-static int put_row(void *ctx, const struct store_value *values, size_t n)
+struct seen {
+    int rows;
+    int64_t i;
+    double d;
+    char text[64];
+    unsigned char blob[8];
+    size_t blob_len;
+    bool null[5];
+};
+
+static int see(void *ctx, const struct store_row *row)
 {
-    struct buf *out = ctx;
-    for (size_t i = 0; i < n; i++) {
-        if (values[i].type == STORE_INT)
-            buf_printf(out, "%lld|", (long long)values[i].v.i);
-        else if (values[i].type == STORE_TEXT)
-            buf_printf(out, "%.*s|", (int)values[i].v.b.len, (const char *)values[i].v.b.data);
-        else
-            buf_puts(out, values[i].type == STORE_NULL ? "NULL|" : "other|");
-    }
+    struct seen *seen = ctx;
+    seen->rows++;
+    seen->i = row_int(row, 0);
+    seen->d = row_real(row, 1);
+    row_copy(row, 2, seen->text, sizeof seen->text);
+    const void *blob = row_blob(row, 3, &seen->blob_len);
+    if (blob && seen->blob_len <= sizeof seen->blob)
+        memcpy(seen->blob, blob, seen->blob_len);
+    for (int i = 0; i < 5; i++)
+        seen->null[i] = row_is_null(row, i);
+    assert_true(row_text(row, 4) == NULL);
     return 0;
 }
 
-static int ask(const char *path, const char *sql, struct buf *out, struct query_end *end, struct error *err)
-{
-    const struct query_options o = {
-        .path = path, .sql = sql, .timeout_ms = 300, .rows_max = 5, .bytes_max = 100000};
-    buf_clear(out);
-    return query_run(&o, no_columns, put_row, out, end, err);
-}
-
-static void fill(const char *path)
-{
-    store_close(open_store(path));
-    raw_exec(path, "INSERT INTO auth_token (id, name, scopes, hash, created_at) VALUES"
-                   " ('01ARZ3NDEKTSV4RRFFQ69G5FAV', 'bob', 'read', zeroblob(32), 9223372036854775807)");
-}
-
-static void test_reads(void **state)
+static void test_values(void **state)
 {
     struct place *p = *state;
-    struct buf out = BUF_INIT;
-    struct query_end end;
+    struct store *s = open_store(p->path);
     struct error err = {0};
-    fill(p->path);
-    assert_ok(ask(p->path, "SELECT name, hash, length(hash), created_at FROM auth_token; -- all ;", &out,
-                  &end, &err),
-              err);
-    assert_string_equal(out.data,
-                        "bob|NULL|NULL|9223372036854775807|"); /* secrets stay out, numbers are whole */
-    assert_ok(ask(p->path, "SELECT name FROM auth_token WHERE hash = zeroblob(32)", &out, &end, &err), err);
-    assert_int_equal(end.rows, 0);
-    assert_ok(ask(p->path, "SELECT count(*) > 2 FROM pragma_table_info('event')", &out, &end, &err), err);
-    assert_ok(ask(p->path,
-                  "SELECT n FROM operator_message WHERE n IN (SELECT rowid FROM operator_message_words"
-                  " WHERE operator_message_words MATCH 'word')",
-                  &out, &end, &err),
-              err);
-    assert_ok(ask(p->path, "PRAGMA page_size", &out, &end, &err), err);
-    assert_string_equal(out.data, "4096|");
-    buf_free(&out);
+    struct seen seen = {0};
+    const char text[] = "se\xc3\xb1or not cut here";
+    struct store_value values[] = {STORE_I(INT64_MIN), STORE_D(0.1), store_text_len(text, 6),
+                                   store_blob("\0\1\2", 3), STORE_N};
+    assert_ok(store_query(s, "SELECT ?1, ?2, ?3, ?4, ?5", values, 5, see, &seen, &err), err);
+    assert_int_equal(seen.rows, 1);
+    assert_true(seen.i == INT64_MIN);
+    assert_true(seen.d == 0.1);
+    assert_string_equal(seen.text, "se\xc3\xb1or");
+    assert_int_equal(seen.blob_len, 3);
+    assert_memory_equal(seen.blob, "\0\1\2", 3);
+    const bool nulls[] = {false, false, false, false, true};
+    assert_memory_equal(seen.null, nulls, sizeof nulls);
+    /* No text is NULL, empty text is not; the same for blobs. */
+    struct store_value none[] = {STORE_T(NULL), STORE_T(""), store_blob(NULL, 0), store_blob("", 0), STORE_N};
+    assert_ok(store_query(s, "SELECT ?1, ?2, ?3, ?4, ?5", none, 5, see, &seen, &err), err);
+    const bool more_nulls[] = {true, false, false, false, true};
+    assert_memory_equal(seen.null, more_nulls, sizeof more_nulls);
+    store_close(s);
 }
 
-static void test_only_reads(void **state)
+static int copy_small(void *ctx, const struct store_row *row)
 {
-    static const char *const refused[] = {
-        "INSERT INTO setting VALUES ('a', '1', 1)",
-        "UPDATE auth_token SET name = 'eve'",
-        "DELETE FROM auth_token",
-        "CREATE TABLE t (a)",
-        "CREATE TEMP TABLE t (a)",
-        "DROP TABLE setting",
-        "ATTACH '/tmp/other.db' AS other",
-        "VACUUM",
-        "VACUUM INTO '/tmp/copy.db'",
-        "BEGIN IMMEDIATE",
-        "PRAGMA journal_mode=DELETE",
-        "PRAGMA writable_schema=1",
-        "PRAGMA query_only=0",
-        "PRAGMA user_version=7",
-        "PRAGMA wal_checkpoint(TRUNCATE)",
-        "SELECT load_extension('/tmp/x.so')",
-        "REINDEX",
-        "ANALYZE",
-        "WITH x(a) AS (SELECT 1) INSERT INTO setting SELECT 'a', '1', 1 FROM x",
-        "INSERT INTO operator_message_words (operator_message_words) VALUES ('rebuild')",
-        "SELECT 1; DELETE FROM auth_token",
-        "SELECT 1; SELECT 2",
-        "",
-        "-- nothing",
-        "SELECT ?1",
-        "SELECT * FROM nowhere",
-    };
+    char small[4];
+    assert_int_equal(row_copy(row, 0, small, sizeof small), 2);
+    *(int *)ctx = strcmp(small, "ab");
+    return 0;
+}
+
+static void test_copy_cuts_on_characters(void **state)
+{
     struct place *p = *state;
-    char before[65], after[65];
-    struct buf out = BUF_INIT;
-    struct query_end end;
-    fill(p->path);
-    file_hash(p->path, before);
-    for (size_t i = 0; i < COUNT_OF(refused); i++) {
-        struct error err = {0};
-        int rc = ask(p->path, refused[i], &out, &end, &err);
-        if (rc != VX11_EPERMISSION && rc != VX11_EINVALID)
-            fail_msg("%s: %s %s", refused[i], error_name(rc), err.text);
-        assert_true(err.text[0] != '\0');
+    struct store *s = open_store(p->path);
+    struct error err = {0};
+    int differs = -1;
+    assert_ok(store_query(s, "SELECT 'ab\xc3\xb1'", NULL, 0, copy_small, &differs, &err), err);
+    assert_int_equal(differs, 0);
+    store_close(s);
+}
+
+static int stop_at_second(void *ctx, const struct store_row *row)
+{
+    (void)row;
+    return ++*(int *)ctx == 2 ? 42 : 0;
+}
+
+static void test_callback_stops(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->path);
+    struct error err = {0};
+    int rows = 0;
+    assert_int_equal(store_query(s, "VALUES (1), (2), (3)", NULL, 0, stop_at_second, &rows, &err), 42);
+    assert_int_equal(rows, 2);
+    assert_ok(store_query(s, "VALUES (1), (2), (3)", NULL, 0, NULL, NULL, &err), err);
+    store_close(s);
+}
+
+static void test_errors(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->path);
+    struct error err = {0};
+    int64_t changes = 7;
+    assert_ok(put(s, "a", 1, &err), err);
+    assert_code(VX11_EEXISTS, put(s, "a", 2, &err), err);
+    assert_has(err.text, "UNIQUE");
+    assert_code(VX11_EINVALID, put(s, "", 2, &err), err);
+    assert_has(err.text, "CHECK");
+    assert_code(VX11_EINVALID, put(s, NULL, 2, &err), err);
+    assert_has(err.text, "NOT NULL");
+    assert_code(VX11_EINVALID,
+                store_exec(s, insert_setting,
+                           (struct store_value[]){STORE_T("b"), STORE_T("1"), STORE_T("soon")}, 3, &changes,
+                           &err),
+                err); /* STRICT */
+    assert_int_equal(changes, 0);
+    struct store_value one[] = {STORE_I(1)};
+    assert_code(VX11_EINVALID, store_exec(s, insert_setting, one, 1, NULL, &err), err);
+    assert_has(err.text, "1 values for the 3 parameters");
+    assert_code(VX11_EINVALID, store_query(s, "SELECT 1; SELECT 2", NULL, 0, NULL, NULL, &err), err);
+    assert_code(VX11_EINVALID, store_query(s, "", NULL, 0, NULL, NULL, &err), err);
+    assert_ok(store_query(s, "SELECT 1;\n ", NULL, 0, NULL, NULL, &err), err);
+    assert_code(VX11_EINVALID, store_query(s, "DELETE FROM setting", NULL, 0, NULL, NULL, &err), err);
+    assert_code(VX11_EINVALID, store_query(s, "BEGIN", NULL, 0, NULL, NULL, &err), err);
+    assert_code(VX11_EINVALID, store_exec(s, "SELECT 1", NULL, 0, NULL, &err), err);
+    assert_code(VX11_EINVALID, store_exec(s, "BEGIN", NULL, 0, NULL, &err), err);
+    assert_code(VX11_EINTERNAL, store_query(s, "SELECT * FROM nowhere", NULL, 0, NULL, NULL, &err), err);
+    assert_has(err.text, "no such table: nowhere");
+    /* A name in double quotes is no string. */
+    assert_code(VX11_EINTERNAL, store_query(s, "SELECT \"text\"", NULL, 0, NULL, NULL, &err), err);
+    assert_int_equal(query_int(s, "SELECT count(*) FROM setting"), 1);
+    store_close(s);
+}
+
+static void test_changes(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->path);
+    struct error err = {0};
+    int64_t changes = -1;
+    for (int i = 0; i < 3; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "k%d", i);
+        assert_ok(put(s, key, i, &err), err);
     }
-    file_hash(p->path, after);
-    assert_string_equal(before, after);
-    buf_free(&out);
+    assert_ok(
+        store_exec(s, "UPDATE setting SET updated_at = 9 WHERE updated_at > 0", NULL, 0, &changes, &err),
+        err);
+    assert_int_equal(changes, 2);
+    assert_ok(
+        store_exec(s, "UPDATE setting SET updated_at = 9 WHERE updated_at > 9", NULL, 0, &changes, &err),
+        err);
+    assert_int_equal(changes, 0);
+    assert_ok(store_exec(s, "CREATE TABLE more (x)", NULL, 0, &changes, &err), err);
+    assert_int_equal(changes, 0);
+    assert_ok(store_exec(s, "DELETE FROM setting RETURNING key", NULL, 0, &changes, &err), err);
+    assert_int_equal(changes, 3);
+    store_close(s);
 }
 
-static void test_bounds(void **state)
+/* ---- transactions ---- */
+
+struct plan {
+    int fail; /* returned at the end */
+    bool bad_row, nested, ignore;
+};
+
+static int two_rows(void *ctx, struct store *s, struct error *err)
+{
+    struct plan *plan = ctx;
+    int rc = put(s, "first", 1, err);
+    if (rc != 0)
+        return rc;
+    assert_int_equal(query_int(s, "SELECT count(*) FROM setting"), 1); /* its own writes are seen */
+    if (plan->nested)
+        return store_transaction(s, two_rows, ctx, err);
+    if (plan->bad_row && (rc = put(s, "first", 2, err)) != 0 && !plan->ignore)
+        return rc;
+    rc = put(s, "second", 2, err);
+    return rc != 0 ? rc : plan->fail;
+}
+
+static void test_transactions(void **state)
 {
     struct place *p = *state;
-    struct buf out = BUF_INIT;
-    struct query_end end;
+    struct store *s = open_store(p->path);
     struct error err = {0};
-    fill(p->path);
-    static const char endless[] = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) ";
-    char sql[200];
-    snprintf(sql, sizeof sql, "%sSELECT max(x) FROM c", endless);
-    assert_code(VX11_ETIMEOUT, ask(p->path, sql, &out, &end, &err), err);
-    snprintf(sql, sizeof sql, "%sSELECT x FROM c", endless);
-    assert_ok(ask(p->path, sql, &out, &end, &err), err);
-    assert_string_equal(end.cut, "rows");
-    assert_string_equal(out.data, "1|2|3|4|5|");
-    snprintf(sql, sizeof sql, "%sSELECT hex(zeroblob(20000)) FROM c", endless);
-    assert_ok(ask(p->path, sql, &out, &end, &err), err);
-    assert_string_equal(end.cut, "bytes");
-    assert_int_equal(end.rows, 2);
-    assert_code(VX11_ENOT_FOUND, ask("/nowhere/vx11.db", "SELECT 1", &out, &end, &err), err);
-    buf_free(&out);
+    struct plan fails = {.fail = 17}, breaks = {.bad_row = true}, nests = {.nested = true}, good = {0};
+    struct plan goes_on = {.bad_row = true, .ignore = true};
+    assert_int_equal(store_transaction(s, two_rows, &fails, &err), 17);
+    assert_int_equal(query_int(s, "SELECT count(*) FROM setting"), 0);
+    assert_code(VX11_EEXISTS, store_transaction(s, two_rows, &breaks, &err), err);
+    assert_int_equal(query_int(s, "SELECT count(*) FROM setting"), 0);
+    assert_code(VX11_EINVALID, store_transaction(s, two_rows, &nests, &err), err);
+    assert_int_equal(query_int(s, "SELECT count(*) FROM setting"), 0);
+    assert_ok(store_transaction(s, two_rows, &goes_on, &err), err); /* one statement failed, alone */
+    assert_int_equal(query_int(s, "SELECT count(*) FROM setting"), 2);
+    assert_ok(store_exec(s, "DELETE FROM setting", NULL, 0, NULL, &err), err);
+    assert_ok(store_transaction(s, two_rows, &good, &err), err);
+    assert_int_equal(query_int(s, "SELECT count(*) FROM setting"), 2);
+    store_close(s);
+}
+
+/* What rolls the whole transaction back must not let the rest slip out alone. */
+static int rolled_back_inside(void *ctx, struct store *s, struct error *err)
+{
+    (void)ctx;
+    struct error inner = {0};
+    assert_ok(put(s, "first", 1, &inner), inner);
+    assert_int_equal(
+        store_exec(s, "INSERT OR ROLLBACK INTO setting VALUES ('first', '1', 1)", NULL, 0, NULL, &inner),
+        VX11_EEXISTS);
+    assert_int_equal(put(s, "second", 2, &inner), VX11_ECANCELLED);
+    (void)err;
+    return 0;
+}
+
+static void test_rolled_back_inside(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->path);
+    struct error err = {0};
+    assert_code(VX11_ECANCELLED, store_transaction(s, rolled_back_inside, NULL, &err), err);
+    assert_int_equal(query_int(s, "SELECT count(*) FROM setting"), 0);
+    store_close(s);
+}
+
+static void test_busy(void **state)
+{
+    struct place *p = *state;
+    struct store *s = NULL;
+    struct error err = {0};
+    assert_ok(try_open(p->path, &err), err);
+    assert_ok(store_open(&(struct store_options){.path = p->path, .busy_timeout_ms = 50}, &s, &err), err);
+    sqlite3 *other;
+    assert_int_equal(sqlite3_open(p->path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    assert_code(VX11_EBUSY, put(s, "a", 1, &err), err);
+    assert_code(VX11_EBUSY, store_transaction(s, two_rows, &(struct plan){0}, &err), err);
+    assert_int_equal(query_int(s, "SELECT count(*) FROM setting"), 0); /* readers do not wait */
+    sqlite3_exec(other, "COMMIT", NULL, NULL, NULL);
+    assert_ok(put(s, "a", 1, &err), err);
+    sqlite3_close(other);
+    store_close(s);
+}
+
+static void test_full(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->path);
+    struct error err = {0};
+    char *big = calloc(1, 100001);
+    memset(big, '1', 100000);
+    int64_t pages = 0;
+    assert_ok(sql_int(s->write, "PRAGMA page_count", &pages, &err), err);
+    char sql[64];
+    snprintf(sql, sizeof sql, "PRAGMA max_page_count=%d", (int)pages + 10);
+    assert_ok(sql_run(s->write, sql, &err), err);
+    struct store_value values[] = {STORE_T("big"), store_text(big), STORE_I(1)};
+    assert_code(VX11_EFULL, store_exec(s, insert_setting, values, 3, NULL, &err), err);
+    assert_ok(put(s, "small", 1, &err), err);
+    assert_int_equal(query_int(s, "SELECT count(*) FROM setting"), 1);
+    free(big);
+    store_close(s);
+    assert_sound(p->path);
+}
+
+/* ---- the statement cache ---- */
+
+static void test_cache(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->path);
+    struct error err = {0};
+    uint64_t before = s->reads.prepared;
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(query_int(s, "SELECT 1 + 1"), 2);
+    assert_int_equal(s->reads.prepared, before + 1);
+    /* The same text elsewhere is the same statement; another text at the same address is another. */
+    char text[32] = "SELECT 1 + 1";
+    assert_int_equal(query_int(s, text), 2);
+    assert_int_equal(s->reads.prepared, before + 1);
+    snprintf(text, sizeof text, "SELECT 2 + 2");
+    assert_int_equal(query_int(s, text), 4);
+    assert_int_equal(s->reads.prepared, before + 2);
+    /* More than fit: the ones used last stay. */
+    for (int i = 0; i < 3 * STATEMENTS_MAX; i++) {
+        snprintf(text, sizeof text, "SELECT %d", i);
+        assert_int_equal(query_int(s, text), i);
+        assert_int_equal(query_int(s, "SELECT 1 + 1"), 2);
+        assert_true(s->reads.count <= STATEMENTS_MAX);
+    }
+    assert_int_equal(s->reads.prepared, before + 2 + 3 * STATEMENTS_MAX);
+    assert_code(VX11_EINTERNAL, store_query(s, "SELECT nothing", NULL, 0, NULL, NULL, &err), err);
+    store_close(s);
+}
+
+struct depth {
+    struct store *s;
+    int depth;
+};
+
+static int go_deeper(void *ctx, const struct store_row *row)
+{
+    struct depth *d = ctx;
+    (void)row;
+    struct error err = {0};
+    if (++d->depth < 100)
+        assert_ok(store_query(d->s, "SELECT 5", NULL, 0, go_deeper, d, &err), err);
+    return 0;
+}
+
+static void test_query_inside_a_query(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->path);
+    struct error err = {0};
+    struct depth d = {s, 0};
+    assert_ok(store_query(s, "SELECT 5", NULL, 0, go_deeper, &d, &err), err);
+    assert_int_equal(d.depth, 100);
+    assert_int_equal(query_int(s, "SELECT 5"), 5);
+    store_close(s);
+}
+
+static int hold_one(void *ctx, const struct store_row *row)
+{
+    struct depth *d = ctx;
+    struct error err = {0};
+    static char texts[3 * STATEMENTS_MAX][32];
+    (void)row;
+    if (++d->depth >= 3 * STATEMENTS_MAX)
+        return 0;
+    snprintf(texts[d->depth], sizeof texts[0], "SELECT %d", d->depth);
+    assert_ok(store_query(d->s, texts[d->depth], NULL, 0, hold_one, d, &err), err);
+    return 0;
+}
+
+/* More different statements in use at once than the cache has room for. */
+static void test_all_in_use(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->path);
+    struct error err = {0};
+    struct depth d = {s, 0};
+    assert_ok(store_query(s, "SELECT 0", NULL, 0, hold_one, &d, &err), err);
+    assert_int_equal(d.depth, 3 * STATEMENTS_MAX);
+    assert_true(s->reads.count <= STATEMENTS_MAX);
+    store_close(s);
+}
+
+/* A schema that another connection changes does not spoil cached statements. */
+static void test_schema_changes(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->path);
+    struct error err = {0};
+    assert_ok(put(s, "a", 1, &err), err);
+    assert_int_equal(query_int(s, "SELECT count(*) FROM setting"), 1);
+    raw_exec(p->path, "ALTER TABLE setting ADD COLUMN more TEXT");
+    assert_int_equal(query_int(s, "SELECT count(*) FROM setting"), 1);
+    assert_ok(put(s, "b", 1, &err), err);
+    assert_int_equal(query_int(s, "SELECT count(*) FROM setting WHERE more IS NULL"), 2);
+    store_close(s);
 }
 
 int main(void)
 {
+#define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, place_setup, place_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_reads, place_setup_fast, place_teardown),
-        cmocka_unit_test_setup_teardown(test_only_reads, place_setup_fast, place_teardown),
-        cmocka_unit_test_setup_teardown(test_bounds, place_setup_fast, place_teardown),
+        IN_PLACE(test_values),
+        IN_PLACE(test_copy_cuts_on_characters),
+        IN_PLACE(test_callback_stops),
+        IN_PLACE(test_errors),
+        IN_PLACE(test_changes),
+        IN_PLACE(test_transactions),
+        IN_PLACE(test_rolled_back_inside),
+        IN_PLACE(test_busy),
+        IN_PLACE(test_full),
+        IN_PLACE(test_cache),
+        IN_PLACE(test_query_inside_a_query),
+        IN_PLACE(test_all_in_use),
+        IN_PLACE(test_schema_changes),
     };
-    return cmocka_run_group_tests_name("store query", tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
