@@ -16,7 +16,9 @@
 
 #define RETAIN_FIRST_MS (60 * 1000)
 #define RETAIN_EVERY_MS (10 * 60 * 1000)
-#define RETAIN_PAGES    1000 /* given back to the file system per run; the daily maintenance gives back all */
+#define RETAIN_LIMIT_MS (20 * 1000) /* the rest is left for the next time: `db maintain` may want to begin   \
+                                     */
+#define RETAIN_PAGES 1000 /* given back to the file system per run; the daily maintenance gives back all */
 
 static int retain_rows(struct retain *t, struct store *store, struct error *err)
 {
@@ -26,6 +28,7 @@ static int retain_rows(struct retain *t, struct store *store, struct error *err)
                                            .actor = "supervisor",
                                            .lazy = true,
                                            .vacuum_pages = RETAIN_PAGES,
+                                           .limit_ms = RETAIN_LIMIT_MS,
                                            .stop = &t->stop};
     struct retain_result *result = malloc(sizeof *result);
     if (!result)

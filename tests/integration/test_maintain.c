@@ -46,7 +46,7 @@ static void fill(const char *incidents, const char *jobs, const char *decisions)
 static int setup(void **state)
 {
     (void)state;
-    system_start(&sys, "store:\n  warn_bytes: 1048576\n");
+    system_start(&sys, "store:\n  warn_bytes: 1048576\nswitch:\n  queue:\n    keep_finished: 10000000\n");
     system_stop(&sys);
     return 0;
 }

@@ -44,6 +44,11 @@ bool hold_stopped(const struct hold *h)
     return h->stop && *h->stop;
 }
 
+bool hold_late(const struct hold *h)
+{
+    return h->until_ms > 0 && clock_mono_ms() >= h->until_ms;
+}
+
 static double since_ms(uint64_t ns)
 {
     return (double)(clock_mono_ns() - ns) / 1e6;

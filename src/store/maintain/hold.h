@@ -14,6 +14,7 @@
 struct hold {
     struct store *s;
     const volatile bool *stop; /* NULL: never */
+    int64_t until_ms;          /* monotonic: no more work is begun after it; 0: no limit */
     double budget_ms;          /* of the work in one transaction, without its commit */
     double longest_ms;         /* of all of them, from the lock to its release */
     int64_t transactions;
@@ -26,6 +27,7 @@ struct hold {
 void hold_init(struct hold *h, struct store *s, const volatile bool *stop);
 void hold_end(struct hold *h);
 bool hold_stopped(const struct hold *h);
+bool hold_late(const struct hold *h); /* until_ms is over */
 /* VX11_ECANCELLED when it shall stop. */
 int hold_begin(struct hold *h, struct error *err);
 bool hold_over(const struct hold *h); /* it is time to commit */

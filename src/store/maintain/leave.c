@@ -372,7 +372,7 @@ int leave_rows(struct leave *l, int64_t before, int64_t at_most, struct error *e
     int64_t at = INT64_MIN, rowid = INT64_MIN, left = at_most;
     int rc = c.list ? prepare_all(l, err) : error_set(err, VX11_ENOMEM, "out of memory");
     crypto_shorthash_keygen(c.key);
-    while (rc == 0 && c.more && left > 0) {
+    while (rc == 0 && c.more && left > 0 && !hold_late(l->hold)) {
         rc = leave_chunk(l, &c, before, &at, &rowid, left, err);
         left -= (int64_t)c.count;
     }

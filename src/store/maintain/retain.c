@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "store/ledger/ledger.h"
@@ -217,7 +218,7 @@ static bool is_metrics(const char *table)
 static int retain_all(struct work *w, int tier, struct error *err)
 {
     int rc = 0;
-    for (size_t i = 0; i < w->count && rc != VX11_ECANCELLED; i++) {
+    for (size_t i = 0; i < w->count && rc != VX11_ECANCELLED && !hold_late(&w->hold); i++) {
         const struct rule *r = &w->rules[i];
         struct error one = {0};
         if ((tier > 0 && r->tight_age_ms == 0 && r->tight_rows == 0) ||
@@ -264,7 +265,8 @@ static int tighten(struct work *w, struct error *err)
     int64_t all, used = 0, before;
     int rc = retain_size(w->s, &used, &all, err);
     before = used;
-    while (rc == 0 && w->o->target_bytes > 0 && used >= w->o->target_bytes && w->out->tier < RETAIN_TIERS) {
+    while (rc == 0 && w->o->target_bytes > 0 && used >= w->o->target_bytes && w->out->tier < RETAIN_TIERS &&
+           !hold_late(&w->hold)) {
         w->out->tier++;
         rc = retain_all(w, w->out->tier, err);
         if (rc == 0)
@@ -321,6 +323,7 @@ int retain_run(struct store *s, const struct retain_options *options, struct ret
     *w = (struct work){.s = s, .o = options, .out = out};
     hold_init(&w->hold, s, options->stop);
     int rc = begin(w, err);
+    w->hold.until_ms = options->limit_ms > 0 ? clock_mono_ms() + options->limit_ms : 0;
     if (rc == 0 && !options->dry_run && (rc = store_rollup(s, options->now_ms, &until, err)) != 0) {
         w->no_metrics = true;
         log_error("store", "samples cannot be added up, and stay", LOG_S("reason", err->text));

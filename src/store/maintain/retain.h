@@ -31,6 +31,7 @@ struct retain_options {
     bool dry_run;              /* only count what would go */
     int64_t vacuum_pages;      /* pages given back to the file system at most; -1: all that are free */
     const volatile bool *stop; /* NULL: never */
+    int64_t limit_ms;          /* what is not done by then is left for the next time; 0: all of it */
 };
 struct retain_result {
     int64_t rows, children; /* that left */

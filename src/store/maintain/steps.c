@@ -14,7 +14,8 @@
 #include "store/maintain/vacuum.h"
 #include "store/rollup.h"
 
-#define FINDINGS 5 /* told of at most */
+#define FINDINGS        5     /* told of at most */
+#define ARCHIVE_WAIT_MS 60000 /* for the supervisor's own work, which ends after 20 s */
 
 static void say(struct step_words *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void say(struct step_words *w, const char *fmt, ...)
@@ -157,7 +158,7 @@ int step_retention(struct maintaining *m, struct step_words *w, struct error *er
 {
     const struct retain_options options = {.now_ms = m->now_ms,
                                            .archive_folder = m->folder,
-                                           .archive_wait_ms = m->o->lock_wait_ms,
+                                           .archive_wait_ms = ARCHIVE_WAIT_MS,
                                            .target_bytes = m->o->target_bytes,
                                            .actor = m->o->actor,
                                            .dry_run = m->o->dry_run,
