@@ -16,4 +16,4 @@ CREATE TABLE doctor_report (
 ) STRICT;
 CREATE INDEX doctor_report_by_at ON doctor_report (at);
 -- A look every hour for a month is 720 of them, some 30 KB each.
-INSERT INTO retention (table_name, time_column, max_age_ms, max_rows) VALUES ('doctor_report', 'at', 2592000000, 1000);
+INSERT INTO retention (table_name, time_column, max_age_ms, max_rows, archive, tight_max_rows) VALUES ('doctor_report', 'at', 2592000000, 1000, 0, 200);

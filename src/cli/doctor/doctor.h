@@ -233,6 +233,8 @@ void check_libraries(struct doctor_run *r);
 void check_backup_fresh(struct doctor_run *r);
 void check_backup_whole(struct doctor_run *r);
 void check_ledger(struct doctor_run *r);
+void check_maintenance(struct doctor_run *r);
+void check_archives(struct doctor_run *r);
 
 void fix_permissions(struct doctor_fixing *f);
 void fix_folders(struct doctor_fixing *f);

@@ -33,6 +33,8 @@ const struct doctor_check doctor_checks[] = {
     {"database.size", GROUP(DATABASE), WARN, "it stays below store.warn_bytes", LOOK, check_database_size, "vx11 db maintain", NULL, false},
     {"database.wal", GROUP(DATABASE), WARN, "its write-ahead log is small", LOOK, check_database_wal, "vx11 doctor --fix", fix_wal, false},
     {"database.ledger", GROUP(DATABASE), BLOCK, "the ledger's chain is whole", LOOK, check_ledger, "vx11 ledger verify", NULL, false},
+    {"database.maintenance", GROUP(DATABASE), WARN, "maintenance runs, and goes well", LOOK, check_maintenance, "vx11 db maintain", NULL, false},
+    {"database.archives", GROUP(DATABASE), WARN, "the files of rows that left are there", LOOK, check_archives, "vx11 db archive verify", NULL, false},
 
     {"models.any", GROUP(MODELS), BLOCK, "a model can be used", LOOK, check_models_any, "vx11 models pull NAME, or vx11 models scan", NULL, false},
     {"models.file", GROUP(MODELS), BLOCK, "its file is there, as it was registered", LOOK, check_model_file, NULL, fix_scan, false},
