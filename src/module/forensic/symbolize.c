@@ -122,8 +122,7 @@ static int tool_wait(const char *const *argv, int64_t timeout_ms, struct run *ru
         .ctx = run,
     };
     rc = rc == 0 ? child_begin(&options, &child, err) : error_set(err, rc, "out of memory");
-    if (rc == 0)
-        (void)uv_run(&loop, UV_RUN_DEFAULT);
+    (void)uv_run(&loop, UV_RUN_DEFAULT); /* a child that did not begin has handles to close too */
     (void)uv_loop_close(&loop);
     child_env_free(&env);
     return rc;
