@@ -208,7 +208,7 @@ test("database: the rows are those that sqlite3 counts; columns, keys, the map",
   assert.deepEqual(await axeFinds(page), []);
   await page.keyboard.press("Escape");
   await page.getByRole("tab", { name: "Map" }).click();
-  await page.getByRole("button", { name: /^operator_message,.*points to .*operator_session/ }).waitFor();
+  await page.getByRole("button", { name: /^operator_message .*points to .*operator_session/ }).waitFor();
   assert.deepEqual(problems, []);
   await close();
 });

@@ -46,10 +46,11 @@ export function TableMap({ tables: all, onOpen }: { tables: readonly Table[]; on
           </svg>
           {graph.spots.map(({ table: x, ...at }) => (
             <button key={x.name} type="button" className={s.box} style={{ left: at.x, top: at.y, width: graph.box.w, height: graph.box.h }} onClick={() => onOpen(x.name)}
-              aria-label={`${x.name}, ${x.module === "core" ? t("group.core") : x.module}, ${t("map.rows", { count: x.rows })}${pointed(x).length > 0 ? `, ${t("map.points", { names: f.list(pointed(x)) })}` : ""}`}
               onPointerEnter={() => setNear(x.name)} onPointerLeave={() => setNear(null)} onFocus={() => setNear(x.name)} onBlur={() => setNear(null)}>
               <span className={s.boxName}>{x.name}</span>
+              {" "}
               <span className="soft truncate">{x.module === "core" ? t("group.core") : x.module}, {t("map.rows", { count: x.rows })}</span>
+              {pointed(x).length > 0 && <span className="visually-hidden">, {t("map.points", { names: f.list(pointed(x)) })}</span>}
             </button>
           ))}
         </div>
