@@ -117,7 +117,7 @@ static void walk(void **state)
         }
     }
     assert_true(routes > 25);
-    assert_int_equal(open, 4); /* page, its own addresses, asset, login */
+    assert_int_equal(open, 6); /* page, its own addresses, asset, login, healthz, readyz */
 }
 
 static void health_is_open(void **state)
