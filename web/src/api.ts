@@ -3994,7 +3994,7 @@ export interface SupervisorChoreRequest {
   kind: "backup" | "verify" | "maintain" | "check" | "doctor";
   /** verify: the backup to read; all of them when absent. */
   name?: string;
-  /** maintain: a full compaction instead of an incremental one. */
+  /** maintain: a full compaction. That needs everything else stopped, so the answer is 409 needs_stop with the command for it. */
   full?: boolean;
 }
 
