@@ -234,8 +234,8 @@ static void metrics_ask(struct samples *s, const struct node *n, const struct cl
     q->s = s;
     q->pid = n->pid;
     memcpy(q->id, n->id, sizeof q->id);
-    if (client_start(module_client(m), target, "GET", "/metrics", NULL, NULL, 0, &options,
-                     &events, q, &call, &err) == 0)
+    if (client_start(module_client(m), target, "GET", "/metrics", NULL, NULL, 0, &options, &events, q, &call,
+                     &err) == 0)
         s->waiting++;
     else
         free(q);
