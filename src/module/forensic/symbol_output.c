@@ -26,6 +26,15 @@ static const char *function_read(struct arena *a, const char *s, size_t n)
     return word_copy(a, s, more ? (size_t)(more - s) : n);
 }
 
+/* The text is not a string: it ends where its line does. */
+static bool all_digits(const char *s, size_t n)
+{
+    size_t i = 0;
+    while (i < n && s[i] >= '0' && s[i] <= '9')
+        i++;
+    return i == n;
+}
+
 /* "file.c:12", "file.c:12:3", "file.c:12 (discriminator 2)", "??:0", "file.c:?". */
 static void source_read(struct arena *a, const char *s, size_t n, struct symbol_line *out)
 {
@@ -47,8 +56,7 @@ static void source_read(struct arena *a, const char *s, size_t n, struct symbol_
         if (str_to_i64(number, 1, 100000000, &line) == 0)
             out->line = line;
         const char *before = memrchr(s, ':', n);
-        if (!before || (size_t)(before - s) + 1 == n ||
-            strspn(before + 1, "0123456789") < n - (size_t)(before - s) - 1)
+        if (!before || (size_t)(before - s) + 1 == n || !all_digits(before + 1, n - (size_t)(before - s) - 1))
             break; /* no column */
     }
     out->source = word_copy(a, s, n);

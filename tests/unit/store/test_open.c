@@ -333,7 +333,7 @@ static int open_on_small_disk(void *ctx)
         return 77;
     int opened = 0, refused = 0;
     /* From a disk that takes nothing to one that takes it all, page by page. */
-    for (int kb = 4; kb <= 2048; kb = kb < 200 ? kb + 4 : kb * 2) {
+    for (int kb = 4; kb <= 8192; kb = kb < 200 ? kb + 4 : kb * 2) {
         snprintf(options, sizeof options, "size=%dk,mode=700", kb);
         if (mount("tmpfs", p->dir, "tmpfs", 0, options) != 0)
             return 77;
@@ -344,7 +344,7 @@ static int open_on_small_disk(void *ctx)
         } else if (rc == VX11_EFULL) {
             refused++;
             /* With room, the next start works: no half file stands in its way. */
-            if (mount(NULL, p->dir, NULL, MS_REMOUNT, "size=8m") != 0)
+            if (mount(NULL, p->dir, NULL, MS_REMOUNT, "size=32m") != 0)
                 return 3;
             rc = store_open(&(struct store_options){.path = p->path, .migrate = true}, &s, &err);
             if (rc != 0) {
