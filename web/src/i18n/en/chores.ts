@@ -2,11 +2,11 @@ import type { Strings } from "..";
 
 /** Chores: work that the supervisor does on its schedule, or when somebody asks. */
 export default {
-  every: "By itself every {time}, next {when}.",
+  every: "Next {when}, by itself every {time}.",
   every_soon: "By itself every {time}, next as soon as nothing else runs.",
   never: "Only when somebody asks.",
   last: "It last went well {when}.",
-  last_never: "It has not gone well yet.",
+  last_never: "By itself it has not run to its end yet.",
   failing: "The last one failed: {reason}",
   queued: "It waits until another chore has ended.",
   running: "At work since {time}.",

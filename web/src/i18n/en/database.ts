@@ -118,7 +118,7 @@ export default {
   "b.compressed": "compressed",
   "b.unknown": "its manifest does not say",
   "m.now": "Run maintenance",
-  "m.full": "Compact the whole file (it takes room for a second copy, and longer)",
+  "m.full": "To compact the whole file, in a terminal. VX11 is stopped for it, and it takes room for a second copy:",
   "m.confirm": "Run maintenance now?",
   "m.confirm_text": "It makes a backup, takes away rows that are past their time (they are written to the archive first), and gives free pages back. VX11 goes on working meanwhile.",
   "m.none": "Maintenance has not run yet",

@@ -2,11 +2,11 @@ import type { Translation } from "..";
 import type en from "../en/chores";
 
 export default {
-  every: "Por sí solo cada {time}; la próxima vez, {when}.",
+  every: "La próxima vez, {when}; por sí solo cada {time}.",
   every_soon: "Por sí solo cada {time}; la próxima vez, en cuanto no haya otra tarea.",
   never: "Solo cuando alguien lo pide.",
   last: "La última vez que fue bien: {when}.",
-  last_never: "Todavía no ha ido bien ninguna vez.",
+  last_never: "Por sí solo aún no ha llegado a su fin.",
   failing: "La última vez falló: {reason}",
   queued: "Espera a que termine otra tarea.",
   running: "Trabajando desde hace {time}.",

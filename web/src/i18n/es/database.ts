@@ -119,7 +119,7 @@ export default {
   "b.compressed": "comprimida",
   "b.unknown": "su manifiesto no lo dice",
   "m.now": "Hacer mantenimiento",
-  "m.full": "Compactar todo el archivo (necesita espacio para una segunda copia y tarda más)",
+  "m.full": "Para compactar todo el archivo, en un terminal. VX11 se detiene mientras tanto, y hace falta espacio para una segunda copia:",
   "m.confirm": "¿Hacer el mantenimiento ahora?",
   "m.confirm_text": "Hace una copia, retira las filas que han cumplido su tiempo (antes se escriben en el archivo histórico) y devuelve las páginas libres. VX11 sigue funcionando mientras tanto.",
   "m.none": "Todavía no ha habido mantenimiento",

@@ -6,7 +6,7 @@ import type { MaintenanceReport, MaintenanceRun } from "../../api";
 import { useText } from "../../i18n";
 import { call, keyOf, useApi } from "../../lib/api";
 import { useFormat } from "../../lib/format";
-import { Button, Checkbox, Dialog, EmptyState, ErrorState, KeyValues, Note, SkeletonLines, Status, Table, Unknown, useConfirm } from "../../ui";
+import { Button, CodeBlock, Dialog, EmptyState, ErrorState, KeyValues, Note, SkeletonLines, Status, Table, Unknown, useConfirm } from "../../ui";
 import type { Column } from "../../ui";
 import { ChoreBar, useChore } from "../chores/Chore";
 import { text } from "./text";
@@ -19,7 +19,6 @@ export function Maintenance() {
   const t = useText(text);
   const f = useFormat();
   const confirm = useConfirm();
-  const [full, setFull] = useState(false);
   const [open, setOpen] = useState<MaintenanceRun | null>(null);
   const chore = useChore("maintain", REFRESH);
   const runs = useInfiniteQuery({
@@ -31,7 +30,7 @@ export function Maintenance() {
   });
   const rows = runs.data?.pages.flatMap((p) => p.runs) ?? [];
   const begin = async () => {
-    if (await confirm({ title: t("m.confirm"), text: t("m.confirm_text"), action: t("m.now") })) chore.begin({ full });
+    if (await confirm({ title: t("m.confirm"), text: t("m.confirm_text"), action: t("m.now") })) chore.begin();
   };
   const columns: Column<MaintenanceRun>[] = [
     { id: "at", header: t("m.at"), cell: (r) => <button type="button" className={s.plain} onClick={() => setOpen(r)}>{f.dateTime(r.at)}</button> },
@@ -43,9 +42,7 @@ export function Maintenance() {
   ];
   return (
     <div className={s.panel}>
-      <ChoreBar chore={chore} label={t("m.now")} icon={Wrench} onBegin={() => void begin()}>
-        <Checkbox checked={full} onChange={setFull}>{t("m.full")}</Checkbox>
-      </ChoreBar>
+      <ChoreBar chore={chore} label={t("m.now")} icon={Wrench} onBegin={() => void begin()} />
       {runs.error ? <ErrorState error={runs.error} onRetry={() => void runs.refetch()} /> : !runs.data ? <SkeletonLines lines={6} /> : rows.length === 0 ? (
         <EmptyState icon={Wrench} title={t("m.none")}>{t("m.none_text")}</EmptyState>
       ) : (
@@ -54,6 +51,8 @@ export function Maintenance() {
           {runs.hasNextPage && <div><Button busy={runs.isFetchingNextPage} onClick={() => void runs.fetchNextPage()}>{t("m.more")}</Button></div>}
         </>
       )}
+      <p className="soft">{t("m.full")}</p>
+      <CodeBlock text="vx11 db maintain --compact --stop" wrap label={t("m.full")} />
       <Dialog open={open !== null} onClose={() => setOpen(null)} side="right" title={open ? t("m.report", { when: f.dateTime(open.at) }) : ""}>
         {open && <Report id={open.id} error={open.error} />}
       </Dialog>
