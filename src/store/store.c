@@ -290,7 +290,7 @@ int store_transaction_durable(struct store *s, int (*fn)(void *ctx, struct store
     struct error late = {0};
     if (set_durable(s, false, &late) != 0) /* it stays at FULL: slower, not wrong */
         log_warn("store", "a connection stays at synchronous=FULL", LOG_S("reason", late.text));
-    if (rc == 0 && s->ledger.n > 0)
+    if (rc == 0 && s->ledger.n > 0 && !s->anchor_waits)
         ledger_anchor_advance(s, &s->ledger);
     return rc;
 }

@@ -17,10 +17,11 @@ struct store {
     char *path;
     sqlite3 *read, *write; /* write: NULL in a read-only store */
     struct statements reads, writes;
-    int version;         /* highest applied migration */
-    bool in_transaction; /* inside store_transaction's function */
-    bool durable;        /* that is store_transaction_durable's */
+    int version;               /* highest applied migration */
+    bool in_transaction;       /* inside store_transaction's function */
+    bool durable;              /* that is store_transaction_durable's */
     struct ledger_tail ledger; /* the last row that it appended there; n 0: none */
+    bool anchor_waits;         /* the anchor is written anew after this row: it need not follow it */
 };
 
 /* Notes the committed row beside the database, unless what is there is later. What fails is logged. */

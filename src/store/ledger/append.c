@@ -204,7 +204,9 @@ static int anchor_anew(struct store *s, const char *kind, const char *actor, con
         put_pair(detail, detail->len == 0, "anchor", text);
     } else
         put_pair(detail, detail->len == 0, "anchor_error", why.text);
+    s->anchor_waits = true;
     int rc = note(s, kind, actor, subject, detail, err);
+    s->anchor_waits = false;
     if (rc == 0)
         rc = ledger_head(s, &now, err);
     return rc != 0 ? rc : ledger_anchor_write(s->path, &now, err);
