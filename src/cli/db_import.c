@@ -119,7 +119,7 @@ static int import_do(struct db_work *w, const struct import_arguments *a, struct
 int command_db_import(int argc, char **argv)
 {
     struct import_arguments a;
-    struct import_report report;
+    struct import_report report = {0};
     struct db_work w;
     int code = import_parse(argc, argv, &a);
     if (code != 0)

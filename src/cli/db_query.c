@@ -270,7 +270,7 @@ static int table_print(struct output *o)
         return VX11_ENOMEM;
     for (size_t i = 0; i < o->count; i++)
         widths[i] = width_of(terminal_line(o->arena, o->names[i]));
-    for (size_t i = 0; i < o->cell_count; i++) {
+    for (size_t i = 0; o->count > 0 && i < o->cell_count; i++) {
         size_t w = width_of(o->cells[i]);
         widths[i % o->count] = w > widths[i % o->count] ? w : widths[i % o->count];
     }
@@ -384,7 +384,7 @@ int command_db_query(int argc, char **argv)
     const char *file = NULL;
     char path[4200];
     int code = options_read(argc, argv, &q, &o, &file);
-    if (code == 0 && strcmp(q.sql, "-") == 0 && (code = sql_read(&sql)) == 0)
+    if (code == 0 && str_eq(q.sql, "-") && (code = sql_read(&sql)) == 0)
         q.sql = sql.data;
     if (code == 0)
         code = db_file(file, path, sizeof path);

@@ -74,7 +74,7 @@ static int only_read(struct words *w)
     int code = 0;
     for (char *name; code == 0 && (name = strsep(&rest, ",")) != NULL;)
         code = only_take(w, name);
-    return code;
+    return code; // NOLINT(clang-analyzer-unix.Malloc): only_list points into only_text, which is freed later
 }
 
 static int words_read(struct words *w, int argc, char **argv)
@@ -161,6 +161,7 @@ static int look(struct look *l, struct cli *c, const struct words *w)
     if (code != 0)
         return code;
     l->d.deep = w->deep;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): doctor_begin has set it
     l->d.timeout_ms = w->timeout_ms > 0 ? w->timeout_ms : w->deep ? DEEP_MS : l->d.config->doctor->timeout_ms;
     if (doctor_run_all(&l->d, w->want, &l->runs) != 0)
         return cli_fail(DOCTOR_COULD_NOT_RUN, "out of memory");
@@ -359,7 +360,7 @@ int command_doctor(int argc, char **argv)
     struct look *looks = calloc(2, sizeof *looks);
     struct cli c;
     int code = looks ? words_read(&w, argc, argv) : cli_fail(DOCTOR_COULD_NOT_RUN, "out of memory");
-    if (code == 0) {
+    if (looks && code == 0) {
         code = cli_open_anyway(&c);
         if (code != 0)
             code = DOCTOR_COULD_NOT_RUN; /* which was said */

@@ -279,11 +279,16 @@ static int add_lines(void *ctx, const char *data, size_t len)
     return buf_append(ctx, data, len);
 }
 
-static void take_file(struct taking *t, const char *path)
+/* listed: bytes of lines that rows of `archive` know of. Behind them may lie what a run that was killed had
+ * begun. */
+static void take_file(struct taking *t, const char *path, int64_t listed)
 {
     struct buf out = BUF_INIT;
     struct error err = {0};
-    assert_int_equal(archive_show(system_path(&sys, "archive"), path, add_lines, &out, &err), 0);
+    int rc = archive_show(system_path(&sys, "archive"), path, add_lines, &out, &err);
+    assert_true(rc == 0 || rc == VX11_ECORRUPT);
+    assert_true((int64_t)out.len >= listed);
+    out.data[listed] = '\0';
     char *save = NULL;
     for (char *line = strtok_r(out.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
         take_line(t, line);
@@ -309,10 +314,12 @@ static void assert_nothing_lost(int64_t before)
                                   NULL, NULL, NULL),
                      SQLITE_OK);
     sqlite3_prepare_v2(
-        t.db, "SELECT DISTINCT path FROM vx.archive WHERE table_name IN ('incident', 'job', 'decision')", -1,
-        &files, NULL);
+        t.db,
+        "SELECT path, sum(content_bytes) FROM vx.archive WHERE table_name IN ('incident', 'job', 'decision')"
+        " GROUP BY path",
+        -1, &files, NULL);
     while (sqlite3_step(files) == SQLITE_ROW)
-        take_file(&t, (const char *)sqlite3_column_text(files, 0));
+        take_file(&t, (const char *)sqlite3_column_text(files, 0), sqlite3_column_int64(files, 1));
     sqlite3_finalize(files);
     sqlite3_finalize(t.stmt);
     sqlite3_prepare_v2(t.db, "SELECT count(*) FROM seen", -1, &files, NULL);

@@ -157,7 +157,7 @@ void doctor_fix_all(struct doctor_fixing *f, const struct supervisor_doctor_repo
             wanted = wanted || (c->state != DOCTOR_OK && c->fixable && str_eq(c->id, doctor_checks[i].id));
         }
         f->check = &doctor_checks[i];
-        if (wanted)
+        if (wanted && doctor_checks[i].fix)
             doctor_checks[i].fix(f);
     }
 }

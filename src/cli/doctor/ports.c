@@ -23,6 +23,7 @@ static void port_of(struct doctor_run *r, const struct doctor_module *m, int por
         result_measured(r, x, "%s (process %d)", name, (int)holder);
     else
         result_measured(r, x, "nobody, as far as can be seen");
+    // NOLINTNEXTLINE(bugprone-branch-clone): the order of the questions counts
     if (rc != 0 && rc != VX11_ENOT_FOUND)
         result_unknown(r, x, "who holds it cannot be seen: %s", error_describe(rc));
     else if (rc != 0 && wanted)

@@ -221,6 +221,7 @@ static int bundle_write(struct bundle *b, const struct arguments *a, int64_t now
 static void bundle_print(struct arena *a, const struct cli_forensic_bundle *x)
 {
     char size[24];
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): who made it has set it
     printf("%s: %zu files, %s, %lld pieces hidden.\n", terminal_line(a, x->path),
            x->manifest->files_count + 1, str_format_bytes((uint64_t)x->bytes, size),
            (long long)x->manifest->redacted);

@@ -220,7 +220,7 @@ static int id_of(const struct forensic_options *o, const char *given, char *out,
     struct error err = {0};
     size_t n = 0;
     int code = 0;
-    if (!str_eq(given, "last")) {
+    if (given && !str_eq(given, "last")) {
         const char *slash = strrchr(given, '/');
         snprintf(out, size, "%s", slash ? slash + 1 : given);
         size_t len = strlen(out);
