@@ -408,6 +408,7 @@ static int state_read(struct saved *s, int fd, const struct entry *e, struct lla
     char path[32];
     size_t count = 0;
     llama_memory_t memory = llama_get_memory(context);
+    // NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): it is never 0
     llama_token *tokens = malloc((e->count > 0 ? e->count : 1) * sizeof *tokens);
     if (!tokens)
         return error_set(err, VX11_ENOMEM, "out of memory");

@@ -234,7 +234,7 @@ static int verdict_of(const struct database_check *out)
 }
 
 /* What SQLite does not even open is damaged, or no database: that is an answer too. */
-static int check_closed(struct check *c, const struct error *why)
+static void check_closed(struct check *c, const struct error *why)
 {
     c->step = "file";
     check_found(c, (struct database_finding){.severity = DATABASE_SEVERITY_PROBLEM,
@@ -245,7 +245,6 @@ static int check_closed(struct check *c, const struct error *why)
             (struct database_step){.name = steps[i].name,
                                    .state = i == 0 ? DATABASE_STEP_STATE_FOUND : DATABASE_STEP_STATE_SKIPPED,
                                    .detail = i == 0 ? NULL : "the file is no database that can be opened"};
-    return 0;
 }
 
 int check_run(const struct check_options *options, struct arena *a, struct database_check *out,
@@ -266,7 +265,7 @@ int check_run(const struct check_options *options, struct arena *a, struct datab
         return error_set(err, VX11_ENOMEM, "no memory to check %s", options->path);
     int rc = look_open(options->path, options->still, &c.look, &c.store, &why);
     if (rc == VX11_ECORRUPT)
-        rc = check_closed(&c, &why);
+        check_closed(&c, &why); /* which is what there is to tell */
     else if (rc != 0)
         return error_set(err, rc, "%s", why.text);
     if (c.store) {

@@ -27,7 +27,7 @@ static char *cut(const char *s, size_t max, char *out, size_t size)
     size_t len = s ? strlen(s) : 0;
     if (len > max)
         len = max;
-    len = len < size ? utf8_valid_prefix(s, len) : 0;
+    len = s && len < size ? utf8_valid_prefix(s, len) : 0;
     if (len == 0)
         return NULL;
     memcpy(out, s, len);

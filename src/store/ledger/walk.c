@@ -87,11 +87,11 @@ static bool check_place(struct ledger_walk *w, const struct ledger_row *row, boo
     add_missing(w->report, between);
     if (between == 1)
         ledger_walk_fault(w, LEDGER_MISSING, row->n, row->id, "row %lld is missing, before row %lld (%s)",
-                          (long long)(w->n + 1), (long long)row->n, row->id ? row->id : "");
+                          (long long)w->n + 1, (long long)row->n, row->id ? row->id : "");
     else
         ledger_walk_fault(w, LEDGER_MISSING, row->n, row->id,
-                          "rows %lld to %lld are missing, before row %lld (%s)", (long long)(w->n + 1),
-                          (long long)(row->n - 1), (long long)row->n, row->id ? row->id : "");
+                          "rows %lld to %lld are missing, before row %lld (%s)", (long long)w->n + 1,
+                          (long long)row->n - 1, (long long)row->n, row->id ? row->id : "");
     return false;
 }
 

@@ -174,7 +174,7 @@ int step_retention(struct maintaining *m, struct step_words *w, struct error *er
     r->archived_rows = result->archived;
     r->archive_bytes = result->archive_bytes;
     say(w, "%lld rows of %zu tables %s, %lld of them were archived (%lld bytes)%s",
-        (long long)(result->rows + result->children), result->table_count,
+        (long long)result->rows + (long long)result->children, result->table_count,
         m->o->dry_run ? "would leave" : "left", (long long)result->archived, (long long)result->archive_bytes,
         result->tier > 0 ? "; the file is at its target size: less is kept" : "");
     if (rc == 0)

@@ -15,6 +15,8 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/str.h"
+#include "embed/sql.h"
+#include "store/store_internal.h"
 
 static int setup_in(const char *base, void **state)
 {
@@ -71,6 +73,12 @@ struct writer *open_writer(const char *path, const struct writer_options *option
     o.path = path;
     assert_ok(writer_start(&o, &w, &err), err);
     return w;
+}
+
+int open_few(const char *path, int64_t busy_timeout_ms, struct store **out, struct error *err)
+{
+    const struct store_options options = {.path = path, .migrate = true, .busy_timeout_ms = busy_timeout_ms};
+    return store_open_with(&options, embed_sql_files, 4, out, err);
 }
 
 int try_open(const char *path, struct error *err)

@@ -28,6 +28,9 @@ int place_teardown(void **state);
 /* Opens with migrations, and fails the test when that fails. */
 struct store *open_store(const char *path);
 struct writer *open_writer(const char *path, const struct writer_options *options);
+/* store_open with the first few migrations only: where everything is made to fail in turn, all of them would
+ * take minutes and show nothing more. */
+int open_few(const char *path, int64_t busy_timeout_ms, struct store **out, struct error *err);
 /* Tries to open with migrations; closes at once when it works. Returns the code. */
 int try_open(const char *path, struct error *err);
 

@@ -53,8 +53,7 @@ static void session(const char *path, struct told *told)
     struct store *s = NULL;
     struct error err = {0};
     memset(told, 0, sizeof *told);
-    int rc =
-        store_open(&(struct store_options){.path = path, .migrate = true, .busy_timeout_ms = 20}, &s, &err);
+    int rc = open_few(path, 20, &s, &err);
     if (rc != 0) {
         assert_int_equal(rc, err.code);
         assert_true(err.text[0] != '\0');
@@ -76,8 +75,10 @@ static void session(const char *path, struct told *told)
 static void check_session(const char *path, const struct told *told, long nth)
 {
     struct error err = {0};
-    if (try_open(path, &err) != 0)
+    struct store *s = NULL;
+    if (open_few(path, 0, &s, &err) != 0)
         fail_msg("after failure %ld it does not open: %s", nth, err.text);
+    store_close(s);
     assert_sound(path);
     int64_t there = raw_int(path, "SELECT coalesce(sum(1 << CAST(substr(key, 8) AS INTEGER)), 0) FROM setting"
                                   " WHERE key LIKE 'single.%'");
