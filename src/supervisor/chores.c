@@ -527,7 +527,7 @@ void chores_stop(struct supervisor *s)
     if (!all)
         return;
     while (all->queued > 0)
-        chore_cancel(all->queue[0]);
+        chore_cancel(all->queue[0]); // NOLINT(clang-analyzer-unix.Malloc): it takes it out of the queue
     if (all->running && !all->running->cancelled)
         chore_cancel(all->running);
     if (all->tick_open)
