@@ -211,7 +211,7 @@ static void log_take(struct reader *r, struct crash_report *out)
     out->log_len = stop ? (size_t)(stop + 1 - r->at) : (size_t)(r->end - r->at);
     if (stop && out->log_len > 0 && out->log[out->log_len - 1] == '\n' && *stop == '\n')
         out->log_len--; /* the empty line before the backtrace */
-    if (!stop) { /* cut: the last line may be half a record */
+    if (!stop) {        /* cut: the last line may be half a record */
         while (out->log_len > 0 && out->log[out->log_len - 1] != '\n')
             out->log_len--;
     }

@@ -19,11 +19,12 @@ static const char *module_of(const char *file)
     static const struct {
         const char *word, *module;
     } modules[] = {
-        {"core", "core"},         {"models", "hermes"},   {"pool", "hermes"},      {"pulls", "hermes"},
-        {"tools", "hermes"},      {"external", "hermes"}, {"routing", "switch"},   {"selection", "switch"},
-        {"limits", "switch"},     {"queue", "switch"},    {"samples", "operator"}, {"panel", "operator"},
-        {"operator", "operator"},  {"backup", "supervisor"},
-        {"maintenance", "supervisor"}, {"doctor", "supervisor"},
+        {"core", "core"},         {"models", "hermes"},     {"pool", "hermes"},
+        {"pulls", "hermes"},      {"tools", "hermes"},      {"external", "hermes"},
+        {"routing", "switch"},    {"selection", "switch"},  {"limits", "switch"},
+        {"queue", "switch"},      {"samples", "operator"},  {"panel", "operator"},
+        {"operator", "operator"}, {"backup", "supervisor"}, {"maintenance", "supervisor"},
+        {"doctor", "supervisor"},
     };
     const char *word = strchr(file, '_');
     for (size_t i = 0; word && i < COUNT_OF(modules); i++)

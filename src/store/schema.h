@@ -29,9 +29,9 @@ struct schema_key {
 };
 struct schema_table {
     const char *name;
-    const char *module;  /* "core": everybody's */
-    const char *comment; /* NULL: none */
-    int64_t rows; /* -1: not counted */
+    const char *module;         /* "core": everybody's */
+    const char *comment;        /* NULL: none */
+    int64_t rows;               /* -1: not counted */
     int64_t bytes, index_bytes; /* pages in the file; -1: SQLite does not tell */
     struct schema_column *columns;
     struct schema_index *indexes;
@@ -39,7 +39,8 @@ struct schema_table {
     size_t column_count, index_count, key_count;
     const char *time_column;      /* of its retention; NULL: its rows stay */
     int64_t max_age_ms, max_rows; /* 0: no limit */
-    const char *kept, *kept_reason; /* of retention_exempt: bounded, parent, owner, forever; NULL: not there */
+    const char *kept,
+        *kept_reason; /* of retention_exempt: bounded, parent, owner, forever; NULL: not there */
 };
 struct schema {
     struct schema_table *tables; /* by name */

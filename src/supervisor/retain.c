@@ -16,8 +16,9 @@
 
 #define RETAIN_FIRST_MS (60 * 1000)
 #define RETAIN_EVERY_MS (10 * 60 * 1000)
-#define RETAIN_LIMIT_MS (20 * 1000) /* the rest is left for the next time: `db maintain` may want to begin   \
-                                     */
+#define RETAIN_LIMIT_MS                                                                                      \
+    (20 * 1000)           /* the rest is left for the next time: `db maintain` may want to begin             \
+                           */
 #define RETAIN_PAGES 1000 /* given back to the file system per run; the daily maintenance gives back all */
 
 static int retain_rows(struct retain *t, struct store *store, struct error *err)

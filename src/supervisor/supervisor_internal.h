@@ -65,14 +65,14 @@ struct retain {
     int rc;
     struct error err;
     uint64_t rows, credentials;
-    int tier;              /* bounds that were applied; 0: the usual ones */
-    int64_t used_bytes;    /* of the database, at the last look; -1: not known */
+    int tier;                         /* bounds that were applied; 0: the usual ones */
+    int64_t used_bytes;               /* of the database, at the last look; -1: not known */
     int64_t warn_bytes, target_bytes; /* given to the thread */
-    char archive[4096];    /* folder of rows that left */
-    volatile bool stop;    /* told to the thread */
-    bool warned;           /* about the size, since it passed warn_bytes */
-    struct crash_keep keep_reports; /* given to the thread */
-    char reports[4096];             /* folder of crash reports */
+    char archive[4096];               /* folder of rows that left */
+    volatile bool stop;               /* told to the thread */
+    bool warned;                      /* about the size, since it passed warn_bytes */
+    struct crash_keep keep_reports;   /* given to the thread */
+    char reports[4096];               /* folder of crash reports */
     size_t reports_deleted;
 };
 

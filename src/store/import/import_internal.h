@@ -19,8 +19,7 @@ struct source {
 };
 /* Nothing appears beside the file. A log beside it (-wal, -journal) makes a private copy necessary. */
 int source_open(const char *path, const char *scratch, struct source *out, struct error *err);
-int source_unchanged(const struct source *src,
-                     struct error *err); /* VX11_EBUSY: somebody wrote into it */
+int source_unchanged(const struct source *src, struct error *err); /* VX11_EBUSY: somebody wrote into it */
 void source_close(struct source *src);
 /* SELECT rowid and these columns, NULL for those that the table does not have. order: of its columns, used as
  * far as they exist; NULL: by rowid. NULL: out of memory. */
