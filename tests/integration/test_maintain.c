@@ -238,12 +238,15 @@ static void beside_everything(void **state)
     snprintf(path, sizeof path, "/supervisor/maintenance/%s",
              yyjson_get_str(yyjson_doc_ptr_get(report, "/id")));
     assert_non_null(strstr(r.raw.body.data, path + 24));
+    http_free(&r);
     http(&r, &at, "GET", path, NULL);
     assert_status(&r, 200);
+    http_free(&r);
     http(&r, &at, "GET", "/supervisor/maintenance/01ARZ3NDEKTSV4RRFFQ69G5FAV", NULL);
     assert_status(&r, 404);
     /* The file is past its warning: the supervisor says so. */
     struct http_at supervisor = system_supervisor(&sys);
+    http_free(&r);
     http(&r, &supervisor, "GET", "/health", NULL);
     assert_non_null(strstr(r.raw.body.data, "\"database\""));
     /* A full compaction is refused while others run. */

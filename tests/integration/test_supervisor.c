@@ -129,6 +129,8 @@ static void crashed(void **state)
     (void)state;
     at.headers = "X-Request-Id: itest-last-words\r\n";
     assert_int_equal(http_status(&at, "GET", "/switch/context", NULL), 200);
+    /* The record comes once the reply is gone, which its reader may be ahead of. */
+    eventually(5000, system_has_text(&sys, "log/switch.log", "itest-last-words"));
     process_kill(pid, SIGSEGV);
     wait_other("switch", pid);
     const char *last = system_module(&sys, "switch", "last_exit");
