@@ -14,7 +14,8 @@ room_sees() {
     store | net) echo base contract api "$1" embed ;;
     module) echo base contract api store net module ;;
     link | switch | hermes | engine | supervisor) echo base contract api store net module embed "$1" ;;
-    cli) echo base contract api store net module supervisor cli ;;
+    # The doctor reads the head of a model as Hermes does.
+    cli) echo base contract api store net module supervisor hermes cli ;;
     *) echo base contract api store net module embed "$1" ;;
     esac
 }

@@ -1,8 +1,6 @@
 /* Outside: what VX11 is built on and works with: libraries and sidecars. */
 #include "cli/doctor/doctor.h"
 
-#include <curl/curl.h>
-#include <microhttpd.h>
 #include <sodium.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -12,6 +10,7 @@
 
 #include "api/operator.h"
 #include "base/str.h"
+#include "net/libraries.h"
 #include "store/states.h"
 
 /* ---- libraries ---- */
@@ -47,13 +46,13 @@ static void library(struct doctor_run *r, const char *name, const char *built, c
 void check_libraries(struct doctor_run *r)
 {
     char built[32], here[32];
+    struct net_libraries net;
+    net_libraries(&net);
     library(r, "sqlite", SQLITE_VERSION, sqlite3_libversion());
     snprintf(built, sizeof built, "%d.%d.%d", UV_VERSION_MAJOR, UV_VERSION_MINOR, UV_VERSION_PATCH);
     library(r, "libuv", built, uv_version_string());
-    library(r, "curl", LIBCURL_VERSION, curl_version_info(CURLVERSION_NOW)->version);
-    snprintf(built, sizeof built, "%x.%x.%x", (unsigned)MHD_VERSION >> 24,
-             ((unsigned)MHD_VERSION >> 16) & 0xff, ((unsigned)MHD_VERSION >> 8) & 0xff);
-    library(r, "libmicrohttpd", built, MHD_get_version());
+    library(r, "curl", net.curl_built, net.curl_run);
+    library(r, "libmicrohttpd", net.http_built, net.http_run);
     const uint32_t yy = yyjson_version();
     snprintf(here, sizeof here, "%u.%u.%u", yy >> 16, (yy >> 8) & 0xff, yy & 0xff);
     library(r, "yyjson", YYJSON_VERSION_STRING, here);

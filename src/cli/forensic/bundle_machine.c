@@ -1,8 +1,6 @@
 /* Bundle, the machine: versions of the program and of what it is built on, memory, disk, names of variables.
  */
-#include <curl/curl.h>
 #include <gnu/libc-version.h>
-#include <microhttpd.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +20,7 @@
 #include "base/str.h"
 #include "cli/forensic/bundle.h"
 #include "module/module.h"
+#include "net/libraries.h"
 #include "version.h"
 
 /* Writes doc, frees it, adds it. */
@@ -60,12 +59,14 @@ static void libraries_put(struct bundle *b, yyjson_mut_doc *doc, yyjson_mut_val 
 {
     char text[64] = "";
     const unsigned yy = yyjson_version();
+    struct net_libraries net;
+    net_libraries(&net);
     if (b->store)
         (void)store_query(b->store, "SELECT sqlite_version()", NULL, 0, first_text, text, NULL);
     put(doc, o, "sqlite", text[0] ? text : NULL);
     put(doc, o, "libuv", uv_version_string());
-    put(doc, o, "libcurl", curl_version());
-    put(doc, o, "libmicrohttpd", MHD_get_version());
+    put(doc, o, "libcurl", net.curl_whole);
+    put(doc, o, "libmicrohttpd", net.http_run);
     put(doc, o, "libsodium", sodium_version_string());
     put(doc, o, "zstd", ZSTD_versionString());
     snprintf(text, sizeof text, "%u.%u.%u", yy >> 16, yy >> 8 & 0xff, yy & 0xff);
