@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "base/ulid.h"
 
@@ -232,5 +234,20 @@ int fs_self_exe(char *out, size_t size)
     /* An upgrade replaced the file under us: the new one is at the same path, without the kernel's remark. */
     if (str_ends(out, deleted) && !fs_exists(out))
         out[(size_t)n - (sizeof deleted - 1)] = '\0';
+    return 0;
+}
+
+#define LOCK_POLL_US 50000
+
+int fs_lock(int fd, int64_t wait_ms)
+{
+    const int64_t until = clock_mono_ms() + wait_ms;
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return VX11_EIO;
+        if (clock_mono_ms() >= until)
+            return VX11_EBUSY;
+        usleep(LOCK_POLL_US);
+    }
     return 0;
 }

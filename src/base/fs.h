@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
@@ -19,6 +20,9 @@ int fs_mkdirs(const char *path, mode_t mode, struct error *err); /* as mkdir -p;
  * O_NOFOLLOW. Returns fd >= 0 or VX11_E…. */
 int fs_open_beneath(int root_fd, const char *relative, int flags, mode_t mode, struct error *err);
 bool fs_exists(const char *path);
+/* Waits at most wait_ms (0: not at all) for the exclusive flock(2) of an open file. 0, VX11_EBUSY or
+ * VX11_EIO. */
+int fs_lock(int fd, int64_t wait_ms);
 int fs_remove_tree(int parent_fd, const char *name, struct error *err); /* does not follow links */
 /* Checks that path is a regular file owned by us (or root) and gives group and others no rights. */
 int fs_check_private(const char *path, struct error *err);

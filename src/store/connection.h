@@ -29,6 +29,8 @@ void connection_close(sqlite3 *db); /* NULL is fine */
 /* Makes an empty database (mode 0600) so that it appears under its name whole, or not at all. 0 also when
  * somebody else was faster. */
 int database_create(const char *path, struct error *err);
+/* Every page, by quick_check. VX11_ECANCELLED: a progress handler of db ended it. */
+int database_check_pages(sqlite3 *db, const char *path, struct error *err);
 /* Is this a database of ours, and sound? Reads only. thorough: also checks every page. */
 int database_inspect(sqlite3 *db, const char *path, bool thorough, struct error *err);
 

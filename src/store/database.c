@@ -151,7 +151,7 @@ out:
     return result;
 }
 
-static int check_pages(sqlite3 *db, const char *path, struct error *err)
+int database_check_pages(sqlite3 *db, const char *path, struct error *err)
 {
     sqlite3_stmt *stmt;
     int rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
@@ -186,5 +186,5 @@ int database_inspect(sqlite3 *db, const char *path, bool thorough, struct error 
         return error_set(err, VX11_EVERSION,
                          "%s is a database of another program (application id %lld), not VX11's", path,
                          (long long)id);
-    return thorough ? check_pages(db, path, err) : 0;
+    return thorough ? database_check_pages(db, path, err) : 0;
 }

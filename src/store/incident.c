@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "base/ulid.h"
+#include "store/field_hash.h"
 
 static const char *const severities[] = {"info", "warning", "error", "critical"};
 
@@ -25,24 +26,14 @@ const char incident_sql[] =
     " last_seen_at = max(last_seen_at, excluded.last_seen_at),"
     " updated_at = max(updated_at, excluded.updated_at)";
 
-static void hash_text(crypto_hash_sha256_state *state, const char *text)
-{
-    size_t len = strlen(text);
-    unsigned char head[8];
-    for (int i = 0; i < 8; i++)
-        head[i] = (unsigned char)((uint64_t)len >> (56 - 8 * i));
-    crypto_hash_sha256_update(state, head, sizeof head);
-    crypto_hash_sha256_update(state, (const unsigned char *)text, len);
-}
-
 void incident_fingerprint(const char *kind, const char *source, const char *location,
                           unsigned char out[INCIDENT_FINGERPRINT])
 {
     crypto_hash_sha256_state state;
     crypto_hash_sha256_init(&state);
-    hash_text(&state, kind);
-    hash_text(&state, source);
-    hash_text(&state, location);
+    field_hash_text(&state, kind);
+    field_hash_text(&state, source);
+    field_hash_text(&state, location);
     crypto_hash_sha256_final(&state, out);
 }
 

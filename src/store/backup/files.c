@@ -21,23 +21,9 @@
 #include "base/str.h"
 
 #define ROOM_SPARE    ((int64_t)8 << 20) /* stays free for the database itself */
-#define LOCK_POLL_MS  50
 #define CLEAN_AT_MOST 1000
 
 /* ---- the lock ---- */
-
-static int lock_wait(int fd, int64_t wait_ms)
-{
-    const int64_t until = clock_mono_ms() + wait_ms;
-    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return VX11_EIO;
-        if (clock_mono_ms() >= until)
-            return VX11_EBUSY;
-        usleep(LOCK_POLL_MS * 1000);
-    }
-    return 0;
-}
 
 int maintenance_lock(const char *home, const char *what, int64_t wait_ms, struct maintenance_lock *lock,
                      struct error *err)
@@ -54,7 +40,7 @@ int maintenance_lock(const char *home, const char *what, int64_t wait_ms, struct
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set_errno(err, errno, "%s cannot be opened", path);
-    if ((rc = lock_wait(fd, wait_ms)) != 0) {
+    if ((rc = fs_lock(fd, wait_ms)) != 0) {
         ssize_t n = pread(fd, words, sizeof words - 1, 0);
         words[n > 0 ? n : 0] = '\0';
         close(fd);

@@ -17,27 +17,6 @@ static int on_progress(void *until)
     return clock_mono_ms() > *(const int64_t *)until;
 }
 
-static int pages_step(sqlite3 *db, const char *path, int64_t budget_ms, struct error *err)
-{
-    sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(stmt);
-    int result = 0;
-    if (rc == SQLITE_ROW) {
-        const char *text = (const char *)sqlite3_column_text(stmt, 0);
-        if (!str_eq(text, "ok"))
-            result = error_damaged(err, path, text ? text : "no memory for the reason");
-    } else if (rc == SQLITE_INTERRUPT) {
-        result = error_set(err, VX11_ETIMEOUT, "its pages were not all looked at within %lld ms",
-                           (long long)budget_ms);
-    } else {
-        result = sql_error(err, db, rc, "%s cannot be checked", path);
-    }
-    sqlite3_finalize(stmt);
-    return result;
-}
-
 int store_probe_pages(const char *path, int64_t budget_ms, struct error *err)
 {
     sqlite3 *db = NULL;
@@ -46,7 +25,10 @@ int store_probe_pages(const char *path, int64_t budget_ms, struct error *err)
     if (rc != 0)
         return rc;
     sqlite3_progress_handler(db, PROGRESS_STEPS, on_progress, &until);
-    rc = pages_step(db, path, budget_ms, err);
+    rc = database_check_pages(db, path, err);
+    if (rc == VX11_ECANCELLED)
+        rc = error_set(err, VX11_ETIMEOUT, "its pages were not all looked at within %lld ms",
+                       (long long)budget_ms);
     connection_close(db);
     return rc;
 }

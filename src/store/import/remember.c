@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "base/ulid.h"
+#include "store/field_hash.h"
 #include "store/import/import_internal.h"
 
 void import_key(const char *table, const char *const *parts, size_t n, unsigned char out[IMPORT_KEY])
@@ -14,16 +15,8 @@ void import_key(const char *table, const char *const *parts, size_t n, unsigned 
     unsigned char hash[crypto_hash_sha256_BYTES];
     crypto_hash_sha256_init(&state);
     crypto_hash_sha256_update(&state, (const unsigned char *)table, strlen(table) + 1);
-    for (size_t i = 0; i < n; i++) {
-        /* A length that no text has stands for NULL. */
-        const uint64_t len = parts[i] ? strlen(parts[i]) : UINT64_MAX;
-        unsigned char head[8];
-        for (int b = 0; b < 8; b++)
-            head[b] = (unsigned char)(len >> (56 - 8 * b));
-        crypto_hash_sha256_update(&state, head, sizeof head);
-        if (parts[i])
-            crypto_hash_sha256_update(&state, (const unsigned char *)parts[i], len);
-    }
+    for (size_t i = 0; i < n; i++)
+        field_hash_text(&state, parts[i]);
     crypto_hash_sha256_final(&state, hash);
     memcpy(out, hash, IMPORT_KEY);
 }

@@ -8,29 +8,9 @@
 #include <sodium.h>
 
 #include "base/str.h"
+#include "store/field_hash.h"
 
 #define GENESIS_TEXT "VX11 ledger 1"
-
-static void put_length(crypto_hash_sha256_state *state, uint64_t n)
-{
-    unsigned char bytes[8];
-    for (int i = 7; i >= 0; i--, n >>= 8)
-        bytes[i] = (unsigned char)n;
-    crypto_hash_sha256_update(state, bytes, sizeof bytes);
-}
-
-static void put_int(crypto_hash_sha256_state *state, int64_t n)
-{
-    put_length(state, 8);
-    put_length(state, (uint64_t)n);
-}
-
-static void put_text(crypto_hash_sha256_state *state, const char *s)
-{
-    put_length(state, s ? strlen(s) : UINT64_MAX);
-    if (s)
-        crypto_hash_sha256_update(state, (const unsigned char *)s, strlen(s));
-}
 
 void ledger_genesis(unsigned char out[LEDGER_HASH_LEN])
 {
@@ -43,13 +23,13 @@ void ledger_hash(const struct ledger_row *row, const unsigned char prev[LEDGER_H
     crypto_hash_sha256_state state;
     crypto_hash_sha256_init(&state);
     crypto_hash_sha256_update(&state, prev, LEDGER_HASH_LEN);
-    put_int(&state, row->n);
-    put_text(&state, row->id);
-    put_int(&state, row->at);
-    put_text(&state, row->kind);
-    put_text(&state, row->actor);
-    put_text(&state, row->subject);
-    put_text(&state, row->detail);
+    field_hash_int(&state, row->n);
+    field_hash_text(&state, row->id);
+    field_hash_int(&state, row->at);
+    field_hash_text(&state, row->kind);
+    field_hash_text(&state, row->actor);
+    field_hash_text(&state, row->subject);
+    field_hash_text(&state, row->detail);
     crypto_hash_sha256_final(&state, out);
 }
 

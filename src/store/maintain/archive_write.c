@@ -20,10 +20,9 @@
 #include "base/fs.h"
 #include "base/str.h"
 
-#define LEVEL        3
-#define FILE_BYTES   ((int64_t)64 << 20) /* then a new one is begun */
-#define FILE_AGE_MS  ((int64_t)7 * 86400000)
-#define LOCK_POLL_MS 50
+#define LEVEL       3
+#define FILE_BYTES  ((int64_t)64 << 20) /* then a new one is begun */
+#define FILE_AGE_MS ((int64_t)7 * 86400000)
 
 struct archive {
     char *folder;
@@ -40,19 +39,6 @@ struct archive {
     crypto_hash_sha256_state packed, content;
 };
 
-static int wait_for_lock(int fd, int64_t wait_ms)
-{
-    const int64_t until = clock_mono_ms() + wait_ms;
-    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return VX11_EIO;
-        if (clock_mono_ms() >= until)
-            return VX11_EBUSY;
-        usleep(LOCK_POLL_MS * 1000);
-    }
-    return 0;
-}
-
 static int open_lock(struct archive *a, int64_t wait_ms, struct error *err)
 {
     char path[PATH_MAX];
@@ -64,7 +50,7 @@ static int open_lock(struct archive *a, int64_t wait_ms, struct error *err)
     a->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (a->lock_fd < 0)
         return error_set_errno(err, errno, "%s cannot be opened", path);
-    rc = wait_for_lock(a->lock_fd, wait_ms);
+    rc = fs_lock(a->lock_fd, wait_ms);
     if (rc == VX11_EBUSY)
         return error_set(err, rc, "another process moves rows into the archive");
     return rc == 0 ? 0 : error_set(err, rc, "%s cannot be locked", path);

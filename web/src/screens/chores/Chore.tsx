@@ -1,7 +1,6 @@
 /* A chore as several screens show it: a button that begins it, how it goes, when it comes by itself, why it failed. */
 import { useEffect, useRef } from "react";
 import { useQueryClient } from "@tanstack/react-query";
-import type { ReactNode } from "react";
 import type { LucideIcon } from "lucide-react";
 import type { SupervisorChore, SupervisorChoreRequest } from "../../api";
 import { useText } from "../../i18n";
@@ -55,7 +54,7 @@ export function useChore(kind: ChoreKind, refresh: readonly RouteId[]) {
 export type Chore = ReturnType<typeof useChore>;
 
 /** The bar above what the chore makes. */
-export function ChoreBar({ chore, label, icon, onBegin, children }: { chore: Chore; label: string; icon: LucideIcon; onBegin?: () => void; children?: ReactNode }) {
+export function ChoreBar({ chore, label, icon, onBegin }: { chore: Chore; label: string; icon: LucideIcon; onBegin?: () => void }) {
   const t = useText(text);
   const f = useFormat();
   const { current, schedule: s } = chore;
@@ -69,7 +68,6 @@ export function ChoreBar({ chore, label, icon, onBegin, children }: { chore: Cho
             <Button small busy={chore.cancelling} onClick={chore.cancel}>{t("cancel")}</Button>
           </>
         )}
-        {children}
       </div>
       {chore.list.error && <ErrorState error={chore.list.error} onRetry={() => void chore.list.refetch()} />}
       {s && (
