@@ -17,7 +17,7 @@ BUILD="build-essential cmake ninja-build pkg-config ccache git ca-certificates
 TEST="libcmocka-dev clang libclang-rt-dev sqlite3 curl zsh fish"
 LINT="clang clang-tidy clang-format cppcheck shellcheck"
 # nginx itself is unpacked, not installed (tools/deps/nginx.sh): these are its libraries.
-BENCH="wrk curl libpcre2-8-0 libssl3 zlib1g libcrypt1"
+BENCH="wrk curl sqlite3 libpcre2-8-0 libssl3 zlib1g libcrypt1"
 PACKAGE="dpkg-dev fakeroot file"
 
 want=
