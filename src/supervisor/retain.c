@@ -37,6 +37,7 @@ static int retain_rows(struct retain *t, struct store *store, struct error *err)
     int rc = retain_run(store, &options, result, err);
     t->rows = (uint64_t)(result->rows + result->children);
     t->tier = result->tier;
+    t->tighter = result->tighter;
     if (result->used_bytes > 0)
         t->used_bytes = result->used_bytes;
     free(result);
@@ -53,6 +54,7 @@ static void retain_work(uv_work_t *work)
     t->err = (struct error){0};
     t->rows = t->credentials = 0;
     t->tier = 0;
+    t->tighter = false;
     t->rc = store_open(&options, &store, &t->err);
     if (t->rc == 0)
         t->rc = retain_rows(t, store, &t->err);
@@ -69,17 +71,17 @@ static void retain_work(uv_work_t *work)
     }
 }
 
-/* Never silently: each time when less is kept, and once when the warning's size is passed. */
+/* Never silently: when less is kept than in the last day, and once when the warning's size is passed. */
 static void tell_size(struct retain *t)
 {
     const bool large = t->warn_bytes > 0 && t->used_bytes >= t->warn_bytes;
-    if (t->tier > 0)
+    if (t->tighter)
         module_alert(
             t->s->m, LINK_ALERT_SEVERITY_L4,
             "The database reached its target size of %lld bytes: less is kept (tier %d of %d), and it "
             "holds %lld bytes now.",
             (long long)t->target_bytes, t->tier, RETAIN_TIERS, (long long)t->used_bytes);
-    else if (large && !t->warned)
+    else if (large && !t->warned && t->tier == 0)
         module_alert(t->s->m, LINK_ALERT_SEVERITY_L3,
                      "The database holds %lld bytes; from %lld on less of it will be kept.",
                      (long long)t->used_bytes, (long long)t->target_bytes);

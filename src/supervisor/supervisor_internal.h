@@ -66,6 +66,7 @@ struct retain {
     struct error err;
     uint64_t rows, credentials;
     int tier;                         /* bounds that were applied; 0: the usual ones */
+    bool tighter;                     /* than in the last day */
     int64_t used_bytes;               /* of the database, at the last look; -1: not known */
     int64_t warn_bytes, target_bytes; /* given to the thread */
     char archive[4096];               /* folder of rows that left */

@@ -21,6 +21,7 @@
 #define DAY_MS      INT64_C(86400000)
 #define LAZY_PART   20 /* of a bound */
 #define USUAL_PAGES 1000
+#define SPARE_PART  10 /* of the target size, free after rows had to leave for it */
 
 struct rule {
     char table[64], column[64];
@@ -244,6 +245,19 @@ int retain_size(struct store *s, int64_t *used, int64_t *all, struct error *err)
     return rc;
 }
 
+/* The ledger is kept for ever: it takes a row when less is kept than in all of the last day. */
+static bool is_noted(struct store *s, int tier)
+{
+    char sql[200];
+    int64_t rows = 0;
+    struct error err = {0};
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM ledger WHERE kind = 'retention.tight' AND at > %lld"
+             " AND CAST(detail ->> 'tier' AS INTEGER) >= %d",
+             (long long)(clock_wall_ms() - DAY_MS), tier);
+    return sql_int(s->read, sql, &rows, &err) == 0 && rows > 0; /* unknown: better one row too many */
+}
+
 static void tell_tight(struct work *w, int64_t before)
 {
     char tier[16], bytes[2][32];
@@ -254,19 +268,24 @@ static void tell_tight(struct work *w, int64_t before)
     log_warn("store", "the database is at its target size: less is kept", LOG_I("tier", w->out->tier),
              LOG_I("bytes_before", before), LOG_I("bytes_after", w->out->used_bytes),
              LOG_I("target_bytes", w->o->target_bytes));
+    w->out->tighter = !is_noted(w->s, w->out->tier);
+    if (!w->out->tighter)
+        return;
     if (ledger_note(w->s, "retention.tight", w->o->actor ? w->o->actor : "retention", "database", &err,
                     "tier", tier, "bytes_before", bytes[0], "bytes_after", bytes[1], NULL) != 0)
         log_error("store", "the ledger does not say that less is kept", LOG_S("reason", err.text));
 }
 
-/* Tighter and tighter until the pages in use are below the target. */
+/* Tighter and tighter until the pages in use are well below the target: a file that stood just under it would
+ * be there again at the next run. */
 static int tighten(struct work *w, struct error *err)
 {
+    const int64_t goal = w->o->target_bytes - w->o->target_bytes / SPARE_PART;
     int64_t all, used = 0, before;
     int rc = retain_size(w->s, &used, &all, err);
     before = used;
-    while (rc == 0 && w->o->target_bytes > 0 && used >= w->o->target_bytes && w->out->tier < RETAIN_TIERS &&
-           !hold_late(&w->hold)) {
+    const bool full = w->o->target_bytes > 0 && used >= w->o->target_bytes;
+    while (rc == 0 && full && used >= goal && w->out->tier < RETAIN_TIERS && !hold_late(&w->hold)) {
         w->out->tier++;
         rc = retain_all(w, w->out->tier, err);
         if (rc == 0)

@@ -5,8 +5,8 @@
  * transactions, each row only if it still is what was archived
  *
  * Rows of other tables that go along (ON DELETE CASCADE) are archived with their row. While the file is at
- * its target size, tight bounds apply, then half of them, a quarter, an eighth (tiers 1 to 4): that is logged
- * and noted in the ledger. */
+ * its target size, tight bounds apply, then half of them, a quarter, an eighth (tiers 1 to 4), until a tenth
+ * of that size is free: each time logged, and noted in the ledger when it is more than in the last day. */
 #ifndef VX11_STORE_MAINTAIN_RETAIN_H
 #define VX11_STORE_MAINTAIN_RETAIN_H
 
@@ -41,6 +41,7 @@ struct retain_result {
     int64_t vacuumed;   /* pages given back */
     int64_t used_bytes; /* of pages that hold something, afterwards */
     int tier;           /* the tightest that was applied */
+    bool tighter;       /* than in all of the last day, and noted so in the ledger */
     double longest_hold_ms;
     /* Of what something left, or failed. */
     struct maintenance_table tables[RETAIN_TABLES];

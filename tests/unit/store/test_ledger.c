@@ -271,7 +271,9 @@ static void test_one_byte_of_each_column(void **state)
         enum ledger_fault fault;
     } cases[] = {
         {"id = 'Z' || substr(id, 2)", LEDGER_CONTENTS},
-        {"id = substr(id, 1, 25) || iif(substr(id, 26) = 'Z', 'Y', 'Z')", LEDGER_CONTENTS},
+        /* Not its last character: ids of one millisecond count up there, and the next row's may be met. */
+        {"id = substr(id, 1, 11) || iif(substr(id, 12, 1) = 'Z', 'Y', 'Z') || substr(id, 13)",
+         LEDGER_CONTENTS},
         {"at = at + 1", LEDGER_CONTENTS},
         {"kind = 'tokem.created'", LEDGER_CONTENTS},
         {"actor = 'anb'", LEDGER_CONTENTS},

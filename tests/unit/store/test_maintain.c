@@ -300,7 +300,7 @@ static void test_tiers(void **state)
     assert_ok(retain(s, used + 1, r, &err), err);
     assert_int_equal(r->rows, 0); /* all of them are younger than a week, and there is room */
     assert_int_equal(r->tier, 0);
-    assert_ok(retain(s, used / 2, r, &err), err);
+    assert_ok(retain(s, used * 3 / 5, r, &err), err);
     assert_int_equal(r->tier, 1); /* a day of three is kept */
     assert_true(r->used_bytes < used / 2);
     assert_int_equal(query_int(s, "SELECT count(*) FROM job WHERE state = 'queued'"), 900);
@@ -308,11 +308,41 @@ static void test_tiers(void **state)
     assert_int_equal(query_int(s, "SELECT count(*) FROM ledger WHERE kind = 'retention.tight'"), 1);
     assert_ok(retain(s, 1, r, &err), err); /* no size is small enough */
     assert_int_equal(r->tier, RETAIN_TIERS);
+    assert_true(r->tighter);
+    assert_int_equal(query_int(s, "SELECT count(*) FROM ledger WHERE kind = 'retention.tight'"), 2);
+    assert_ok(retain(s, 1, r, &err), err);
+    assert_int_equal(r->tier, RETAIN_TIERS);
+    assert_false(r->tighter); /* as tight as it was: the ledger is not filled with it every ten minutes */
+    assert_int_equal(query_int(s, "SELECT count(*) FROM ledger WHERE kind = 'retention.tight'"), 2);
     assert_int_equal(query_int(s, "SELECT count(*) FROM job WHERE state = 'queued'"), 900);
     assert_int_equal(query_int(s, "SELECT sum(deleted_rows) FROM archive") +
                          query_int(s, "SELECT count(*) FROM job"),
                      9000);
     assert_archive(p, s, true);
+    free(r);
+    store_close(s);
+}
+
+/* A file that stands just below its target is there again at the next run: so a tenth is made free. */
+static void test_tier_leaves_room(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->path);
+    struct error err = {0};
+    struct retain_result *r = malloc(sizeof *r);
+    int64_t used, all;
+    fill_jobs(p->path, 9000);
+    assert_ok(retain_size(s, &used, &all, &err), err);
+    assert_ok(retain(s, used * 9 / 10, r, &err), err);
+    assert_int_equal(r->tier, 1);
+    const int64_t target = r->used_bytes + r->used_bytes / 20;
+    raw_exec(p->path, "DELETE FROM job");
+    fill_jobs(p->path, 9000);
+    assert_ok(retain(s, target, r, &err), err);
+    assert_int_equal(r->tier, 2); /* the first ended below the target, and not by a tenth */
+    assert_true(r->used_bytes < target - target / 10);
+    assert_ok(retain(s, target, r, &err), err);
+    assert_int_equal(r->tier, 0);
     free(r);
     store_close(s);
 }
@@ -491,6 +521,7 @@ int main(void)
         IN_PLACE(test_bounds_of_the_archive),
         IN_PLACE(test_full_disk),
         IN_PLACE(test_tiers),
+        IN_PLACE(test_tier_leaves_room),
         IN_PLACE(test_lazy),
         IN_PLACE(test_run),
         IN_PLACE(test_damaged_page),
