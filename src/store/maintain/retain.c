@@ -80,8 +80,8 @@ static int one_number(struct store *s, char *sql, int64_t *out, struct error *er
     return rc;
 }
 
-/* Rows beyond the most. Counting takes long in a large table: not when its numbers say that there cannot be
- * so many. */
+/* Rows beyond the most, of those that have a time: others never leave, and do not count. Counting takes long
+ * in a large table: not when its numbers say that there cannot be so many. */
 static int count_excess(struct store *s, const struct rule *r, int64_t most, int64_t *out, struct error *err)
 {
     int64_t rows = 0;
@@ -92,7 +92,9 @@ static int count_excess(struct store *s, const struct rule *r, int64_t most, int
                                         r->table, r->table),
                         &rows, err);
     if (rc == 0 && rows > most)
-        rc = one_number(s, sqlite3_mprintf("SELECT count(*) FROM \"%w\"", r->table), &rows, err);
+        rc = one_number(
+            s, sqlite3_mprintf("SELECT count(*) FROM \"%w\" WHERE \"%w\" IS NOT NULL", r->table, r->column),
+            &rows, err);
     if (rc == 0 && rows > most)
         *out = rows - most;
     return rc;

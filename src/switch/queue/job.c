@@ -342,15 +342,3 @@ int job_next_due(struct store *s, int64_t *not_before, int64_t *lease, struct er
     *not_before = *lease = INT64_MAX;
     return store_query(s, JOB_DUE_SQL, NULL, 0, take_due, &d, err);
 }
-
-int job_prune(struct store *s, int64_t keep_rows, int64_t *deleted, struct error *err)
-{
-    int64_t some = 0;
-    int rc;
-    *deleted = 0;
-    do {
-        rc = store_exec(s, JOB_PRUNE_SQL, (struct store_value[]){STORE_I(keep_rows)}, 1, &some, err);
-        *deleted += rc == 0 ? some : 0;
-    } while (rc == 0 && some > 0);
-    return rc;
-}

@@ -115,7 +115,5 @@ int job_stats(struct store *s, struct job_stats *out, struct error *err);
 /* When there is something to do next, epoch ms: the earliest not_before of what Switch itself may run, the
  * earliest end of a lease; INT64_MAX: nothing. */
 int job_next_due(struct store *s, int64_t *not_before, int64_t *lease, struct error *err);
-/* Deletes finished ones but the last `keep`. */
-int job_prune(struct store *s, int64_t keep, int64_t *deleted, struct error *err);
 
 #endif

@@ -92,16 +92,12 @@
 #define JOB_DUE_SQL                                                                                          \
     "SELECT (SELECT min(not_before) FROM job WHERE state = 'queued' AND outside = 0), "                      \
     "(SELECT min(lease_until) FROM job WHERE state = 'running')"
-#define JOB_PRUNE_SQL                                                                                        \
-    "DELETE FROM job WHERE id IN (SELECT id FROM job WHERE finished_at IS NOT NULL "                         \
-    "ORDER BY finished_at DESC LIMIT 500 OFFSET ?1)"
-
 #define BODY_INSERT_SQL                                                                                      \
     "INSERT INTO request_body (request_id, at, outcome, request, request_bytes, reply, reply_bytes) "        \
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
 #define BODY_GET_SQL                                                                                         \
     "SELECT at, request, request_bytes, reply, reply_bytes FROM request_body WHERE request_id = ?1 "         \
     "ORDER BY rowid DESC LIMIT 1"
-#define JOB_KEEP_SQL "UPDATE retention SET max_age_ms = ?1 WHERE table_name = 'job'"
+#define JOB_KEEP_SQL "UPDATE retention SET max_age_ms = ?1, max_rows = ?2 WHERE table_name = 'job'"
 
 #endif

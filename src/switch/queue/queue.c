@@ -14,7 +14,6 @@
 
 enum {
     DEFAULT_WORKERS = 2, /* until a mode says more */
-    PRUNE_EVERY_MS = 60000,
     AGAIN_MS = 1000,          /* after the database refused */
     LONGEST_SLEEP_MS = 60000, /* the wall clock may be set */
 };
@@ -104,17 +103,6 @@ static int queue_claim(struct queue *q, int64_t not_before, struct error *err)
     return rc < 0 ? rc : 0;
 }
 
-static void queue_prune(struct queue *q)
-{
-    struct error err = {0};
-    int64_t now = clock_mono_ms(), deleted = 0;
-    if (now < q->prune_at)
-        return;
-    q->prune_at = now + PRUNE_EVERY_MS;
-    if (job_prune(module_store(q->m), queue_config(q)->keep_finished, &deleted, &err) != 0)
-        log_error("queue", "finished jobs could not be deleted", LOG_S("reason", err.text));
-}
-
 /* Milliseconds until wall time `at`, at least 0. */
 static int64_t until_wall(int64_t at)
 {
@@ -167,7 +155,6 @@ static void on_timer(uv_timer_t *timer)
         rc = queue_claim(q, not_before, &err);
     if (rc == 0)
         rc = job_next_due(s, &not_before, &lease, &err);
-    queue_prune(q);
     if (rc != 0)
         log_error("queue", "the queue cannot be read or written now", LOG_S("reason", err.text));
     queue_arm(q, not_before, lease, rc != 0);
@@ -254,8 +241,9 @@ static int queue_metrics(struct queue *q)
 
 static int keep_bound(struct queue *q, struct error *err)
 {
-    struct store_value keep = STORE_I(queue_config(q)->keep_ms);
-    return store_exec(module_store(q->m), JOB_KEEP_SQL, &keep, 1, NULL, err);
+    const struct store_value keep[] = {STORE_I(queue_config(q)->keep_ms),
+                                       STORE_I(queue_config(q)->keep_finished)};
+    return store_exec(module_store(q->m), JOB_KEEP_SQL, keep, COUNT_OF(keep), NULL, err);
 }
 
 int queue_start(struct switch_ *sw, struct queue **out, struct error *err)

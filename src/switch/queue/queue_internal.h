@@ -1,6 +1,6 @@
 /* What the files of the queue share, besides its rows (job.h).
  *
- *   queue.c   the clock: renews, expires, claims, prunes; numbers for /metrics
+ *   queue.c   the clock: renews, expires, claims; numbers for /metrics
  *   run.c     one attempt of a job that is this process's own
  *   task.c    from a task to the request that does it
  *   watch.c   who waits for a job or follows it
@@ -48,7 +48,7 @@ struct queue {
     int mode_workers;
     struct watch *watches;
     bool active, stopping, closing;
-    int64_t renew_at, prune_at; /* monotonic ms */
+    int64_t renew_at; /* monotonic ms */
     void (*stopped)(void *ctx);
     void *stopped_ctx;
     struct metric *depth[QUEUE_PRIORITIES], *states[SWITCH_JOB_STATE_CANCELLED + 1], *oldest, *bytes,

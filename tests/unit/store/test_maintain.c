@@ -347,6 +347,26 @@ static void test_tier_leaves_room(void **state)
     store_close(s);
 }
 
+/* What is not finished does not count among the finished ones that are kept. */
+static void test_most_of_what_may_leave(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->path);
+    struct error err = {0};
+    struct retain_result *r = malloc(sizeof *r);
+    fill_jobs(p->path, 9000);
+    raw_exec(p->path, "UPDATE retention SET max_rows = 500 WHERE table_name = 'job'");
+    assert_ok(retain(s, 0, r, &err), err);
+    assert_int_equal(r->rows, 7600);
+    assert_int_equal(r->archived, 7600);
+    assert_int_equal(query_int(s, "SELECT count(*) FROM job WHERE state = 'queued'"), 900);
+    assert_int_equal(query_int(s, "SELECT count(*) FROM job WHERE state = 'done'"), 500);
+    assert_int_equal(query_int(s, "SELECT min(finished_at) > (SELECT max(last_at) FROM archive) FROM job"),
+                     1);
+    free(r);
+    store_close(s);
+}
+
 static void test_lazy(void **state)
 {
     struct place *p = *state;
@@ -522,6 +542,7 @@ int main(void)
         IN_PLACE(test_full_disk),
         IN_PLACE(test_tiers),
         IN_PLACE(test_tier_leaves_room),
+        IN_PLACE(test_most_of_what_may_leave),
         IN_PLACE(test_lazy),
         IN_PLACE(test_run),
         IN_PLACE(test_damaged_page),
