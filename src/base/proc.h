@@ -38,4 +38,10 @@ int proc_port_connections(int port);
  * VX11_ENOT_FOUND (no such group) / VX11_EIO. */
 int proc_group_memory(pid_t group, uint64_t *resident_bytes, uint64_t *anonymous_bytes);
 
+/* From here on the calling thread works when nobody else wants the machine, its processor and its disk; so do
+ * threads that it begins later. There is no way back for most users: a thread that will hold a lock others
+ * wait for must not do this. Not needed for any work to be right: a system that refuses it goes on as usual.
+ */
+void proc_lower_thread(void);
+
 #endif

@@ -427,11 +427,11 @@ int cli_main(int argc, char **argv)
     }
     if (strcmp(argv[1], GUARD_COMMAND) == 0) /* how Hermes starts other people's engines; not for people */
         return guard_main(argc - 1, argv + 1);
-    if (strcmp(argv[1], CHORE_COMMAND) == 0 && argc > 3) { /* how the supervisor starts its chores */
-        if (chore_begin(argv[2]) != 0)
+    if (strcmp(argv[1], CHORE_COMMAND) == 0 && argc > 4) { /* how the supervisor starts its chores */
+        if (chore_begin(argv[2], argv[3]) != 0)
             return cli_fail(CLI_FAILED, "this command is the supervisor's own");
-        argc -= 2;
-        argv += 2;
+        argc -= 3;
+        argv += 3;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
         return command_help(1, argv);

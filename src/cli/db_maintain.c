@@ -143,6 +143,7 @@ static int maintain_now(struct db_work *w, const struct maintain_arguments *a)
                                        .archive_keep_ms = store->archive->keep_ms,
                                        .archive_keep_bytes = store->archive->keep_bytes,
                                        .lock_wait_ms = a->scheduled ? LOCK_WAIT_SCHEDULED_MS : LOCK_WAIT_MS,
+                                       .gentle = a->scheduled,
                                        .no_backup = a->no_backup,
                                        .compress_backup = w->config->compress,
                                        .key_file = a->key_file              ? a->key_file

@@ -9,19 +9,17 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <sodium.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "hermes/registry.h"
 
-#define PIECE    ((size_t)1 << 20)
-#define NICENESS 15
+#define PIECE ((size_t)1 << 20)
 
 struct hasher {
     struct store *store;
@@ -69,8 +67,7 @@ static int hash_fd(struct hasher *h, int fd)
 static void on_thread(void *arg)
 {
     struct hasher *h = arg;
-    /* Failing to be nice is no reason not to work. */
-    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICENESS);
+    proc_lower_thread();
     int fd = open(h->row.api.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         h->result = error_set_errno(&h->error, errno, "cannot open");

@@ -342,6 +342,9 @@ static size_t chore_arguments(const struct chore *c, const char *exe, const char
     out[n++] = exe;
     out[n++] = CHORE_COMMAND;
     out[n++] = parent;
+    /* Maintenance keeps writers out for moments, which must not become long because its process waits for a
+     * busy machine: it lowers the threads of its long readings itself. */
+    out[n++] = c->kind == SUPERVISOR_CHORE_KIND_MAINTAIN ? CHORE_USUAL : CHORE_LOW;
     if (c->kind != SUPERVISOR_CHORE_KIND_DOCTOR)
         out[n++] = "db";
     out[n++] = supervisor_chore_kind_names[c->kind];

@@ -20,10 +20,13 @@ struct supervised {
 extern const struct supervised supervisor_modules[];
 extern const size_t supervisor_module_count;
 
-/* `vx11 chore PID COMMAND…`: how the supervisor (process PID) starts its chores; not for people. */
+/* `vx11 chore PID PRIORITY COMMAND…`: how the supervisor (process PID) starts its chores; not for people. */
 #define CHORE_COMMAND "chore"
-/* Lowers this process's priority, and has it end when PID does. -1: PID is not its parent. */
-int chore_begin(const char *pid);
+#define CHORE_LOW     "low"
+#define CHORE_USUAL   "usual"
+/* Has this process end when PID does and, for CHORE_LOW, work when nobody else wants the machine. -1: PID is
+ * not its parent, or there is no such priority. */
+int chore_begin(const char *pid, const char *priority);
 
 /* Runs the supervisor until it is told to stop; returns the process's exit code. 2 when one runs already in
  * this $VX11_HOME. */

@@ -10,9 +10,11 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -259,6 +261,115 @@ static void beside_everything(void **state)
     system_stop(&sys);
 }
 
+/* ---- as the supervisor does it ---- */
+
+/* Niceness of each of a process's threads: of the first, and the greatest. false: it is gone. */
+static bool niceness(int64_t pid, long *first, long *greatest)
+{
+    char path[100];
+    struct dirent *e;
+    snprintf(path, sizeof path, "/proc/%lld/task", (long long)pid);
+    DIR *dir = opendir(path);
+    if (!dir)
+        return false;
+    *first = *greatest = -100;
+    while ((e = readdir(dir))) {
+        if (e->d_name[0] == '.')
+            continue;
+        const long tid = strtol(e->d_name, NULL, 10), nice = getpriority(PRIO_PROCESS, (id_t)tid);
+        if (tid == pid)
+            *first = nice;
+        *greatest = nice > *greatest ? nice : *greatest;
+    }
+    closedir(dir);
+    return *first != -100;
+}
+
+static void chore_read(struct http_reply *r, const char *path)
+{
+    const struct http_at at = system_supervisor(&sys);
+    http_free(r);
+    http(r, &at, "GET", path, NULL);
+    assert_status(r, 200);
+}
+
+/* Asks for a maintenance; its path, once its process runs. */
+static int64_t chore_begin_maintain(struct http_reply *r, char path[128])
+{
+    const struct http_at at = system_supervisor(&sys);
+    http_free(r);
+    http(r, &at, "POST", "/supervisor/chores", "{\"kind\":\"maintain\"}");
+    assert_status(r, 202);
+    snprintf(path, 128, "/supervisor/chores/%s", http_text(r, "/id"));
+    do
+        chore_read(r, path);
+    while (strcmp(http_text(r, "/state"), "queued") == 0);
+    assert_string_equal(http_text(r, "/state"), "running");
+    return http_int(r, "/pid");
+}
+
+static void chore_wait(struct http_reply *r, const char *path, const char *state)
+{
+    eventually(60000, (chore_read(r, path), strcmp(http_text(r, "/state"), "running") != 0));
+    if (strcmp(http_text(r, "/state"), state) != 0)
+        fail_msg("%s: %s", path, r->raw.body.data);
+}
+
+/* The thread that holds the lock keeps its priority; those that read long give way. */
+static void as_a_chore(void **state)
+{
+    (void)state;
+    struct http_reply r = {0};
+    char path[128];
+    const long own = getpriority(PRIO_PROCESS, 0), low = own > 10 ? own : 10;
+    long first, greatest, seen = -100;
+    fill("15000", "4000", "1000");
+    const int64_t before = system_count(&sys, COUNTED);
+    system_up(&sys);
+    int64_t pid = chore_begin_maintain(&r, path);
+    while (niceness(pid, &first, &greatest)) {
+        assert_int_equal(first, own);
+        seen = greatest > seen ? greatest : seen;
+        sleep_ms(2);
+    }
+    assert_int_equal(seen, low);
+    chore_wait(&r, path, "done");
+    assert_int_equal(system_count(&sys, COUNTED) + system_count(&sys, LEFT), before);
+    http_free(&r);
+    system_stop(&sys);
+}
+
+/* Half of it done is no harm, and the next one does the rest. */
+static void as_a_chore_cancelled(void **state)
+{
+    (void)state;
+    struct http_reply r = {0};
+    struct buf out = BUF_INIT;
+    char path[128];
+    fill("15000", "4000", "1000");
+    const int64_t before = system_count(&sys, COUNTED);
+    system_up(&sys);
+    const struct http_at at = system_supervisor(&sys);
+    chore_begin_maintain(&r, path);
+    sleep_ms(200);
+    http_free(&r);
+    http(&r, &at, "DELETE", path, NULL);
+    assert_status(&r, 202);
+    chore_wait(&r, path, "cancelled");
+    http_free(&r);
+    http(&r, &at, "DELETE", path, NULL);
+    assert_error(&r, 409, "chore_ended");
+    assert_int_equal(system_count(&sys, "SELECT count(*) FROM chore WHERE state = 'cancelled'"), 1);
+    assert_int_equal(system_count(&sys, COUNTED) + system_count(&sys, LEFT), before);
+    chore_begin_maintain(&r, path);
+    chore_wait(&r, path, "done");
+    assert_int_equal(system_count(&sys, COUNTED) + system_count(&sys, LEFT), before);
+    run((const char *[]){"db", "archive", "verify", NULL}, 0, &out);
+    http_free(&r);
+    buf_free(&out);
+    system_stop(&sys);
+}
+
 /* ---- kill -9 ---- */
 
 /* Puts the id of each line into a table of its own. */
@@ -365,6 +476,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(beside_everything, setup, teardown),
+        cmocka_unit_test_setup_teardown(as_a_chore, setup, teardown),
+        cmocka_unit_test_setup_teardown(as_a_chore_cancelled, setup, teardown),
         cmocka_unit_test_setup_teardown(killed_at_any_moment, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

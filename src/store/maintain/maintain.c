@@ -2,6 +2,7 @@
  * one does is in steps.c. */
 #include "store/maintain/steps.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "base/ulid.h"
 #include "store/ledger/ledger.h"
@@ -25,19 +27,20 @@ struct step {
     bool needs_backup; /* it deletes or moves things */
     bool writes;
     bool in_dry_run;
+    bool long_read; /* reads much, and holds nothing that anybody waits for */
 };
 static const struct step steps[] = {
-    {"quick_check", step_quick_check, false, false, false, true},
-    {"backup", step_backup, true, false, false, false},
-    {"retention", step_retention, true, true, true, true},
-    {"rollup", step_rollup, true, false, true, false},
-    {"foreign_keys", step_foreign_keys, true, false, false, true},
-    {"checkpoint", step_checkpoint, true, false, true, false},
-    {"vacuum", step_vacuum, true, true, true, false},
-    {"compact", step_compact, true, true, true, false},
-    {"optimize", step_optimize, true, false, true, false},
-    {"integrity", step_integrity, false, false, false, false},
-    {"archive", step_archive, true, true, false, false},
+    {"quick_check", step_quick_check, false, false, false, true, true},
+    {"backup", step_backup, true, false, false, false, true},
+    {"retention", step_retention, true, true, true, true, false},
+    {"rollup", step_rollup, true, false, true, false, false},
+    {"foreign_keys", step_foreign_keys, true, false, false, true, true},
+    {"checkpoint", step_checkpoint, true, false, true, false, false},
+    {"vacuum", step_vacuum, true, true, true, false, false},
+    {"compact", step_compact, true, true, true, false, false},
+    {"optimize", step_optimize, true, false, true, false, false},
+    {"integrity", step_integrity, false, false, false, false, true},
+    {"archive", step_archive, true, true, false, false, false},
 };
 
 /* Why it is not run, or NULL. */
@@ -60,6 +63,35 @@ static const char *why_skip(const struct maintaining *m, const struct step *s)
     return NULL;
 }
 
+struct reading {
+    struct maintaining *m;
+    const struct step *step;
+    struct step_words *words;
+    struct error *err;
+    int rc;
+};
+
+static void *on_reading(void *arg)
+{
+    struct reading *r = arg;
+    proc_lower_thread();
+    r->rc = r->step->run(r->m, r->words, r->err);
+    return NULL;
+}
+
+/* In a thread that ends with the step: a lowered priority does not rise again, and the steps after this one
+ * hold the lock that writers wait for. */
+static int read_gently(struct maintaining *m, const struct step *s, struct step_words *words,
+                       struct error *err)
+{
+    struct reading r = {.m = m, .step = s, .words = words, .err = err};
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, on_reading, &r) != 0)
+        return s->run(m, words, err); /* less gently, and done all the same */
+    pthread_join(thread, NULL);
+    return r.rc;
+}
+
 static void run_step(struct maintaining *m, const struct step *s)
 {
     struct maintenance_report *r = m->report;
@@ -73,7 +105,7 @@ static void run_step(struct maintaining *m, const struct step *s)
         return;
     if (m->o->progress)
         m->o->progress(m->o->ctx, s->name);
-    int rc = s->run(m, &words, &err);
+    int rc = m->o->gentle && s->long_read ? read_gently(m, s, &words, &err) : s->run(m, &words, &err);
     out->duration_ms = clock_mono_ms() - begun;
     out->has_longest_hold_ms = s->writes && !m->o->dry_run;
     out->longest_hold_ms = words.longest_hold_ms;

@@ -24,7 +24,8 @@ struct maintain_options {
     int64_t warn_bytes, target_bytes;            /* 0: none */
     int64_t archive_keep_ms, archive_keep_bytes; /* 0: no bound */
     int64_t lock_wait_ms;                        /* for other work on the whole file */
-    bool no_backup;                              /* none is made: the caller was asked to do without */
+    bool gentle;    /* what only reads and takes long gives way to all else on the machine */
+    bool no_backup; /* none is made: the caller was asked to do without */
     bool compress_backup;
     const char *key_file; /* seals the backup; NULL: it is not sealed */
     bool compact;         /* VACUUM: the caller knows that nobody else has the database open */
