@@ -10,8 +10,11 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 
 #define HEADER_MAGIC "SQLite format 3" /* 16 bytes with its NUL */
@@ -166,7 +169,9 @@ static int pragma_apply(sqlite3 *db, const struct pragma *p, struct error *err)
     int result = 0;
     if (rc == SQLITE_ROW) {
         const char *got = (const char *)sqlite3_column_text(stmt, 0);
-        if (!str_eq(got, p->want))
+        if (!got && sqlite3_errcode(db) == SQLITE_NOMEM) /* no room for the text of a number */
+            result = sql_error(err, db, SQLITE_NOMEM, "%s", p->get);
+        else if (!str_eq(got, p->want))
             result = error_set(err, VX11_EUNSUPPORTED, "%s had no effect: it reads back as %s", p->set,
                                got ? got : "nothing");
     } else {
@@ -251,6 +256,52 @@ static int still_name(const char *path, char *out, size_t size)
     return (size_t)snprintf(out + n, size - n, "?immutable=1") < size - n ? 0 : VX11_ETOO_LARGE;
 }
 
+/* ---- waiting for a lock ---- */
+
+struct patience {
+    int64_t limit_ms;
+    uint64_t since_ns;
+};
+
+/* SQLite's own handler asks at growing intervals, up to 100 ms: whoever works in short transactions with
+ * short pauses between, as maintenance does, would keep others out for many of them. An attempt costs some
+ * us. */
+static int on_busy(void *ctx, int count)
+{
+    static const struct timespec pause = {.tv_nsec = 500000};
+    struct patience *p = ctx;
+    if (count == 0)
+        p->since_ns = clock_mono_ns();
+    if (clock_mono_ns() - p->since_ns >= (uint64_t)p->limit_ms * 1000000)
+        return 0;
+    nanosleep(&pause, NULL);
+    return 1;
+}
+
+/* vx11_busy_timeout(): what PRAGMA busy_timeout is for SQLite's own handler. */
+static void busy_timeout(sqlite3_context *context, int argc, sqlite3_value **argv)
+{
+    const struct patience *p = sqlite3_user_data(context);
+    (void)argc;
+    (void)argv;
+    sqlite3_result_int64(context, p->limit_ms);
+}
+
+int connection_wait(sqlite3 *db, int64_t ms, struct error *err)
+{
+    struct patience *p = malloc(sizeof *p);
+    if (!p)
+        return error_set(err, VX11_ENOMEM, "out of memory");
+    *p = (struct patience){.limit_ms = ms};
+    /* The function owns it: it is freed with the connection, or when another one takes its place. */
+    int rc = sqlite3_create_function_v2(db, "vx11_busy_timeout", 0, SQLITE_UTF8 | SQLITE_DIRECTONLY, p,
+                                        busy_timeout, NULL, NULL, free);
+    if (rc != SQLITE_OK)
+        return sql_error(err, db, rc, "the busy timeout cannot be set");
+    sqlite3_busy_handler(db, on_busy, p);
+    return 0;
+}
+
 int connection_open(const char *path, enum connection_role role, int64_t busy_timeout_ms, sqlite3 **out,
                     struct error *err)
 {
@@ -273,8 +324,8 @@ int connection_open(const char *path, enum connection_role role, int64_t busy_ti
         result = error_set(err, VX11_EPERMISSION, "%s cannot be written: it is read-only", path);
         goto out;
     }
-    sqlite3_busy_timeout(db, (int)timeout);
-    if ((result = check_header(db, path, err)) != 0 || (result = configure(db, err)) != 0)
+    if ((result = connection_wait(db, timeout, err)) != 0 || (result = check_header(db, path, err)) != 0 ||
+        (result = configure(db, err)) != 0)
         goto out;
     /* A reader never has a reason to change the file when it leaves. */
     if (reads)
@@ -284,7 +335,7 @@ int connection_open(const char *path, enum connection_role role, int64_t busy_ti
             result = result == VX11_ECORRUPT ? error_damaged(err, path, "SQLite cannot read it")
                                              : error_prefix(err, result, "%s", path);
     int64_t got = 0;
-    if (result == 0 && (result = sql_int(db, "PRAGMA busy_timeout", &got, err)) == 0 && got != timeout)
+    if (result == 0 && (result = sql_int(db, "SELECT vx11_busy_timeout()", &got, err)) == 0 && got != timeout)
         result = error_set(err, VX11_EUNSUPPORTED, "%s: the busy timeout reads back as %lld", path,
                            (long long)got);
 out:

@@ -24,6 +24,9 @@ enum connection_role {
  * database is left alone. Each pragma is set and read back. The caller owns *out: connection_close. */
 int connection_open(const char *path, enum connection_role role, int64_t busy_timeout_ms, sqlite3 **out,
                     struct error *err);
+/* How long db waits for a lock that another connection has, asking every half millisecond; then SQLITE_BUSY.
+ * 0 or VX11_ENOMEM: then it waits as before. */
+int connection_wait(sqlite3 *db, int64_t ms, struct error *err);
 void connection_close(sqlite3 *db); /* NULL is fine */
 
 /* Makes an empty database (mode 0600) so that it appears under its name whole, or not at all. 0 also when

@@ -332,7 +332,7 @@ static int on_busy(void *ctx, int count)
     pthread_mutex_lock(&w->lock);
     bool again = now - w->busy_since < w->busy_ns && !(w->stopping && now >= w->deadline_ns);
     if (again)
-        wait_until(&w->work, &w->lock, now + (count < 5 ? 1u << count : 25u) * (uint64_t)MS_NS);
+        wait_until(&w->work, &w->lock, now + MS_NS / 2); /* as connection.c, and for its reason */
     pthread_mutex_unlock(&w->lock);
     return again;
 }

@@ -21,6 +21,7 @@
 
 #include "base/str.h"
 #include "store/maintain/archive.h"
+#include "store/store.h"
 #include "system.h"
 
 static struct system sys;
@@ -86,38 +87,28 @@ static void on_enough(int number)
 
 static void write_rows(const char *path, int out)
 {
-    sqlite3 *db = NULL;
-    sqlite3_stmt *stmt = NULL;
+    static const char insert[] = "INSERT INTO tool_run (id, at, kind, name, outcome)"
+                                 " VALUES (printf('W%025d', ?1), ?2, 'test', 'writer', 'ok')";
+    struct store *s = NULL;
     struct written w = {0};
-    char name[32];
+    struct error err = {0};
+    const struct store_options options = {.path = path, .busy_timeout_ms = 10000};
     signal(SIGTERM, on_enough);
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+    if (store_open(&options, &s, &err) != 0)
         _exit(1);
-    sqlite3_busy_timeout(db, 10000);
-    sqlite3_exec(db, "PRAGMA synchronous=NORMAL", NULL, NULL, NULL);
-    if (sqlite3_prepare_v2(db,
-                           "INSERT INTO tool_run (id, at, kind, name, outcome)"
-                           " VALUES (printf('W%025d', ?1), ?2, 'test', ?3, 'ok')",
-                           -1, &stmt, NULL) != SQLITE_OK)
-        _exit(2);
-    snprintf(name, sizeof name, "writer");
     while (!enough) {
+        const struct store_value row[] = {STORE_I(w.rows + 1), STORE_I(clock_wall_ms())};
         const uint64_t begun = clock_mono_ns();
-        sqlite3_bind_int64(stmt, 1, w.rows + 1);
-        sqlite3_bind_int64(stmt, 2, clock_wall_ms());
-        sqlite3_bind_text(stmt, 3, name, -1, SQLITE_STATIC);
-        if (sqlite3_step(stmt) == SQLITE_DONE)
+        if (store_exec(s, insert, row, COUNT_OF(row), NULL, &err) == 0)
             w.rows++;
         else
             w.failed++;
-        sqlite3_reset(stmt);
         const int64_t took = (int64_t)(clock_mono_ns() - begun) / 1000;
         w.longest_us = took > w.longest_us ? took : w.longest_us;
         sleep_ms(3);
     }
     ssize_t n = write(out, &w, sizeof w);
-    sqlite3_finalize(stmt);
-    sqlite3_close(db);
+    store_close(s);
     _exit(n == (ssize_t)sizeof w ? 0 : 3);
 }
 

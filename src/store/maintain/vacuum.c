@@ -106,7 +106,9 @@ int vacuum_checkpoint(struct store *s, const volatile bool *stop, struct checkpo
     }
     if (rc != SQLITE_OK && rc != SQLITE_BUSY)
         return sql_error(err, s->write, rc, "the log cannot be moved into the file");
-    sqlite3_busy_timeout(s->write, EMPTY_BUSY_MS);
+    int result = connection_wait(s->write, EMPTY_BUSY_MS, err);
+    if (result != 0)
+        return result;
     for (int i = 0; i < EMPTY_TRIES && !out->emptied && !(stop && *stop); i++) {
         const uint64_t since = clock_mono_ns();
         rc = sqlite3_wal_checkpoint_v2(s->write, "main", SQLITE_CHECKPOINT_TRUNCATE, &log, &done);
@@ -117,7 +119,8 @@ int vacuum_checkpoint(struct store *s, const volatile bool *stop, struct checkpo
         if (!out->emptied)
             sleep_ms(BETWEEN_MS);
     }
-    sqlite3_busy_timeout(s->write, USUAL_BUSY_MS);
+    if ((result = connection_wait(s->write, USUAL_BUSY_MS, err)) != 0)
+        return result;
     if (rc != SQLITE_OK && rc != SQLITE_BUSY)
         return sql_error(err, s->write, rc, "the log cannot be emptied");
     if (out->emptied)

@@ -84,7 +84,7 @@ static void test_pragmas(void **state)
         check_pragma(all[i], "PRAGMA temp_store", 2);
         check_pragma(all[i], "PRAGMA mmap_size", 0);
         check_pragma(all[i], "PRAGMA cache_size", -1024);
-        check_pragma(all[i], "PRAGMA busy_timeout", 5000);
+        check_pragma(all[i], "SELECT vx11_busy_timeout()", 5000);
         check_pragma(all[i], "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'", 1);
         int defensive = 0;
         sqlite3_db_config(all[i], SQLITE_DBCONFIG_DEFENSIVE, -1, &defensive);
