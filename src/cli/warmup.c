@@ -15,7 +15,6 @@
 
 #define ASK_MS   10000
 #define CHAT_MS  600000
-#define ROWS_MS  10000 /* for rows and counts to be written */
 #define AGAIN_MS 50
 #define TOKENS   8
 #define NOT_RUN  3 /* exit code: it could not run */
@@ -388,7 +387,7 @@ static const struct switch_decision_list *decisions(struct warmup *w, struct cli
 static bool decision_found(struct warmup *w, struct cli_warmup_check *check, struct warmup_model *m)
 {
     const struct switch_decision_query query = {.request_id = m->view.request_id, .limit = 50};
-    const int64_t until = clock_mono_ms() + ROWS_MS;
+    const int64_t until = clock_mono_ms() + WARMUP_ROWS_MS;
     if (!m->view.request_id) {
         warmup_fail(check, w->c, "the answer of %s has no X-Request-Id", m->name);
         return false;
@@ -437,7 +436,7 @@ static int64_t others(struct warmup *w, struct cli_warmup_check *check, const st
 
 static bool counted(struct warmup *w, struct cli_warmup_check *check, struct warmup_model *m)
 {
-    const int64_t until = clock_mono_ms() + ROWS_MS;
+    const int64_t until = clock_mono_ms() + WARMUP_ROWS_MS;
     for (;;) {
         const struct hermes_model_list *l = warmup_models(w, check);
         const struct hermes_model *now = l ? warmup_find(l, m->name) : NULL;

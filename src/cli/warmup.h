@@ -47,6 +47,7 @@ void warmup_good(struct cli_warmup_check *check, struct cli *c, const char *fmt,
 /* All models now; NULL after having failed the check. */
 const struct hermes_model_list *warmup_models(struct warmup *w, struct cli_warmup_check *check);
 const struct hermes_model *warmup_find(const struct hermes_model_list *l, const char *name);
+#define WARMUP_ROWS_MS 10000 /* for rows and counts to be written */
 void warmup_sleep(struct warmup *w, int64_t ms);
 
 #endif

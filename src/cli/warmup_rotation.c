@@ -55,6 +55,23 @@ static const struct hermes_model *first_to_go(const struct hermes_model_list *l)
     return first;
 }
 
+/* A use is told by the engine, which Hermes asks from time to time. */
+static const struct hermes_model_list *wait_for_uses(struct warmup *w, struct cli_warmup_check *check)
+{
+    const int64_t until = clock_mono_ms() + WARMUP_ROWS_MS;
+    for (;;) {
+        const struct hermes_model_list *l = warmup_models(w, check);
+        size_t told = 0;
+        for (size_t i = 0; l && i < w->count; i++) {
+            const struct hermes_model *m = warmup_find(l, w->models[i].name);
+            told += m && m->has_last_used_at && m->last_used_at >= w->began_at;
+        }
+        if (!l || told == w->count || clock_mono_ms() >= until)
+            return l;
+        warmup_sleep(w, AGAIN_MS);
+    }
+}
+
 /* What was just warmed is in use; all that was not used for long, or never, is not. */
 static bool assert_states(struct warmup *w, struct cli_warmup_check *check, const struct hermes_model_list *l)
 {
@@ -235,7 +252,7 @@ static bool rotate_by_request(struct warmup *w, struct cli_warmup_check *check,
 
 void warmup_rotate(struct warmup *w, struct cli_warmup_check *check)
 {
-    const struct hermes_model_list *l = warmup_models(w, check);
+    const struct hermes_model_list *l = wait_for_uses(w, check);
     const char *target = NULL;
     if (!l || !assert_states(w, check, l))
         return;
